@@ -1,0 +1,132 @@
+"""Proof that the ONNX model is the trained one: its logits against those that PyTorch wrote.
+
+Every test image goes through onnxruntime, in several batch sizes, with and without the rewriting of
+the graph. The reference logits are a file, so that no torch is needed here.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from safetensors import SafetensorError, safe_open
+
+from .errors import FileError
+from .session import open_session
+
+BATCH_SIZES = (1, 7, 64, 10_000)
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far two sets of logits are apart, over all images and ways to run the model.
+
+    `differing` are the rows of images whose largest logit is another one, or whose logits differ by
+    more than the tolerance.
+    """
+
+    images: int
+    argmax_mismatches: int
+    max_abs_logit_diff: float
+    smallest_top2_margin: float
+    differing: tuple[int, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Every argmax is equal and every difference within the tolerance."""
+        return not self.differing
+
+
+def run_every_way(model: Path, images: npt.NDArray[np.uint8]) -> Iterator[Logits]:
+    """Yield the logits, float32 [N,classes], of images uint8 [N,1,28,28], once for each way to run the model."""
+    for optimize in (True, False):
+        session = open_session(model, optimize=optimize)
+        for size in BATCH_SIZES:
+            batches = np.split(images, range(size, len(images), size))
+            yield np.concatenate([session.run(["logits"], {"image": batch})[0] for batch in batches])
+
+
+def compare(reference: Logits, runs: Iterator[Logits], *, tolerance: float) -> Parity:
+    """Compare runs of the model with reference logits [N,classes]; NaN differs from everything."""
+    guesses = reference.argmax(axis=1)
+    mismatch = np.zeros(len(reference), dtype=bool)
+    largest = np.zeros(len(reference), dtype=np.float32)
+    for logits in runs:
+        mismatch |= logits.argmax(axis=1) != guesses
+        largest = np.maximum(largest, np.abs(logits - reference).max(axis=1))
+    top_two = np.sort(reference, axis=1)[:, -2:]
+    return Parity(
+        images=len(reference),
+        argmax_mismatches=int(mismatch.sum()),
+        max_abs_logit_diff=float(f"{largest.max():.3g}"),
+        smallest_top2_margin=float(f"{(top_two[:, 1] - top_two[:, 0]).min():.3g}"),
+        differing=tuple(np.flatnonzero(mismatch | ~(largest <= tolerance)).tolist()),
+    )
+
+
+def read_images(path: Path) -> npt.NDArray[np.uint8]:
+    """Read `images`, uint8 [N,1,28,28], from a safetensors file."""
+    return _read(path, "images")[0]
+
+
+def read_logits(path: Path) -> tuple[Logits, str]:
+    """Read `logits`, float32 [N,classes], from a safetensors file, and the torch version in its metadata."""
+    logits, metadata = _read(path, "logits")
+    return logits, next(iter(metadata), "unknown").rpartition(" ")[2]
+
+
+def _read(path: Path, name: str) -> tuple[npt.NDArray[np.generic], dict[str, str]]:
+    """Return a tensor and the metadata of a safetensors file.
+
+    Raises:
+        FileError: the file is missing, damaged, or lacks the tensor.
+
+    """
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            return tensors.get_tensor(name), tensors.metadata() or {}
+    except FileNotFoundError as error:
+        msg = f"{path}: no such file"
+        raise FileError(msg) from error
+    except (OSError, SafetensorError) as error:
+        msg = f"{path} is no safetensors file with `{name}`: {error}"
+        raise FileError(msg) from error
+
+
+def check(model: Path, *, images: Path, logits: Path, tolerance: float, report: Path | None) -> Parity:
+    """Compare the model with the reference logits of the images; write the figures as JSON to `report`."""
+    pixels, (reference, torch_version) = read_images(images), read_logits(logits)
+    if len(pixels) != len(reference):
+        msg = f"{images} holds {len(pixels):,} images, but {logits} the logits of {len(reference):,}"
+        raise FileError(msg)
+    parity = compare(reference, run_every_way(model, pixels), tolerance=tolerance)
+    if report is not None:
+        figures = {
+            "images": parity.images,
+            "argmax_mismatches": parity.argmax_mismatches,
+            "max_abs_logit_diff": parity.max_abs_logit_diff,
+            "smallest_top2_margin": parity.smallest_top2_margin,
+            "tolerance": tolerance,
+            "onnxruntime": onnxruntime.__version__,
+            "torch": torch_version,
+            "passed": parity.passed,
+        }
+        _write_whole(report, json.dumps(figures, indent=2) + "\n")
+    return parity
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write the file under a temporary name, then rename it: whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,123 @@
+"""Box 5, evaluation, and the stage `evaluate`: the verdict on the sealed test set.
+
+Besides `parity`, this is the only stage that sees the test file, and nothing that it finds
+flows back into a choice.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from stages.data import Split, hold_out, load_split
+from stages.metrics import (
+    expected_calibration_error,
+    read_accuracies,
+    recalls,
+    reliability,
+    wilson_interval,
+)
+from stages.model import load_model, predict
+from stages.params import Evaluate, load_params
+from stages.pictures import draw_mistakes
+from stages.stage import LOGITS_FILE, METRICS_FILE, REPORTS, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, run, write_whole
+from stages.tensors import save_tensors
+
+VERDICT_FILE = REPORTS / "verdict.md"
+CONFUSION_FILE = REPORTS / "confusion.csv"
+RELIABILITY_FILE = REPORTS / "reliability.csv"
+MISTAKES_FILE = REPORTS / "mistakes.png"
+
+
+def judge(
+    logits: Tensor, labels: Tensor, *, train_accuracy: float, names: Sequence[str], limits: Evaluate
+) -> tuple[dict[str, int | float | str], str]:
+    """Return the metrics of the test set, all scalars, and the sentence that reads them.
+
+    Args:
+        logits: float32 [N,classes] of the test images.
+        labels: int64 [N].
+        train_accuracy: share of the images that the model learned from which it recognises.
+        names: the classes' names.
+        limits: bins and thresholds.
+
+    """
+    guesses = logits.argmax(dim=1)
+    total, correct = len(labels), int((guesses == labels).sum())
+    accuracy = correct / total
+    low, high = wilson_interval(correct, total)
+    recall = recalls(guesses, labels, classes=len(names))
+    worst = min(range(len(names)), key=recall.__getitem__)
+    verdict, sentence = read_accuracies(
+        train_accuracy, accuracy, learned=limits.learned_accuracy, largest_gap=limits.largest_gap
+    )
+    return {
+        "accuracy": accuracy,
+        "accuracy_95_low": low,
+        "accuracy_95_high": high,
+        "correct": correct,
+        "total": total,
+        "errors": total - correct,
+        "loss": cross_entropy(logits, labels).item(),
+        "train_accuracy": train_accuracy,
+        "gap": train_accuracy - accuracy,
+        "verdict": verdict,
+        "calibration_error": expected_calibration_error(
+            reliability(logits.softmax(dim=1), labels, bins=limits.calibration_bins)
+        ),
+        "calibration_bins": limits.calibration_bins,
+        "worst_class": names[worst],
+        "worst_class_recall": recall[worst],
+    }, f"{verdict}: {sentence}"
+
+
+def write_plots(test: Split, logits: Tensor, *, names: Sequence[str], bins: int) -> None:
+    """Write what `dvc plots show` draws, and the picture of the mistakes."""
+    probabilities = logits.softmax(dim=1)
+    pairs = zip(test.labels.tolist(), logits.argmax(dim=1).tolist(), strict=True)
+    _write_csv(CONFUSION_FILE, "actual,predicted", (f"{names[actual]},{names[guess]}" for actual, guess in pairs))
+    diagram = reliability(probabilities, test.labels, bins=bins)
+    _write_csv(
+        RELIABILITY_FILE,
+        "confidence,accuracy,ideal,images",
+        (f"{group.confidence:.6f},{group.accuracy:.6f},{group.confidence:.6f},{group.count}" for group in diagram),
+    )
+    write_whole(MISTAKES_FILE, draw_mistakes(*test, probabilities, names))
+
+
+def _write_csv(path: Path, header: str, lines: Iterable[str]) -> None:
+    write_whole(path, "".join(f"{line}\n" for line in (header, *lines)).encode())
+
+
+def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
+    rows = "".join(f"| {name} | {value} |\n" for name, value in metrics.items())
+    return f"# Verdict\n\n{sentence}.\n\n| metric | value |\n| --- | --- |\n{rows}"
+
+
+def main() -> None:
+    """Write `metrics.json`, the logits of the test set, the report, plots and the picture."""
+    params = load_params()
+    names = params.data.labels
+    everything = load_split(TRAIN_FILE, classes=len(names))
+    learned, _ = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
+    test = load_split(TEST_FILE, classes=len(names))
+    model = load_model(WEIGHTS_FILE, hidden=params.model.hidden, classes=len(names))
+
+    guesses = predict(model, learned.images).argmax(dim=1)
+    train_accuracy = (guesses == learned.labels).sum().item() / len(learned.labels)
+    logits = predict(model, test.images)
+    metrics, sentence = judge(
+        logits, test.labels, train_accuracy=train_accuracy, names=names, limits=params.evaluate
+    )
+    write_plots(test, logits, names=names, bins=params.evaluate.calibration_bins)
+    save_tensors(LOGITS_FILE, f"logits by torch {torch.__version__.partition("+")[0]}", {"logits": logits})
+    write_whole(VERDICT_FILE, _as_report(metrics, sentence).encode())
+    write_whole(METRICS_FILE, (json.dumps(metrics, indent=2) + "\n").encode())
+    print(f"{metrics['correct']:,} of {metrics['total']:,} test images right\n{sentence}")
+
+
+if __name__ == "__main__":
+    run(main)

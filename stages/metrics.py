@@ -1,0 +1,82 @@
+"""The measures of a verdict: pure functions from logits and labels to numbers."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+NORMAL_QUANTILE_95 = 1.959963984540054  # 97.5 % of a standard normal distribution lie below it
+
+
+class Bin(NamedTuple):
+    """A bin of the reliability diagram: means over its `count` images, shares of 1."""
+
+    confidence: float
+    accuracy: float
+    count: int
+
+
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a proportion, as shares of 1.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
+    JASA 22 (1927).
+    """
+    z2 = NORMAL_QUANTILE_95**2
+    centre = (correct + z2 / 2) / (total + z2)
+    spread = NORMAL_QUANTILE_95 / (total + z2) * (correct * (total - correct) / total + z2 / 4) ** 0.5
+    return centre - spread, centre + spread
+
+
+def reliability(probabilities: Tensor, labels: Tensor, *, bins: int) -> list[Bin]:
+    """Group images by the probability of their guess, into bins of equal width; empty ones are left out.
+
+    Args:
+        probabilities: float [N,classes], rows that sum to 1.
+        labels: int64 [N].
+        bins: how many the interval (0, 1] is cut into.
+
+    """
+    confidence, guess = probabilities.double().max(dim=1)
+    right = (guess == labels).double()
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    members = [place == number for number in range(bins)]
+    return [
+        Bin(confidence[rows].mean().item(), right[rows].mean().item(), int(rows.sum()))
+        for rows in members
+        if rows.any()
+    ]
+
+
+def expected_calibration_error(diagram: list[Bin]) -> float:
+    """Return the mean |confidence - accuracy| of the bins, weighted by their images.
+
+    Source: Guo et al., On calibration of modern neural networks, ICML 2017, equation 3.
+    """
+    total = sum(group.count for group in diagram)
+    return sum(group.count * abs(group.confidence - group.accuracy) for group in diagram) / total
+
+
+def recalls(guesses: Tensor, labels: Tensor, *, classes: int) -> list[float]:
+    """Return for each class the share of its images that were recognised; NaN for one without images."""
+    hits = torch.bincount(labels[guesses == labels], minlength=classes)
+    return (hits / torch.bincount(labels, minlength=classes)).tolist()
+
+
+def read_accuracies(train_accuracy: float, test_accuracy: float, *, learned: float, largest_gap: float) -> tuple[str, str]:
+    """Read the two accuracies together; return one word and the sentence that explains it.
+
+    Args:
+        train_accuracy: on the images that the model learned from.
+        test_accuracy: on images that it has never seen.
+        learned: the training accuracy below which the model has not learned its own examples.
+        largest_gap: the loss of accuracy on new images above which it has learned them by heart.
+
+    """
+    gap = train_accuracy - test_accuracy
+    numbers = f"{train_accuracy:.2%} on the training images, {test_accuracy:.2%} on the test images"
+    if train_accuracy < learned:
+        return "underfitting", f"{numbers}: below {learned:.0%} on its own examples; train longer or use a larger model"
+    if gap > largest_gap:
+        return "overfitting", f"{numbers}: a gap of more than {largest_gap:.0%}; more data, or less model or training"
+    return "learned", f"{numbers}: both high and close together; what it learned carries over to new images"

@@ -83,7 +83,7 @@ def write_plots(test: Split, logits: Tensor, *, names: Sequence[str], bins: int)
     _write_csv(
         RELIABILITY_FILE,
         "confidence,accuracy,ideal,images",
-        (f"{group.confidence:.6f},{group.accuracy:.6f},{group.confidence:.6f},{group.count}" for group in diagram),
+        (f"{group.confidence:.6f},{group.accuracy:.6f},{group.confidence:.6f},{group.images}" for group in diagram),
     )
     write_whole(MISTAKES_FILE, draw_mistakes(*test, probabilities, names))
 
@@ -109,11 +109,10 @@ def main() -> None:
     guesses = predict(model, learned.images).argmax(dim=1)
     train_accuracy = (guesses == learned.labels).sum().item() / len(learned.labels)
     logits = predict(model, test.images)
-    metrics, sentence = judge(
-        logits, test.labels, train_accuracy=train_accuracy, names=names, limits=params.evaluate
-    )
+    metrics, sentence = judge(logits, test.labels, train_accuracy=train_accuracy, names=names, limits=params.evaluate)
     write_plots(test, logits, names=names, bins=params.evaluate.calibration_bins)
-    save_tensors(LOGITS_FILE, f"logits by torch {torch.__version__.partition("+")[0]}", {"logits": logits})
+    torch_version = torch.__version__.partition("+")[0]  # without the build, which does not change the logits
+    save_tensors(LOGITS_FILE, f"logits by torch {torch_version}", {"logits": logits})
     write_whole(VERDICT_FILE, _as_report(metrics, sentence).encode())
     write_whole(METRICS_FILE, (json.dumps(metrics, indent=2) + "\n").encode())
     print(f"{metrics['correct']:,} of {metrics['total']:,} test images right\n{sentence}")

@@ -51,7 +51,10 @@ def build_graph(model: nn.Sequential, *, classes: int) -> onnx.GraphProto:
         nodes,
         "mnist",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", *IMAGE_SHAPE])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", classes]) for name in ("logits", "probabilities")],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", classes])
+            for name in ("logits", "probabilities")
+        ],
         initializers,
     )
 

@@ -9,11 +9,11 @@ NORMAL_QUANTILE_95 = 1.959963984540054  # 97.5 % of a standard normal distributi
 
 
 class Bin(NamedTuple):
-    """A bin of the reliability diagram: means over its `count` images, shares of 1."""
+    """A bin of the reliability diagram: means over its `images`, shares of 1."""
 
     confidence: float
     accuracy: float
-    count: int
+    images: int
 
 
 def wilson_interval(correct: int, total: int) -> tuple[float, float]:
@@ -53,8 +53,8 @@ def expected_calibration_error(diagram: list[Bin]) -> float:
 
     Source: Guo et al., On calibration of modern neural networks, ICML 2017, equation 3.
     """
-    total = sum(group.count for group in diagram)
-    return sum(group.count * abs(group.confidence - group.accuracy) for group in diagram) / total
+    total = sum(group.images for group in diagram)
+    return sum(group.images * abs(group.confidence - group.accuracy) for group in diagram) / total
 
 
 def recalls(guesses: Tensor, labels: Tensor, *, classes: int) -> list[float]:
@@ -63,7 +63,9 @@ def recalls(guesses: Tensor, labels: Tensor, *, classes: int) -> list[float]:
     return (hits / torch.bincount(labels, minlength=classes)).tolist()
 
 
-def read_accuracies(train_accuracy: float, test_accuracy: float, *, learned: float, largest_gap: float) -> tuple[str, str]:
+def read_accuracies(
+    train_accuracy: float, test_accuracy: float, *, learned: float, largest_gap: float
+) -> tuple[str, str]:
     """Read the two accuracies together; return one word and the sentence that explains it.
 
     Args:

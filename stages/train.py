@@ -51,14 +51,15 @@ def train_epoch(model: nn.Module, loss_function: nn.Module, optimizer: Optimizer
 
 
 def train(
-    model: nn.Module, loss_function: nn.Module, optimizer: Optimizer, learn: Split, watch: Split, params: Train
+    model: nn.Module, loss_function: nn.Module, optimizer: Optimizer, splits: tuple[Split, Split], params: Train
 ) -> Iterator[Epoch]:
-    """Train the model in place; yield what each epoch came to.
+    """Train the model in place, on the first split; yield what each epoch came to, on the second too.
 
     Raises:
         StageError: a loss is infinite or no number.
 
     """
+    learn, watch = splits
     generator = torch.Generator().manual_seed(params.seed)
     for number in range(1, params.epochs + 1):
         shuffled = batches(learn, batch_size=params.batch_size, generator=generator)
@@ -95,15 +96,14 @@ def main() -> None:
     """Write `models/weights.safetensors` and `reports/history.csv`."""
     params = load_params()
     classes = len(params.data.labels)
-    learn, watch = hold_out(
-        load_split(TRAIN_FILE, classes=classes), validation=params.data.validation, seed=params.data.split_seed
-    )
+    everything = load_split(TRAIN_FILE, classes=classes)
+    splits = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
     torch.manual_seed(params.train.seed)
     model = build_model(hidden=params.model.hidden, classes=classes)
     optimizer = build_optimizer(model, learning_rate=params.objective.learning_rate)
 
     history = []
-    for epoch in train(model, build_loss(), optimizer, learn, watch, params.train):
+    for epoch in train(model, build_loss(), optimizer, splits, params.train):
         history.append(epoch)
         print(
             f"epoch {epoch.epoch}/{params.train.epochs} | avg loss {epoch.train_loss:.4f} | "

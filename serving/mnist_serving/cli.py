@@ -7,12 +7,15 @@ from pathlib import Path
 
 from .errors import MnistServingError
 
+MOST_NAMED = 20  # differing images in the message; the number of all is there too
 PACKAGED_MODEL = Path(__file__).with_name("model.onnx")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; each command stores the function that runs it as `run`."""
-    parser = argparse.ArgumentParser(prog="mnist-serving", description="Recognise MNIST digits with one small ONNX model.")
+    parser = argparse.ArgumentParser(
+        prog="mnist-serving", description="Recognise MNIST digits with one small ONNX model."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     parity = commands.add_parser(
@@ -41,7 +44,7 @@ def positive(text: str) -> float:
 
 def run_parity(arguments: argparse.Namespace) -> int:
     """Compare, say the outcome in one line, name the images that differ."""
-    from .parity import check  # noqa: PLC0415 (needs safetensors, which the other commands do not)
+    from .parity import check  # needs safetensors, which the other commands do not
 
     parity = check(
         arguments.model,
@@ -56,8 +59,9 @@ def run_parity(arguments: argparse.Namespace) -> int:
     )
     if parity.passed:
         return 0
-    rows = ", ".join(map(str, parity.differing[:20])) + (", ..." if len(parity.differing) > 20 else "")
-    print(f"mnist-serving: {len(parity.differing):,} images differ, rows {rows}", file=sys.stderr)
+    rows = ", ".join(map(str, parity.differing[:MOST_NAMED]))
+    more = ", ..." if len(parity.differing) > MOST_NAMED else ""
+    print(f"mnist-serving: {len(parity.differing):,} images differ: rows {rows}{more}", file=sys.stderr)
     return 1
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,31 +72,35 @@ def compare(reference: Logits, runs: Iterator[Logits], *, tolerance: float) -> P
 
 def read_images(path: Path) -> npt.NDArray[np.uint8]:
     """Read `images`, uint8 [N,1,28,28], from a safetensors file."""
-    return _read(path, "images")[0]
+    return _read(path, "images", dtype=np.uint8, dimensions=4)[0]
 
 
 def read_logits(path: Path) -> tuple[Logits, str]:
     """Read `logits`, float32 [N,classes], from a safetensors file, and the torch version in its metadata."""
-    logits, metadata = _read(path, "logits")
+    logits, metadata = _read(path, "logits", dtype=np.float32, dimensions=2)
     return logits, next(iter(metadata), "unknown").rpartition(" ")[2]
 
 
-def _read(path: Path, name: str) -> tuple[npt.NDArray[np.generic], dict[str, str]]:
+def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.NDArray[Any], dict[str, str]]:
     """Return a tensor and the metadata of a safetensors file.
 
     Raises:
-        FileError: the file is missing, damaged, or lacks the tensor.
+        FileError: the file is missing, damaged, or its tensor is another one.
 
     """
     try:
         with safe_open(path, framework="numpy") as tensors:
-            return tensors.get_tensor(name), tensors.metadata() or {}
+            tensor, metadata = tensors.get_tensor(name), tensors.metadata() or {}
     except FileNotFoundError as error:
         msg = f"{path}: no such file"
         raise FileError(msg) from error
     except (OSError, SafetensorError) as error:
         msg = f"{path} is no safetensors file with `{name}`: {error}"
         raise FileError(msg) from error
+    if tensor.dtype != dtype or tensor.ndim != dimensions or tensor.size == 0:
+        msg = f"{path}: `{name}` is {tensor.dtype} {[*tensor.shape]}, wanted {dtype.__name__}, {dimensions} dimensions"
+        raise FileError(msg)
+    return tensor, metadata
 
 
 def check(model: Path, *, images: Path, logits: Path, tolerance: float, report: Path | None) -> Parity:

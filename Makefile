@@ -1,0 +1,42 @@
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help repro test bench lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file and the proof that it is the model
+	@python -m stages.params
+	@test -e .git || dvc config --local core.no_scm true
+	dvc repro
+	dvc metrics show
+	@echo "The model: serving/mnist_serving/model.onnx    What it got wrong: reports/mistakes.png"
+
+test: $(VENV)/installed  ## linters, types and the whole test suite
+	ruff check
+	ruff format --check
+	mypy
+	pytest
+
+bench: $(VENV)/installed  ## the speed of training, against the tutorial's own program
+	python -m benchmarks.training
+
+lock: ## pin anew: the newest versions that pyproject.toml admits, into requirements.lock
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)-lock/bin/python -m pip install --quiet --group pipeline --group dev
+	$(VENV)-lock/bin/python -m pip freeze | sed -E 's/\+cpu|\+cu[0-9]+//; /^(nvidia|triton|cuda)/d' > requirements.lock
+	rm -rf $(VENV)-lock
+
+clean:  ## remove the environment and all that the pipeline can rebuild from its cache or anew
+	rm -rf $(VENV) data/*.safetensors models/*.safetensors dvc_plots build dist
+
+$(VENV)/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@echo "installing the pinned set into $(VENV), once, a minute or more"
+	@$(PYTHON) -m venv $(VENV)
+	@python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@

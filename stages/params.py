@@ -17,6 +17,8 @@ from stages.stage import StageError, run
 PARAMS_FILE = Path("params.yaml")
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+IdxFile = Annotated[str, Field(pattern=r"^(train|t10k)-(images-idx3|labels-idx1)-ubyte\.gz$")]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -30,7 +32,7 @@ class Download(Section):
     """Where the four IDX files come from, and their SHA-256 in hexadecimal."""
 
     mirrors: Names
-    sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
+    sha256: Annotated[dict[IdxFile, Sha256], Field(min_length=4)]
 
 
 class Data(Section):

@@ -1,0 +1,86 @@
+"""The ONNX file: its contract, and its answers by three independent runtimes."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+from torch import nn
+
+from stages import download, evaluate, export, train
+from stages.export import build_onnx
+from stages.model import build_model, predict
+from stages.stage import MODEL_FILE, WEIGHTS_FILE, StageError
+from tests.conftest import ROOT
+
+IMAGES = torch.randint(0, 256, (7, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return build_model(hidden=32, classes=10)
+
+
+@pytest.fixture
+def exported(network: nn.Sequential) -> bytes:
+    model = build_onnx(network, classes=10, metadata={"dataset": "made up"})
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def test_the_file_has_the_contracts_names_types_and_shapes(exported: bytes) -> None:
+    session = onnxruntime.InferenceSession(exported)
+    (image,) = session.get_inputs()
+    assert (image.name, image.type, image.shape) == ("image", "tensor(uint8)", ["batch", 1, 28, 28])
+    outputs = [(output.name, output.type, output.shape) for output in session.get_outputs()]
+    assert outputs == [(name, "tensor(float)", ["batch", 10]) for name in ("logits", "probabilities")]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_onnxruntime_and_the_reference_evaluator_agree_with_torch(
+    network: nn.Sequential, exported: bytes, batch: int
+) -> None:
+    wanted = predict(network, IMAGES[:batch])
+    pixels = {"image": IMAGES[:batch].numpy()}
+    for runtime in (onnxruntime.InferenceSession(exported), ReferenceEvaluator(onnx.load_from_string(exported))):
+        logits, probabilities = map(np.asarray, runtime.run(["logits", "probabilities"], pixels))
+        np.testing.assert_allclose(logits, wanted.numpy(), atol=1e-5)
+        np.testing.assert_allclose(probabilities, wanted.softmax(dim=1).numpy(), atol=1e-6)
+
+
+def test_the_lowest_opset_that_serves_is_used(exported: bytes) -> None:
+    model = onnx.load_from_string(exported)
+    assert model.ir_version == 7
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 12)]
+
+
+def test_the_same_network_gives_the_same_bytes(network: nn.Sequential, exported: bytes) -> None:
+    again = build_onnx(network, classes=10, metadata={"dataset": "made up"}).SerializeToString(deterministic=True)
+    assert again == exported
+
+
+def test_a_layer_without_a_translation_says_where_to_add_it() -> None:
+    with pytest.raises(StageError, match=r"Tanh.*add a case to `_translate`"):
+        build_onnx(nn.Sequential(nn.Flatten(), nn.Tanh()), classes=784, metadata={})
+
+
+def test_the_stage_writes_one_file_that_says_what_it_is(project: Path) -> None:
+    for stage in (download, train, evaluate, export):
+        stage.main()
+    model = onnx.load(project / MODEL_FILE)
+    onnx.checker.check_model(model, full_check=True)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(metadata["labels"]) == [*"0123456789"]
+    assert json.loads(metadata["preprocessing"])["size"] == [28, 28]
+    assert float(metadata["accuracy"]) == json.loads((project / "metrics.json").read_text())["accuracy"]
+    assert metadata["dataset"] == "MNIST"
+    assert metadata["weights_sha256"] == sha256((project / WEIGHTS_FILE).read_bytes()).hexdigest()
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+    content = (project / MODEL_FILE).read_bytes()
+    assert str(project).encode() not in content
+    assert str(ROOT).encode() not in content

@@ -11,7 +11,18 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-_PACKAGES = ("numpy", "onnx", "PIL", "pydantic", "ruamel", "safetensors", "torch", "torchvision", "tqdm")
+_PACKAGES = (
+    "font_manrope",
+    "numpy",
+    "onnx",
+    "PIL",
+    "pydantic",
+    "ruamel",
+    "safetensors",
+    "torch",
+    "torchvision",
+    "tqdm",
+)
 _CPU_FLAGS = Path("/proc/cpuinfo")
 
 

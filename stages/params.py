@@ -71,6 +71,18 @@ class Evaluate(Section):
     largest_gap: Share
 
 
+class Gate(Section):
+    """The second network that knows what is no digit; `most_refused` is the share of digits that it may cost."""
+
+    pictures: Annotated[int, Field(gt=0)]
+    hidden: Annotated[int, Field(gt=0, le=65_536)]
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    epochs: Annotated[int, Field(gt=0)]
+    batch_size: Annotated[int, Field(gt=0)]
+    seed: Seed
+    most_refused: Share
+
+
 class Export(Section):
     """The ONNX file: the data set's name in it, and how far its logits may be from PyTorch's."""
 
@@ -86,6 +98,7 @@ class Params(Section):
     model: Model
     objective: Objective
     train: Train
+    gate: Gate
     evaluate: Evaluate
     export: Export
 

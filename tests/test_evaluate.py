@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import cross_entropy
 
-from stages import download, evaluate, train
+from stages import download, evaluate, gate, train
 from stages.data import load_split
 from stages.pictures import draw_mistakes
 from stages.stage import LOGITS_FILE, METRICS_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
@@ -23,6 +23,7 @@ def trained(project: Path) -> Path:
     """The made-up project, trained so little that mistakes remain."""
     edit_params(project, objective__learning_rate=0.0001, train__epochs=1)
     download.main()
+    gate.main()
     train.main()
     return project
 
@@ -40,6 +41,9 @@ def test_the_metrics_are_scalars_that_follow_from_the_logits(trained: Path) -> N
     assert metrics["accuracy"] == correct / TEST_IMAGES
     assert metrics["accuracy_95_low"] < metrics["accuracy"] < metrics["accuracy_95_high"]
     assert metrics["gap"] == metrics["train_accuracy"] - metrics["accuracy"]
+    assert 0 <= metrics["abstained"] <= 1
+    assert metrics["answered_errors"] <= metrics["errors"]
+    assert {"refused_letters", "refused_scribbles", "refused_shapes", "refused_noise", "refused_blank"} < metrics.keys()
     assert metrics["loss"] == pytest.approx(cross_entropy(logits, labels).item())
     of_worst = logits.argmax(dim=1)[labels == int(metrics["worst_class"])]
     assert metrics["worst_class_recall"] == pytest.approx((of_worst == int(metrics["worst_class"])).float().mean())

@@ -10,7 +10,7 @@ from mnist_serving.cli import main as run_command
 from mnist_serving.parity import compare
 from onnx import numpy_helper
 
-from stages import download, evaluate, export, train
+from stages import download, evaluate, export, gate, train
 from stages.stage import LOGITS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE
 from tests.conftest import TEST_IMAGES
 
@@ -20,7 +20,7 @@ COMMAND = ["parity", "--model", str(MODEL_FILE), "--report", str(REPORT)]
 
 @pytest.fixture
 def exported(project: Path) -> Path:
-    for stage in (download, train, evaluate, export):
+    for stage in (download, gate, train, evaluate, export):
         stage.main()
     return project
 
@@ -49,7 +49,7 @@ def test_one_changed_weight_fails_it_and_the_images_are_named(
     exported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = onnx.load(exported / MODEL_FILE)
-    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "3.bias")
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "classifier.3.bias")
     values = numpy_helper.to_array(bias).copy()
     values[4] += 100
     bias.CopyFrom(numpy_helper.from_array(values, bias.name))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from stages import download, train
+from stages import download, gate, train
 from stages.data import hold_out, load_split
 from stages.model import build_model, load_model, predict
 from stages.objective import build_loss, build_optimizer
@@ -51,6 +51,7 @@ def test_one_step_of_the_optimizer_is_adams_formula() -> None:
 def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_params(project, train__epochs=4)
     download.main()
+    gate.main()
     train.main()
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("epoch ") for line in lines) == 4
@@ -67,6 +68,7 @@ def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.Captu
 
 def test_the_reported_validation_loss_is_that_of_the_saved_weights(project: Path) -> None:
     download.main()
+    gate.main()
     train.main()
     everything = load_split(project / TRAIN_FILE, classes=10)
     held_out = hold_out(everything, validation=100, seed=0)[1]
@@ -77,6 +79,7 @@ def test_the_reported_validation_loss_is_that_of_the_saved_weights(project: Path
 
 def test_training_never_opens_the_test_file(project: Path) -> None:
     download.main()
+    gate.main()
     (project / TEST_FILE).unlink()
     (project / TEST_FILE).mkdir()  # whoever opens it now fails
     train.main()
@@ -85,6 +88,7 @@ def test_training_never_opens_the_test_file(project: Path) -> None:
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_suspects(project: Path) -> None:
     download.main()
+    gate.main()
 
     class NoNumber(nn.CrossEntropyLoss):
         def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -94,12 +98,13 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_suspects(project: 
         patch.setattr(train, "build_loss", NoNumber)
         with pytest.raises(StageError, match=r"loss of epoch 1 is nan.*learning rate.*order in the loop.*data"):
             train.main()
-    assert not (project / "models").exists()
+    assert not (project / WEIGHTS_FILE).exists()
 
 
 def test_a_loss_that_does_not_fall_is_warned_of(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_params(project, objective__learning_rate=10.0)
     download.main()
+    gate.main()
     train.main()
     warning = capsys.readouterr().err
     assert "has not fallen below its start" in warning

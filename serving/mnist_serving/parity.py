@@ -16,7 +16,7 @@ import onnxruntime
 from safetensors import SafetensorError, safe_open
 
 from .errors import FileError
-from .session import open_session
+from .session import open_session, read_model
 
 BATCH_SIZES = (1, 7, 64, 10_000)
 
@@ -45,8 +45,9 @@ class Parity:
 
 def run_every_way(model: Path, images: npt.NDArray[np.uint8]) -> Iterator[Logits]:
     """Yield the logits, float32 [N,classes], of images uint8 [N,1,28,28], once for each way to run the model."""
+    content = read_model(model)
     for optimize in (True, False):
-        session = open_session(model, optimize=optimize)
+        session = open_session(content, name=str(model), optimize=optimize)
         for size in BATCH_SIZES:
             batches = np.split(images, range(size, len(images), size))
             yield np.concatenate([session.run(["logits"], {"image": batch})[0] for batch in batches])

@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help repro test bench lock clean
+.PHONY: help repro test bench wheel lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -20,10 +20,14 @@ test: $(VENV)/installed  ## linters, types and the whole test suite
 	mypy
 	pytest
 
-bench: $(VENV)/installed  ## the speed of training, against the tutorial's own program
+bench: $(VENV)/installed  ## speed: training against the tutorial's own program, the package against bare onnxruntime
 	python -m benchmarks.training
+	python -m benchmarks.inference
 
-lock: ## pin anew: the newest versions that pyproject.toml admits, into requirements.lock
+wheel: $(VENV)/installed  ## the package, with the model in it, into dist/
+	python -m hatchling build --target wheel
+
+lock:  ## pin anew: the newest versions that pyproject.toml admits, into requirements.lock
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --upgrade pip
@@ -39,4 +43,5 @@ $(VENV)/installed: requirements.lock
 	@echo "installing the pinned set into $(VENV), once, a minute or more"
 	@$(PYTHON) -m venv $(VENV)
 	@python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from mnist_serving import Classifier, FileError, ModelError
-from mnist_serving.classifier import PACKAGED_MODEL
+from mnist_serving.session import PACKAGED_MODEL
 from onnx import external_data_helper, numpy_helper
 
 from stages.nondigits import draw

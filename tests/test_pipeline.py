@@ -57,7 +57,7 @@ def import_closure(module: Path) -> set[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_exactly_the_code_that_it_imports(stage: str) -> None:
     module = ROOT.joinpath(*STAGES[stage]["cmd"].split()[2].split("."))
-    entry = module / "__main__.py" if module.is_dir() else module.with_suffix(".py")
+    entry = module.with_suffix(".py")
     listed = [path for path in paths_of(STAGES[stage]["deps"]) if path.endswith(".py")]
     assert sorted(listed) == sorted(import_closure(entry))
 

@@ -8,9 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .contract import OUTPUTS, Contract, check_description, check_golden, read_contract
-from .session import open_session, read_model
-
-PACKAGED_MODEL = Path(__file__).with_name("model.onnx")
+from .session import PACKAGED_MODEL, open_session, read_model
 
 Floats = npt.NDArray[np.float32]
 

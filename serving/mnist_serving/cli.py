@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .classifier import PACKAGED_MODEL, Classifier
-from .errors import FileError, MnistServingError
+from .classifier import Classifier
+from .errors import FileError, exit_with
+from .parity import add_parity_arguments
+from .session import PACKAGED_MODEL
 
-MOST_NAMED = 20  # differing images in a message; the number of all is there too
 LARGEST_PICTURE = 64 * 1024**2  # bytes
 
 
@@ -44,28 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
     info.add_argument("--json", action="store_true", help="as JSON, the golden examples included")
     info.set_defaults(run=run_info)
 
-    parity = commands.add_parser(
-        "parity",
-        parents=[model],
-        help="prove that the model gives the logits that PyTorch gave",
-        description="Compare the logits of the ONNX model, in several batch sizes, with and without graph "
-        "optimisation, with those that PyTorch wrote. Exit code 1 when they differ.",
-    )
-    parity.add_argument("--images", type=Path, default="data/test.safetensors", help="default: %(default)s")
-    parity.add_argument("--logits", type=Path, default="reports/test_logits.safetensors", help="default: %(default)s")
-    parity.add_argument("--tolerance", type=positive, default=1e-4, help="largest |difference|; default: %(default)s")
-    parity.add_argument("--report", type=Path, help="write the figures into this JSON file")
-    parity.set_defaults(run=run_parity)
+    parity = commands.add_parser("parity", help="prove that the model gives the logits that PyTorch gave")
+    add_parity_arguments(parity)
     return parser
-
-
-def positive(text: str) -> float:
-    """Parse a number above zero."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        msg = f"{text} is not a number above 0"
-        raise argparse.ArgumentTypeError(msg)
-    return value
 
 
 def run_predict(arguments: argparse.Namespace) -> int:
@@ -135,40 +117,7 @@ def _decoded(value: object) -> object:
         return value
 
 
-def run_parity(arguments: argparse.Namespace) -> int:
-    """Compare, say the outcome in one line, name the images that differ."""
-    from .parity import check  # needs safetensors, which the other commands do not
-
-    parity = check(
-        arguments.model,
-        images=arguments.images,
-        logits=arguments.logits,
-        tolerance=arguments.tolerance,
-        report=arguments.report,
-    )
-    print(
-        f"parity {'passed' if parity.passed else 'FAILED'}: {parity.images:,} images, "
-        f"{parity.argmax_mismatches} argmax mismatches, largest |logit difference| {parity.max_abs_logit_diff}"
-    )
-    if parity.passed:
-        return 0
-    rows = ", ".join(map(str, parity.differing[:MOST_NAMED]))
-    more = ", ..." if len(parity.differing) > MOST_NAMED else ""
-    print(f"mnist-serving: {len(parity.differing):,} images differ: rows {rows}{more}", file=sys.stderr)
-    return 1
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line; every error that a person can mend is one line on standard error."""
+    """Run the command line."""
     arguments = build_parser().parse_args(argv)
-    try:
-        sys.exit(arguments.run(arguments))
-    except (MnistServingError, OSError) as error:
-        print(f"mnist-serving: error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except ModuleNotFoundError as error:
-        extra = {"PIL": "images", "safetensors": "parity"}.get(error.name or "")
-        if extra is None:
-            raise
-        print(f"mnist-serving: error: this needs {error.name}: pip install 'mnist-serving[{extra}]'", file=sys.stderr)
-        sys.exit(1)
+    exit_with(lambda: arguments.run(arguments))

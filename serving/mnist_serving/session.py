@@ -6,6 +6,7 @@ import onnxruntime
 
 from .errors import FileError, ModelError
 
+PACKAGED_MODEL = Path(__file__).with_name("model.onnx")
 LARGEST_FILE = 256 * 1024**2  # bytes
 
 

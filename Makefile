@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help repro test bench lock clean
+.PHONY: help repro test bench runtimes environments lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -15,6 +15,7 @@ repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file
 	@echo "The model: serving/mnist_serving/model.onnx    What it got wrong: reports/mistakes.png"
 
 test: $(VENV)/installed  ## linters, types and the whole test suite
+	@python -m benchmarks.environments || echo "what needs these will say that it did not run"
 	ruff check
 	ruff format --check
 	mypy
@@ -22,6 +23,13 @@ test: $(VENV)/installed  ## linters, types and the whole test suite
 
 bench: $(VENV)/installed  ## the speed of training, against the tutorial's own program
 	python -m benchmarks.training
+
+runtimes: $(VENV)/installed  ## the model in every runtime: the same answers?
+	@python -m benchmarks.environments || echo "what needs these will say that it did not run"
+	python -m benchmarks.runtimes
+
+environments: $(VENV)/installed  ## install the other runtimes that the model is tested in: once, 1 GB
+	python -m benchmarks.environments
 
 lock: ## pin anew: the newest versions that pyproject.toml admits, into requirements.lock
 	rm -rf $(VENV)-lock
@@ -32,7 +40,7 @@ lock: ## pin anew: the newest versions that pyproject.toml admits, into requirem
 	rm -rf $(VENV)-lock
 
 clean:  ## remove the environment and all that the pipeline can rebuild from its cache or anew
-	rm -rf $(VENV) data/*.safetensors models/*.safetensors dvc_plots build dist
+	rm -rf $(VENV) .venv-runtimes benchmarks/runners/node_modules data/*.safetensors models/*.safetensors dvc_plots build dist
 
 $(VENV)/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -1,0 +1,133 @@
+"""The environments of the runtimes that are not installed beside the pipeline; `runtimes.py` and tests use them.
+
+    python -m benchmarks.environments
+
+Makes those that are missing, once, under `.venv-runtimes/` and `benchmarks/runners/node_modules/`; says in one line
+which could not be made and why, and then exits with 1. This, and nothing that uses it, needs the network.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RUNNERS = ROOT / "benchmarks/runners"
+ENVIRONMENTS = ROOT / ".venv-runtimes"
+FIRST_FOR_NUMPY_2 = (1, 19)  # an older onnxruntime was built for numpy 1; before 1.18 it does not say so
+
+
+class EnvironmentMissingError(Exception):
+    """An environment is not there or cannot be made; the text says in one line what is needed."""
+
+
+@dataclass(frozen=True)
+class PythonEnvironment:
+    """A virtual environment of its own for one runtime."""
+
+    name: str
+    requirements: tuple[str, ...]  # without a version: the oldest that has a wheel for this Python
+
+    @property
+    def folder(self) -> Path:
+        """Where it is: one for each Python, and for each set of requirements."""
+        digest = sha256(" ".join(self.requirements).encode()).hexdigest()[:8]
+        return ENVIRONMENTS / f"{self.name}-{sysconfig.get_python_version()}-{digest}"
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin/python"
+
+    def ready(self) -> bool:
+        """It was made to the end."""
+        return (self.folder / "installed").exists()
+
+    def make(self) -> None:
+        """Make it anew."""
+        venv.create(self.folder, clear=True, with_pip=True)
+        pip = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--retries=1"]
+        requirements = [wanted if "==" in wanted else oldest(wanted, pip) for wanted in self.requirements]
+        run([*pip, "install", "--only-binary", ":all:", *" ".join(requirements).split()], self.folder)
+        (self.folder / "installed").touch()
+
+
+@dataclass(frozen=True)
+class NodeEnvironment:
+    """The packages of `benchmarks/runners/package-lock.json`."""
+
+    name: str
+    folder: Path = RUNNERS
+
+    def ready(self) -> bool:
+        """It was made to the end, from the lock that is here."""
+        mark = self.folder / "node_modules/installed"
+        return mark.exists() and mark.read_text() == self._digest()
+
+    def make(self) -> None:
+        """Make it anew."""
+        if shutil.which("npm") is None:
+            msg = "there is no npm here: install Node.js"
+            raise EnvironmentMissingError(msg)
+        run(["npm", "ci", "--silent"], self.folder)
+        (self.folder / "node_modules/installed").write_text(self._digest())
+
+    def _digest(self) -> str:
+        return sha256((self.folder / "package-lock.json").read_bytes()).hexdigest()
+
+
+def oldest(package: str, pip: Sequence[str]) -> str:
+    """Return the requirement for the oldest version of onnxruntime that has a wheel for this Python, with its numpy."""
+    listing = run([*pip, "index", "versions", "--only-binary", ":all:", package], ROOT)
+    found = re.search(r"^Available versions: .*?([^\s,]+)$", listing, flags=re.MULTILINE)
+    if found is None:
+        msg = f"pip lists no version of {package}"
+        raise EnvironmentMissingError(msg)
+    version = found[1]
+    major, minor = map(int, version.split(".")[:2])
+    return f"{package}=={version}" + (" numpy<2" if (major, minor) < FIRST_FOR_NUMPY_2 else "")
+
+
+def run(command: Sequence[str], folder: Path) -> str:
+    """Run an installer; return what it printed.
+
+    Raises:
+        EnvironmentMissingError: it failed; its own last line says why.
+
+    """
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise EnvironmentMissingError(reason)
+    return done.stdout
+
+
+OLDEST_ONNXRUNTIME = PythonEnvironment("onnxruntime-oldest", ("onnxruntime",))
+OPENCV_5 = PythonEnvironment("opencv-5", ("opencv-python-headless==5.0.0.93", "numpy==2.4.6"))
+OPENCV_4 = PythonEnvironment("opencv-4", ("opencv-python-headless==4.14.0.94", "numpy==2.4.6"))
+JAVASCRIPT = NodeEnvironment("javascript")
+
+
+def main() -> None:
+    """Make what is missing."""
+    failed = False
+    for environment in (OLDEST_ONNXRUNTIME, OPENCV_5, OPENCV_4, JAVASCRIPT):
+        if environment.ready():
+            continue
+        print(f"making the environment {environment.name}, once", flush=True)
+        try:
+            environment.make()
+        except (EnvironmentMissingError, OSError, subprocess.SubprocessError) as error:
+            print(f"{environment.name}: not made: {error}", file=sys.stderr)
+            failed = True
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

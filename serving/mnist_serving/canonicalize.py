@@ -18,7 +18,21 @@ import numpy as np
 from .errors import MnistServingError
 from .page import INK_RANK, LEAST_CONTRAST, QUARTERS, Found, find_ink, grouped, middle_points, relief, summed
 from .pen import DIGIT_SIDE, HALF, even_pen
-from .raster import Box, Grey, Ints, block_mean, box, ceil_div, components, divided, highest, ranked, resampled, smooth
+from .raster import (
+    Box,
+    Grey,
+    Ints,
+    Mask,
+    block_mean,
+    box,
+    ceil_div,
+    components,
+    divided,
+    highest,
+    ranked,
+    resampled,
+    smooth,
+)
 
 SIDE, CENTRE = 28, 14  # of MNIST's picture; its digits' centre of mass
 LEAST_SIDE = 8
@@ -29,6 +43,7 @@ FINE_SIDE, COARSE_SIDE, WORK_SIDE = 1024, 240, 80
 SMALL_SIDE = 56  # what is smaller gets enlarged first
 
 # Chosen on held-out training images; benchmarks/canonicalize.py measures what they give.
+NEAR = 2  # coarse pixels beyond the ink that are still looked at: beyond may lie the edge of the page
 SHARPEN_RADIUS, SHARPEN = 8, 2  # working pixels; times the difference from the blurred
 EDGE = 63  # levels above it belong to the digit's box
 SOFT = 2  # working pixels that the strokes' edges are blurred by: MNIST's are softer than ours
@@ -63,7 +78,7 @@ def canonicalize(grey: Grey) -> Grey:
     found = find_ink(block_mean(fine, factor))
     if max(box(found.mask).shape) < LEAST_EXTENT:
         raise PictureError(BLANK)
-    return _place(even_pen(_crisp(_cut_out(fine, factor, found))))
+    return _place(even_pen(_crisp(*_cut_out(fine, factor, found))))
 
 
 def _check(grey: object) -> None:
@@ -96,8 +111,8 @@ def _fine(grey: Grey) -> Grey:
     return block_mean(grey, min(ceil_div(longer, FINE_SIDE), *grey.shape))
 
 
-def _cut_out(fine: Grey, factor: int, found: Found) -> Ints:
-    """Return the ink and a margin around it, in quarter levels, its longer side about 80 pixels."""
+def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:
+    """Return the ink with a margin, in quarter levels, about 80 pixels long, and where the digit may lie in it."""
     height, width = found.mask.shape
     top, bottom, left, right = box(found.mask)
     longer = max(bottom - top, right - left)
@@ -107,12 +122,13 @@ def _cut_out(fine: Grey, factor: int, found: Found) -> Ints:
     picture = resampled(fine[part.scaled(factor)], (rows, columns)).astype(np.uint8)
     y = 2 * part.top - height + middle_points(part.shape[0], rows)
     x = 2 * part.left - width + middle_points(part.shape[1], columns)
-    return found.sign * relief(picture, found.surface, y, x)
+    near = resampled(highest(found.mask.astype(np.int64), NEAR)[part.scaled(1)], (rows, columns))
+    return found.sign * relief(picture, found.surface, y, x), near > 0
 
 
-def _crisp(ink: Ints) -> Ints:
+def _crisp(ink: Ints, near: Mask) -> Ints:
     """Return the ink sharpened and cleaned of specks, 0 or 255 but for its softest edges."""
-    ink = ink + SHARPEN * (ink - smooth(smooth(ink, SHARPEN_RADIUS), SHARPEN_RADIUS))
+    ink = (ink + SHARPEN * (ink - smooth(smooth(ink, SHARPEN_RADIUS), SHARPEN_RADIUS))) * near
     strong = ink[ink > LEAST_CONTRAST * QUARTERS]
     if not strong.size:
         raise PictureError(BLANK)

@@ -22,15 +22,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from mnist_serving.canonicalize import PictureError, canonicalize
-from mnist_serving.cli import PACKAGED_MODEL
-from mnist_serving.session import open_session
 from PIL import Image
 from tqdm import tqdm
 
 from benchmarks.degrade import KINDS, Picture, degrade
 from stages.data import hold_out, load_split
 from stages.params import load_params
-from stages.stage import TEST_FILE, TRAIN_FILE
+from stages.stage import MODEL_FILE, TEST_FILE, TRAIN_FILE
 
 ROOT = Path(__file__).parents[1]
 SEED = 20
@@ -55,10 +53,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How well canonicalised pictures are read, by kind, and how fast.")
     parser.add_argument("--count", type=int, default=2000, help="images of each kind; default: %(default)s")
     parser.add_argument("--validation", action="store_true", help="the images to choose on, not the test images")
-    parser.add_argument("--model", type=Path, default=PACKAGED_MODEL, help="default: the one in the package")
+    parser.add_argument("--model", type=Path, default=ROOT / MODEL_FILE, help="default: the one in the package")
     options = parser.parse_args()
     digits, answers = load_digits()
-    session = open_session(options.model)
+    session = onnxruntime.InferenceSession(options.model)
     images, labels = load_images(validation=options.validation)
     images, labels = images[: options.count], labels[: options.count]
 

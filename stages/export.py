@@ -47,7 +47,7 @@ def build_graph(network: nn.Sequential, gate: nn.Sequential, *, classes: int, te
     """Translate classifier and gate into one graph.
 
     From `image`, raw pixels, to `logits`, `probabilities` = softmax(logits / temperature), and
-    `confidence` [batch,1] = sigmoid(the gate's logit) x the largest probability.
+    `digit` [batch,1] = sigmoid(the gate's logit), how probable it is that the picture is one at all.
 
     Raises:
         StageError: a network has a layer that `_translate` does not know.
@@ -63,14 +63,12 @@ def build_graph(network: nn.Sequential, gate: nn.Sequential, *, classes: int, te
         helper.make_node("Softmax", ["calibrated"], ["probabilities"], axis=1),
         *gate_nodes,
         helper.make_node("Sigmoid", ["gate_logit"], ["digit"]),
-        helper.make_node("ReduceMax", ["probabilities"], ["guess"], axes=[1], keepdims=1),
-        helper.make_node("Mul", ["digit", "guess"], ["confidence"]),
     ]
     scalars = [
         helper.make_tensor(name, TensorProto.FLOAT, [], [value])
         for name, value in (("white", 255.0), ("temperature", temperature))
     ]
-    outputs = {"logits": classes, "probabilities": classes, "confidence": 1}
+    outputs = {"logits": classes, "probabilities": classes, "digit": 1}
     return helper.make_graph(
         nodes,
         "mnist",
@@ -135,7 +133,7 @@ def describe(
         "weights_sha256": sha256(weights).hexdigest(),
         "temperature": calibration.temperature,
         "abstention": {
-            "rule": "abstain where the output `confidence` is below `least_confidence`",
+            "rule": "abstain where `digit` x the largest of `probabilities` is below `least_confidence`",
             "least_confidence": calibration.least_confidence,
         },
     }

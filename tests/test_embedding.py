@@ -95,7 +95,7 @@ def test_the_program_names_the_digit_and_its_probability(heading: str, tmp_path:
         label, probability = WAYS[heading](PROGRAMS[heading], tmp_path).split()
     except RuntimeMissingError as error:
         pytest.skip(str(error))
-    (wanted,) = open_session(MODEL).run(["probabilities"], {"image": image})[0]
+    (wanted,) = open_session(MODEL.read_bytes(), name=MODEL.name).run(["probabilities"], {"image": image})[0]
     assert label == str(wanted.argmax())
     assert float(probability) == pytest.approx(wanted.max(), abs=TOLERANCE)
 

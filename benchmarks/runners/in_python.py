@@ -42,7 +42,7 @@ def open_opencv(model: str) -> tuple[str, Run]:
 
     def run(images: Any) -> Any:  # noqa: ANN401 (whatever OpenCV takes for an array)
         net.setInput(images, "image")
-        return net.forward(OUTPUTS)
+        return net.forward([*OUTPUTS, "digit"])[: len(OUTPUTS)]  # OpenCV 5 takes one output or all
 
     return cv2.__version__, run
 

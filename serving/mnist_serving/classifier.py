@@ -77,13 +77,13 @@ class Classifier:
 
         """
         batch = as_batch(images, self.contract.image_shape)
-        logits, probabilities, confidence = self._session.run(OUTPUTS, {"image": batch})
+        logits, probabilities, digit = self._session.run(OUTPUTS, {"image": batch})
         names = self.contract.labels
         return Prediction(
             labels=[names[place] for place in logits.argmax(axis=1).tolist()],
             probabilities=probabilities,
             logits=logits,
-            abstained=confidence[:, 0] < self.contract.least_confidence,
+            abstained=digit[:, 0] * probabilities.max(axis=1) < self.contract.least_confidence,
         )
 
 

@@ -12,7 +12,7 @@ import onnxruntime
 
 from .errors import ModelError
 
-OUTPUTS = ("logits", "probabilities", "confidence")  # in the order in which the classifier wants them
+OUTPUTS = ("logits", "probabilities", "digit")  # in the order in which the classifier wants them
 GOLDEN_TOLERANCE = 1e-3  # largest |difference of logits| that rounding in another onnxruntime may make
 
 
@@ -31,7 +31,7 @@ class Contract:
     Attributes:
         labels: the classes' names, in the order of the logits.
         image_shape: channels, height, width.
-        least_confidence: the model abstains where its output `confidence` is below it.
+        least_confidence: the model abstains where `digit` x the largest probability is below it.
         golden: examples that it has to answer.
         metadata: all of the file's metadata, as it stands there.
 
@@ -66,7 +66,7 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
         "image": ("tensor(uint8)", shape),
         "logits": ("tensor(float)", (len(labels),)),
         "probabilities": ("tensor(float)", (len(labels),)),
-        "confidence": ("tensor(float)", (1,)),
+        "digit": ("tensor(float)", (1,)),
     }
     if found != wanted:
         msg = f"{name} is no model of this package: it has {found}, wanted {wanted}"

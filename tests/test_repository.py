@@ -62,7 +62,7 @@ def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.chdir(ROOT)
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), {})  # noqa: S102 (the README's own words)
-    assert re.search(r"^1 [01]\.\d\d$", capsys.readouterr().out, flags=re.MULTILINE)
+    assert re.fullmatch(r"1 [01]\.\d\d\n1 [01]\.\d\d False\n", capsys.readouterr().out)
 
 
 def test_the_readmes_commands_are_targets_of_make_or_run(tmp_path: Path) -> None:

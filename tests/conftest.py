@@ -67,7 +67,7 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
     for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    ignore = shutil.ignore_patterns("__pycache__", "model.*")
+    ignore = shutil.ignore_patterns("__pycache__", "model.onnx", "model.json")
     for name in ("stages", "serving"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")

@@ -3,11 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
+MIDDLE = 127
+
 
 def canonicalize(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return uint8 [28,28] from a grey picture, uint8 [H,W]; ValueError when nothing is on the page."""
-    picture = grey if np.median(grey) < 128 else 255 - grey
-    rows, columns = np.nonzero(picture > 128)
+    picture = grey if np.median(grey) <= MIDDLE else 255 - grey
+    rows, columns = np.nonzero(picture > MIDDLE)
     if not len(rows):
         msg = "nothing is on the page"
         raise ValueError(msg)

@@ -47,4 +47,4 @@ class Classifier:
         """Recognise images, uint8 [28,28], [N,28,28] or [N,1,28,28]."""
         logits, probabilities = self._session.run(None, {"image": images.reshape(-1, 1, 28, 28)})
         labels = [self.labels[i] for i in probabilities.argmax(axis=1)]
-        return Prediction(labels, probabilities, logits, probabilities.max(axis=1) < 0.5)
+        return Prediction(labels, probabilities, logits, probabilities.max(axis=1) < 1 / 2)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import MnistServingError
+from .serve import add_serve_command
 
 MOST_NAMED = 20  # differing images in the message; the number of all is there too
 PACKAGED_MODEL = Path(__file__).with_name("model.onnx")
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parity.add_argument("--tolerance", type=positive, default=1e-4, help="largest |difference|; default: %(default)s")
     parity.add_argument("--report", type=Path, help="write the figures into this JSON file")
     parity.set_defaults(run=run_parity)
+    add_serve_command(commands)
     return parser
 
 

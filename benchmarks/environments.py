@@ -8,12 +8,16 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "environments"
 
+PROJECT = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
+    "ours": (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["http"]),
     "tritonclient": ("tritonclient[http]==2.73.0", "safetensors==0.8.0"),
     "kserve": ("kserve==0.21.0", "safetensors==0.8.0"),
     "schemathesis": ("schemathesis==4.32.5",),

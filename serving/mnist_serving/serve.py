@@ -132,8 +132,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
     except OSError as error:
-        hint = "; choose another with --port" if error.errno == errno.EADDRINUSE else ""
-        msg = f"cannot listen on {host} port {port}: {error.strerror or error}{hint}"
+        msg = f"cannot listen on {host} port {port}: {error.strerror or error}"
+        if error.errno == errno.EADDRINUSE:
+            msg = f"port {port} of {host} is taken; choose another with --port"
         raise ServerError(msg) from error
 
 

@@ -21,7 +21,7 @@ def read_object(body: bytes) -> dict[str, Any]:
         msg = f"the body is no JSON: {error}" if body else "the body is empty; a JSON object is wanted"
         raise HttpError(400, msg) from error
     if type(document) is not dict:
-        raise HttpError(400, f"the body is a JSON {kind(document)}; an object is wanted")
+        raise HttpError(400, f"the body is {kind(document)}; a JSON object is wanted")
     # A colon stands after every key, and else only inside strings: as many colons as keys, no key twice.
     if body.count(b":") != _count_keys(document):
         _refuse_duplicate_keys(body)
@@ -29,8 +29,8 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def kind(value: object) -> str:
-    """Return what JSON calls a value, for messages."""
-    names = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
+    """Return what JSON calls a value, with its article, for messages."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
     return names.get(type(value), "null")
 
 

@@ -71,7 +71,7 @@ def _read_document(body: bytes, binary: bytes | None, *, most_images: int) -> In
     pixels = _pixels(tensor, batch, binary, booleans=may_hold_booleans(body))
     identity = document.get("id")
     if identity is not None and type(identity) is not str:
-        raise HttpError(400, f"`id` is a {kind(identity)}; a string is wanted")
+        raise HttpError(400, f"`id` is {kind(identity)}; a string is wanted")
     return InferRequest(to_images(pixels), _outputs(document, parameters), identity)
 
 
@@ -133,7 +133,7 @@ def _outputs(document: dict[str, Any], parameters: dict[str, Any]) -> tuple[Outp
     if asked is None or asked == []:
         return tuple(Output(name, binary=binary_by_default) for name in OUTPUTS)
     if type(asked) is not list:
-        raise HttpError(400, f"`outputs` is a {kind(asked)}; a list is wanted")
+        raise HttpError(400, f"`outputs` is {kind(asked)}; a list is wanted")
     outputs = tuple(_output(item, binary_by_default=binary_by_default) for item in asked)
     if len({output.name for output in outputs}) < len(outputs):
         raise HttpError(400, "`outputs` names an output twice")
@@ -142,7 +142,7 @@ def _outputs(document: dict[str, Any], parameters: dict[str, Any]) -> tuple[Outp
 
 def _output(item: object, *, binary_by_default: bool) -> Output:
     if type(item) is not dict:
-        raise HttpError(400, f"`outputs` holds a {kind(item)}; objects are wanted")
+        raise HttpError(400, f"`outputs` holds {kind(item)}; objects are wanted")
     name = item.get("name")
     if type(name) is not str or name not in OUTPUTS:
         raise HttpError(400, f"the model's outputs are {' and '.join(OUTPUTS)}, not {_quote(name)}")
@@ -165,7 +165,7 @@ def _parameters(owner: dict[str, Any], name: str) -> dict[str, Any]:
     if parameters is None:
         return {}
     if type(parameters) is not dict:
-        raise HttpError(400, f"the parameters of {name} are a {kind(parameters)}; an object is wanted")
+        raise HttpError(400, f"the parameters of {name} are {kind(parameters)}; an object is wanted")
     if any("shared_memory" in key for key in parameters):
         raise HttpError(400, "shared memory is not supported; send the tensor in the body")
     return parameters

@@ -59,7 +59,7 @@ def _flatten(values: object, shape: tuple[int, ...], *, name: str) -> list[Any]:
 
 def _as_list(value: object, *, name: str) -> list[Any]:
     if type(value) is not list:
-        raise HttpError(400, f"{name} has a {kind(value)} where a list is wanted")
+        raise HttpError(400, f"{name} has {kind(value)} where a list is wanted")
     return value
 
 
@@ -72,5 +72,5 @@ def _of_length(values: list[Any], length: int, *, name: str) -> list[Any]:
 def _wrong_pixel(flat: list[Any], *, name: str) -> HttpError:
     """Return the error that shows the first value that is no pixel."""
     wrong = next(value for value in flat if type(value) is not int or not 0 <= value <= 255)  # noqa: PLR2004
-    shown = f"a {kind(wrong)}" if isinstance(wrong, (list, dict)) else repr(wrong)[:MESSAGE_LENGTH]
+    shown = kind(wrong) if isinstance(wrong, (list, dict)) else repr(wrong)[:MESSAGE_LENGTH]
     return HttpError(400, f"{name} holds {shown}; pixels are whole numbers from 0 to 255")

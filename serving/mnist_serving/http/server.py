@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,8 @@ from .service import Service
 
 if TYPE_CHECKING:
     from mnist_serving.classifier import Classifier
+
+logger = logging.getLogger("mnist_serving.http")
 
 SWEEP_SECONDS = 0.25  # between looks at the deadlines
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -117,6 +120,7 @@ async def run_server(
     sweeping = loop.create_task(host.sweep())
     try:
         service.open(await asyncio.to_thread(load))
+        logger.info("ready")
         ready()
         await stopped.wait()
         await host.drain(server, ending)

@@ -387,6 +387,28 @@ def test_the_metrics_of_several_workers_add_up_and_a_dead_worker_is_replaced() -
         assert server.stop() == 0
 
 
+def test_sigterm_lets_workers_finish() -> None:
+    with running_server("--workers", "2", "--grace", "60") as server:
+        eventually(lambda: len(children(server.process.pid)) == 2, "two workers")
+        with server.connect() as connection:
+            connection.sendall(PREDICT[:-1])
+            eventually(lambda: b"in_flight 1.0" in server.call("GET", "/metrics").body, "a request in flight")
+            server.process.send_signal(signal.SIGTERM)
+            eventually(lambda: refused(server), "the server to take no more")
+            connection.sendall(PREDICT[-1:])
+            assert statuses(read_all(connection)) == [200]
+        assert server.process.wait(PATIENCE) == 0
+
+
+def refused(server: Server) -> bool:
+    """Return whether new connections are refused."""
+    try:
+        server.connect().close()
+    except ConnectionError:
+        return True
+    return False
+
+
 def children(pid: int) -> list[int]:
     """Return the living children of a process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -88,7 +88,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
             logger.warning("%s can be reached from other machines, and nobody is asked for a password", address)
         if arguments.workers == 1:
             return _serve(arguments, listener, lambda: None)
-        return run_workers(lambda ready: _serve_or_say(arguments, listener, ready), count=arguments.workers)
+        return run_workers(lambda ready: _serve_or_say(arguments, listener, ready), listener, count=arguments.workers)
 
 
 def _serve(arguments: argparse.Namespace, listener: socket.socket, ready: Callable[[], None]) -> int:

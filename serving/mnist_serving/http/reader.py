@@ -124,7 +124,7 @@ class RequestReader:
         if request is not None:
             request.body = b"".join(self._pieces)
             keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
-            # HTTP/1.0 clients that keep connections want to be told so; they are few, and served one by one.
+            # A client of HTTP/1.0 would have to be told that its connection stays; it is closed instead.
             self._receiver.request_read(request, keep=keep and self._parser.get_http_version() != "1.0")
 
     def _start(self) -> None:

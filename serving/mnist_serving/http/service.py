@@ -44,7 +44,9 @@ class Service:
         self.version = __version__
         self._classifier: Classifier | None = None
         self._closing = False
-        self._described = describe_api(self.limits, version=__version__)
+        described = describe_api(self.limits, version=__version__)
+        self._described = json_response(described).body
+        self._reference = reference_page(described)
         self._calls = self._list_calls()
 
     def open(self, classifier: "Classifier") -> None:
@@ -154,10 +156,10 @@ class Service:
         return Response(200, home_page(), HTML)
 
     def _docs(self, _: Request) -> Response:
-        return Response(200, reference_page(self._described), HTML)
+        return Response(200, self._reference, HTML)
 
     def _openapi(self, _: Request) -> Response:
-        return json_response(self._described)
+        return Response(200, self._described)
 
     def _metrics(self, _: Request) -> Response:
         return Response(200, self.metrics.render(), PROMETHEUS)

@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import wait
@@ -22,12 +23,13 @@ LOOK_SECONDS = 0.2  # between looks at whether a signal has come
 Work = Callable[[Callable[[], None]], int]
 
 
-def run_workers(work: Work, *, count: int) -> int:
+def run_workers(work: Work, listener: socket.socket, *, count: int) -> int:
     """Run `work` in several processes until a signal comes.
 
     Args:
         work: serves until SIGTERM and returns an exit code; it calls its argument once it is ready. It must be
             the first to import the metrics, which then add up over the workers.
+        listener: inherited by the workers, and closed here at the end, so that it ends with theirs.
         count: how many processes.
 
     Returns:
@@ -36,15 +38,16 @@ def run_workers(work: Work, *, count: int) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="mnist-serving-") as folder:
         os.environ[FOLDER_VARIABLE] = folder
-        return Supervisor(work, count=count).run()
+        return Supervisor(work, listener, count=count).run()
 
 
 class Supervisor:
     """Keeps workers running; its own process serves nothing."""
 
-    def __init__(self, work: Work, *, count: int) -> None:
+    def __init__(self, work: Work, listener: socket.socket, *, count: int) -> None:
         """Take the work; nothing is started yet."""
         self._work = work
+        self._listener = listener
         self._count = count
         self._context = multiprocessing.get_context("fork")  # the listening socket goes along
         self._workers: list[ForkProcess] = []
@@ -56,8 +59,7 @@ class Supervisor:
             signal.signal(number, self._stop)
         while not self._stopping:
             if len(self._workers) < self._count and not self._start():
-                self._end_all()
-                return CANNOT_START
+                return max(self._end_all(), CANNOT_START)
             if len(self._workers) == self._count:
                 wait([worker.sentinel for worker in self._workers], timeout=LOOK_SECONDS)
             self._forget_dead()
@@ -70,6 +72,8 @@ class Supervisor:
         worker.start()
         said.close()
         self._workers.append(worker)
+        if self._stopping:  # the signal came too early to reach this one
+            worker.terminate()
         try:
             ready.recv_bytes()
         except EOFError:  # it ended first
@@ -96,17 +100,20 @@ class Supervisor:
         if self._stopping:
             os._exit(128 + number)
         self._stopping = True
+        self._listener.close()
 
     def _end_all(self) -> int:
+        """Wait for the end of all workers; return the worst of their exit codes."""
         for worker in self._workers:
-            worker.terminate()
+            if not self._stopping:  # else they have had their signal, and a second would end them at once
+                worker.terminate()
         for worker in self._workers:
             worker.join()
-        return max((abs(worker.exitcode or 0) for worker in self._workers), default=0)
+        return max((worker.exitcode or 0 for worker in self._workers), default=0)
 
 
 def _run_worker(work: Work, say: Callable[[bytes], None]) -> None:
-    """Be a worker: Ctrl-C reaches it through the supervisor."""
+    """Be a worker, in a process group of its own: Ctrl-C reaches it through the supervisor, once."""
+    os.setpgrp()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(work(lambda: say(b"ready")))

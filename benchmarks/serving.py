@@ -136,9 +136,8 @@ def table(results: list[Result]) -> str:
     ]
     for r in results:
         figures = " | ".join("{:,.0f} | {:.2f} | {:.2f}".format(*r.loads[n]) for n in CONNECTIONS)
-        lines.append(
-            f"| {r.name} | {figures} | {r.per_cpu_second:,.0f} | {r.memory:.0f} | {r.start:.2f} | {r.installed:.0f} | {r.version} |"
-        )
+        sizes = f"{r.memory:.0f} | {r.start:.2f} | {r.installed:.0f}"
+        lines.append(f"| {r.name} | {figures} | {r.per_cpu_second:,.0f} | {sizes} | {r.version} |")
     return "\n".join(lines)
 
 

@@ -36,7 +36,8 @@ def kind(value: object) -> str:
 
 def may_hold_booleans(body: bytes) -> bool:
     """Return whether JSON may hold true or false; to Python they are numbers too, to the protocol they are not."""
-    return b"true" in body or b"false" in body
+    # Single letters, which only such values and few names have, are found many times as fast as words.
+    return b"f" in body or (b"r" in body and b"true" in body)
 
 
 def _count_keys(document: dict[str, Any]) -> int:

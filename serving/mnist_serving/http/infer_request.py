@@ -106,7 +106,7 @@ def _batch_size(tensor: dict[str, Any], *, most_images: int) -> int:
     return batch
 
 
-def _pixels(tensor: dict[str, Any], batch: int, binary: bytes | None, *, booleans: bool) -> bytes:
+def _pixels(tensor: dict[str, Any], batch: int, binary: bytes | None, *, booleans: bool) -> bytes | bytearray:
     """Return the pixels of the input, from `data` or from the binary part of the body."""
     size = _parameters(tensor, INPUT).get("binary_data_size")
     if size is None:

@@ -1,7 +1,5 @@
 """`POST /predict`, the call for people: pixels as JSON, or a picture file."""
 
-import numpy as np
-
 from .documents import may_hold_booleans, read_object
 from .limits import Limits
 from .messages import Answers, HttpError, Images, Response, json_response
@@ -32,7 +30,7 @@ def read_predict_request(body: bytes, limits: Limits) -> Images:
     return to_images(b"".join(pixels))
 
 
-def _one_image(values: object, *, name: str, booleans: bool) -> bytes:
+def _one_image(values: object, *, name: str, booleans: bool) -> bytearray:
     """Return the pixels of an image given as 784 numbers, as 28x28 or as 1x28x28."""
     if type(values) is not list or len(values) not in (IMAGE_SIZE, SIDE, 1):
         raise HttpError(400, f"{name} must be a list of 784 numbers, or of 28x28 or 1x28x28")
@@ -58,7 +56,7 @@ def read_picture(body: bytes, limits: Limits) -> Images:
 
 def render_predictions(answers: Answers) -> Response:
     """Return the reply: label, its probability, all probabilities, and whether the model should not be believed."""
-    best = np.max(answers.probabilities, axis=1)
+    best = answers.probabilities.max(axis=1)
     predictions = [
         {"label": str(label), "probability": best[row], "probabilities": answers.probabilities[row], "abstained": flag}
         for row, (label, flag) in enumerate(zip(answers.labels, answers.abstained.tolist(), strict=True))

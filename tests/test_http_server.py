@@ -225,6 +225,7 @@ def test_requests_past_those_in_flight_are_a_503_at_once() -> None:
         assert refused.status == 503
         assert refused.headers["Retry-After"] == "1"
         assert server.call("GET", "/v2/health/ready").status == 200
+        assert statuses(server.send(b"PUT /v2 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")) == [503]
         for connection in waiting:
             connection.sendall(PREDICT[-1:])
             assert statuses(connection.recv(65_536)) == [200]

@@ -469,6 +469,16 @@ def test_an_error_of_ours_is_a_500_without_a_trace(caplog: pytest.LogCaptureFixt
     assert "AttributeError" in caplog.text
 
 
+def test_a_model_that_fails_is_a_500_for_its_requests(caplog: pytest.LogCaptureFixture) -> None:
+    service = make_service()
+    request = Request("POST", "/predict", JSON, json.dumps({"image": [0] * 784}).encode())
+    job = service.answer(request)
+    assert isinstance(job, Job)
+    assert service.predict(np.zeros((1, 1), np.uint8)) is None
+    assert service.complete(request, job, None).status == 500
+    assert "the model failed" in caplog.text
+
+
 # --- anything at all -----------------------------------------------------------------------------------
 
 VALUES = st.recursive(

@@ -1,7 +1,6 @@
 """The command `mnist-serving serve`: its flags, and what they start."""
 
 import argparse
-import asyncio
 import dataclasses
 import errno
 import importlib.util
@@ -14,8 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .errors import MnistServingError
 from .http.limits import Limits
-from .http.logs import configure_logs
-from .http.workers import CANNOT_START, run_workers
 
 if TYPE_CHECKING:
     from .classifier import Classifier
@@ -76,6 +73,10 @@ def run_serve(arguments: argparse.Namespace) -> int:
         MnistServingError: the port is taken, the model cannot be used, or packages are missing.
 
     """
+    # Imported here and below: the other commands need not wait for them.
+    from .http.logs import configure_logs
+    from .http.workers import run_workers
+
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         msg = f"the server needs {', '.join(missing)}: pip install 'mnist-serving[http]'"
@@ -93,7 +94,9 @@ def run_serve(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace, listener: socket.socket, ready: Callable[[], None]) -> int:
     """Serve in this process; call `ready` once the model is loaded."""
-    # Imported here: the workers' metrics add up only if each worker imports them for itself.
+    # Imported here also because the workers' metrics add up only if each worker imports them for itself.
+    import asyncio
+
     from .http.server import Ending, new_event_loop, run_server
     from .http.service import Service
 
@@ -114,6 +117,8 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket, ready: Callab
 
 def _serve_or_say(arguments: argparse.Namespace, listener: socket.socket, ready: Callable[[], None]) -> int:
     """Serve as one of several workers; an error is one line on standard error here too."""
+    from .http.workers import CANNOT_START
+
     try:
         return _serve(arguments, listener, ready)
     except MnistServingError as error:

@@ -72,7 +72,7 @@ class Application:
 
     async def _respond(self, request: Request, receive: Receive) -> Response:
         """Read the body and answer; requests with a body count as in flight meanwhile."""
-        counted = request.method == "POST"
+        counted = request.has_body
         if counted and self._in_flight >= self.service.limits.in_flight:
             request.refusal = self.service.too_busy()
             counted = False

@@ -8,7 +8,7 @@ import numpy as np
 from .messages import Answers, Job
 from .service import Service
 
-Done = Callable[[Answers], None]
+Done = Callable[[Answers | None], None]
 
 
 class Batcher:
@@ -52,4 +52,4 @@ class Batcher:
         for job, done in jobs:
             part = slice(first, first + len(job.images))
             first = part.stop
-            done(answers.part(part))
+            done(None if answers is None else answers.part(part))

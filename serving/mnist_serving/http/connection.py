@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
 
     def head_read(self, request: Request) -> None:
         """Count a request with a body as in flight, or refuse it; tell a client that waits to go on."""
-        if request.method == "POST" and not self._in_flight:
+        if request.has_body and not self._in_flight:
             if self.host.in_flight >= self.limits.in_flight:
                 raise self.service.too_busy()
             self._in_flight = True
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
         else:
             self._reply(request, keep, outcome)
 
-    def _complete(self, request: Request, keep: bool, job: Job, answers: Answers) -> None:  # noqa: FBT001 (as above)
+    def _complete(self, request: Request, keep: bool, job: Job, answers: Answers | None) -> None:  # noqa: FBT001 (as above)
         """Send the reply to a request whose job is done."""
         self._take(request, keep, self.service.complete(request, job, answers))
 

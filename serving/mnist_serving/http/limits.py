@@ -26,6 +26,6 @@ class Limits:
     chunks: int = 65_536
     pixels: int = 16_000_000
     in_flight: int = 128
-    connections: int = 1024
+    connections: int = 512
     request_seconds: float = 10.0
     idle_seconds: float = 75.0

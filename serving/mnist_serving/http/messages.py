@@ -54,6 +54,11 @@ class Request:
     identity: str = ""
     refusal: HttpError | None = None
 
+    @property
+    def has_body(self) -> bool:
+        """Whether a body comes, or should: such requests count as in flight."""
+        return self.method == "POST" or b"content-length" in self.headers or b"transfer-encoding" in self.headers
+
 
 @dataclass(slots=True)
 class Response:

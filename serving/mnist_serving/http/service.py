@@ -28,6 +28,7 @@ access = logging.getLogger(ACCESS)
 Handler = Callable[[Request], Response | Job]
 
 RETRY = {"Retry-After": "1"}
+OUR_ERROR = HttpError(500, "an error of the server; its log says more")
 MODEL = "/v2/models/{model}"
 
 
@@ -73,22 +74,23 @@ class Service:
             outcome = error_response(error)
         except Exception:
             logger.exception("request %s failed", request.identity)
-            outcome = error_response(HttpError(500, "an error of the server; its log says more"))
+            outcome = error_response(OUR_ERROR)
         outcome.call = call
         return self._finish(request, outcome) if isinstance(outcome, Response) else outcome
 
-    def complete(self, request: Request, job: Job, answers: Answers) -> Response:
-        """Return the reply to a request whose job is done."""
-        response = job.reply(answers)
+    def complete(self, request: Request, job: Job, answers: Answers | None) -> Response:
+        """Return the reply to a request whose job is done; an error of ours where the model failed."""
+        response = error_response(OUR_ERROR) if answers is None else job.reply(answers)
         response.call = job.call
         return self._finish(request, response)
 
-    def predict(self, images: Images) -> Answers:
-        """Run the model on images, uint8 [N,1,28,28], of one request or of several."""
-        if self._classifier is None:
-            msg = "no job is made before the model is loaded"
-            raise RuntimeError(msg)
-        prediction = self._classifier.predict(images)
+    def predict(self, images: Images) -> Answers | None:
+        """Run the model on images, uint8 [N,1,28,28], of one request or of several; None where it failed."""
+        try:
+            prediction = self._loaded().predict(images)
+        except Exception:
+            logger.exception("the model failed on %s images", len(images))
+            return None
         self.metrics.count_images(len(images), int(prediction.abstained.sum()))
         return Answers(list(prediction.labels), prediction.probabilities, prediction.logits, prediction.abstained)
 

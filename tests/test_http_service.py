@@ -450,9 +450,11 @@ def test_metrics_count_requests_images_and_abstentions() -> None:
     service = make_service()
     ask_json(service, "/predict", {"images": [[0] * 784] * 3})
     ask(service, "/nowhere")
+    ask(service, "/predict", method="PUT")
     text = ask(service, "/metrics").body.decode()
     assert 'mnist_requests_total{call="/predict",status="200"} 1.0' in text
     assert 'mnist_requests_total{call="other",status="404"} 1.0' in text
+    assert 'mnist_requests_total{call="/predict",status="405"} 1.0' in text
     assert "mnist_images_total 3.0" in text
     assert "mnist_batch_images_count 1.0" in text
     abstained = int(CLASSIFIER.predict(np.zeros((3, 28, 28), np.uint8)).abstained.sum())

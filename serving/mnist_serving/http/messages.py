@@ -95,7 +95,7 @@ class Job:
 
 def error_response(error: HttpError) -> Response:
     """Return `{"error": ...}`, the form of every error on every path."""
-    return Response(error.status, orjson.dumps({"error": error.message}), headers=error.headers)
+    return Response(error.status, orjson.dumps({"error": error.message}), headers=dict(error.headers))
 
 
 def json_response(document: object, *, status: int = 200) -> Response:

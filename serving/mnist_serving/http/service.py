@@ -28,6 +28,7 @@ access = logging.getLogger(ACCESS)
 Handler = Callable[[Request], Response | Job]
 
 RETRY = {"Retry-After": "1"}
+UNKNOWN: tuple[str, dict[str, Handler]] = ("other", {})  # the call that is none
 OUR_ERROR = HttpError(500, "an error of the server; its log says more")
 MODEL = "/v2/models/{model}"
 
@@ -66,10 +67,9 @@ class Service:
 
     def answer(self, request: Request) -> Response | Job:
         """Return the reply to a request, or the job whose answers `complete` makes into the reply."""
-        call = "other"
+        call, handlers = self._calls.get(request.path) or self._calls.get(_plain(request.path)) or UNKNOWN
         try:
-            call, handler = self._find(request)
-            outcome = handler(request)
+            outcome = _choose(request, handlers)(request)
         except HttpError as error:
             outcome = error_response(error)
         except Exception:
@@ -134,25 +134,6 @@ class Service:
             for version in ("", f"/versions/{MODEL_VERSION}"):
                 calls[f"/v2/models/{MODEL_NAME}{version}{end}"] = (MODEL + end, handlers)
         return calls
-
-    def _find(self, request: Request) -> tuple[str, Handler]:
-        """Return the call that a method and a path mean.
-
-        Raises:
-            HttpError: 404, 405, or the refusal of a server that could not read the request.
-
-        """
-        if request.refusal is not None:
-            raise request.refusal
-        known = self._calls.get(request.path) or self._calls.get(_plain(request.path))
-        if known is None:
-            raise HttpError(404, _not_found(request.path))
-        call, handlers = known
-        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
-            allowed = ", ".join([*handlers, *(["HEAD"] if "GET" in handlers else [])])
-            raise HttpError(405, f"{request.method[:20]} is not for this path; {allowed} is", {"Allow": allowed})
-        return call, handler
 
     def _home(self, _: Request) -> Response:
         return Response(200, home_page(), HTML)
@@ -226,6 +207,24 @@ class Service:
         self._loaded()
         if self._closing:
             raise HttpError(503, "the server is about to end", RETRY)
+
+
+def _choose(request: Request, handlers: dict[str, Handler]) -> Handler:
+    """Return the handler of a call that the method means.
+
+    Raises:
+        HttpError: 404, 405, or the refusal of a server that could not read the request.
+
+    """
+    if request.refusal is not None:
+        raise request.refusal
+    if not handlers:
+        raise HttpError(404, _not_found(request.path))
+    handler = handlers.get("GET" if request.method == "HEAD" else request.method)
+    if handler is None:
+        allowed = ", ".join([*handlers, *(["HEAD"] if "GET" in handlers else [])])
+        raise HttpError(405, f"{request.method[:20]} is not for this path; {allowed} is", {"Allow": allowed})
+    return handler
 
 
 def _log_access(request: Request, response: Response, seconds: float) -> None:

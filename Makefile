@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help repro test bench lock clean
+.PHONY: help repro test bench runtimes environments wheel lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -20,23 +20,35 @@ test: $(VENV)/installed  ## linters, types and the whole test suite
 	mypy
 	pytest
 
-bench: $(VENV)/installed  ## the speed of training, against the tutorial's own program
+bench: $(VENV)/installed  ## speed: training against the tutorial's own program, the package against bare onnxruntime
 	python -m benchmarks.training
+	python -m benchmarks.inference
 
-lock: ## pin anew: the newest versions that pyproject.toml admits, into requirements.lock
+wheel: $(VENV)/installed  ## the package, with the model in it, into dist/
+	python -m hatchling build --target wheel
+
+runtimes: $(VENV)/installed  ## the model in every runtime: the same answers?
+	@python -m benchmarks.environments || echo "what needs these will say that it did not run"
+	python -m benchmarks.runtimes
+
+environments: $(VENV)/installed  ## install the other runtimes that the model is tested in: once, 1 GB
+	python -m benchmarks.environments
+
+lock:  ## pin anew: the newest versions that pyproject.toml admits, into requirements.lock
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)-lock/bin/python -m pip install --quiet --group pipeline --group dev
+	$(VENV)-lock/bin/python -m pip install --quiet --group pipeline --group dev --group bench
 	$(VENV)-lock/bin/python -m pip freeze | sed -E 's/\+cpu|\+cu[0-9]+//; /^(nvidia|triton|cuda)/d' > requirements.lock
 	rm -rf $(VENV)-lock
 
 clean:  ## remove the environment and all that the pipeline can rebuild from its cache or anew
-	rm -rf $(VENV) data/*.safetensors models/*.safetensors dvc_plots build dist
+	rm -rf $(VENV) .venv-runtimes benchmarks/runners/node_modules data/*.safetensors models/*.safetensors dvc_plots build dist
 
 $(VENV)/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@echo "installing the pinned set into $(VENV), once, a minute or more"
 	@$(PYTHON) -m venv $(VENV)
 	@python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,68 +1,132 @@
-"""Environments of their own for programs whose dependencies must not meet ours: clients and peers.
+"""The environments of the runtimes that are not installed beside the pipeline; `runtimes.py` and tests use them.
 
-Each is made once, under `build/environments`, and found again as long as its requirements stay the same.
+    python -m benchmarks.environments
+
+Makes those that are missing, once, under `.venv-runtimes/` and `benchmarks/runners/node_modules/`; says in one line
+which could not be made and why, and then exits with 1. This, and nothing that uses it, needs the network.
 """
 
-import hashlib
-import json
+import re
 import shutil
 import subprocess
 import sys
-import tomllib
+import sysconfig
 import venv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "build" / "environments"
-
-PROJECT = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-
-REQUIREMENTS: dict[str, tuple[str, ...]] = {
-    "ours": (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["http"]),
-    "tritonclient": ("tritonclient[http]==2.73.0", "safetensors==0.8.0"),
-    "kserve": ("kserve==0.21.0", "safetensors==0.8.0"),
-    "schemathesis": ("schemathesis==4.32.5",),
-    "fastapi": ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "numpy==2.4.6", "onnxruntime==1.31.1"),
-    "mlserver": ("mlserver==1.7.1", "numpy", "onnxruntime"),
-    "litserve": ("litserve==0.2.19", "numpy==2.4.6", "onnxruntime==1.31.1"),
-    "bentoml": ("bentoml==1.4.39", "numpy", "onnxruntime"),
-}
+ROOT = Path(__file__).parents[1]
+RUNNERS = ROOT / "benchmarks/runners"
+ENVIRONMENTS = ROOT / ".venv-runtimes"
+FIRST_FOR_NUMPY_2 = (1, 19)  # an older onnxruntime was built for numpy 1; before 1.18 it does not say so
 
 
-def environment(name: str) -> Path:
-    """Return the interpreter of a named environment, installing it first where it is missing.
+class EnvironmentMissingError(Exception):
+    """An environment is not there or cannot be made; the text says in one line what is needed."""
 
-    Args:
-        name: a key of `REQUIREMENTS`.
+
+@dataclass(frozen=True)
+class PythonEnvironment:
+    """A virtual environment of its own for one runtime."""
+
+    name: str
+    requirements: tuple[str, ...]  # without a version: the oldest that has a wheel for this Python
+
+    @property
+    def folder(self) -> Path:
+        """Where it is: one for each Python, and for each set of requirements."""
+        digest = sha256(" ".join(self.requirements).encode()).hexdigest()[:8]
+        return ENVIRONMENTS / f"{self.name}-{sysconfig.get_python_version()}-{digest}"
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin/python"
+
+    def ready(self) -> bool:
+        """It was made to the end."""
+        return (self.folder / "installed").exists()
+
+    def make(self) -> None:
+        """Make it anew."""
+        venv.create(self.folder, clear=True, with_pip=True)
+        pip = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--retries=1"]
+        requirements = [wanted if "==" in wanted else oldest(wanted, pip) for wanted in self.requirements]
+        run([*pip, "install", "--only-binary", ":all:", *" ".join(requirements).split()], self.folder)
+        (self.folder / "installed").touch()
+
+
+@dataclass(frozen=True)
+class NodeEnvironment:
+    """The packages of `benchmarks/runners/package-lock.json`."""
+
+    name: str
+    folder: Path = RUNNERS
+
+    def ready(self) -> bool:
+        """It was made to the end, from the lock that is here."""
+        mark = self.folder / "node_modules/installed"
+        return mark.exists() and mark.read_text() == self._digest()
+
+    def make(self) -> None:
+        """Make it anew."""
+        if shutil.which("npm") is None:
+            msg = "there is no npm here: install Node.js"
+            raise EnvironmentMissingError(msg)
+        run(["npm", "ci", "--silent"], self.folder)
+        (self.folder / "node_modules/installed").write_text(self._digest())
+
+    def _digest(self) -> str:
+        return sha256((self.folder / "package-lock.json").read_bytes()).hexdigest()
+
+
+def oldest(package: str, pip: Sequence[str]) -> str:
+    """Return the requirement for the oldest version of onnxruntime that has a wheel for this Python, with its numpy."""
+    listing = run([*pip, "index", "versions", "--only-binary", ":all:", package], ROOT)
+    found = re.search(r"^Available versions: .*?([^\s,]+)$", listing, flags=re.MULTILINE)
+    if found is None:
+        msg = f"pip lists no version of {package}"
+        raise EnvironmentMissingError(msg)
+    version = found[1]
+    major, minor = map(int, version.split(".")[:2])
+    return f"{package}=={version}" + (" numpy<2" if (major, minor) < FIRST_FOR_NUMPY_2 else "")
+
+
+def run(command: Sequence[str], folder: Path) -> str:
+    """Run an installer; return what it printed.
 
     Raises:
-        subprocess.CalledProcessError: pip could not install it; its output is shown.
+        EnvironmentMissingError: it failed; its own last line says why.
 
     """
-    requirements = REQUIREMENTS[name]
-    digest = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:12]
-    folder = FOLDER / f"{name}-{digest}"
-    python = folder / "bin" / "python"
-    marker = folder / "installed"
-    if not marker.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
-        subprocess.run(install, check=True)  # noqa: S603 (the project's own list)
-        marker.touch()
-    return python
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise EnvironmentMissingError(reason)
+    return done.stdout
 
 
-def versions(python: Path) -> dict[str, str]:
-    """Return what is installed in an environment: version by lower-case name."""
-    listing = [str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]
-    done = subprocess.run(listing, check=True, capture_output=True, text=True)  # noqa: S603 (as above)
-    return {package["name"].lower(): package["version"] for package in json.loads(done.stdout)}
+OLDEST_ONNXRUNTIME = PythonEnvironment("onnxruntime-oldest", ("onnxruntime",))
+OPENCV_5 = PythonEnvironment("opencv-5", ("opencv-python-headless==5.0.0.93", "numpy==2.4.6"))
+OPENCV_4 = PythonEnvironment("opencv-4", ("opencv-python-headless==4.14.0.94", "numpy==2.4.6"))
+JAVASCRIPT = NodeEnvironment("javascript")
 
 
 def main() -> None:
-    """Make the environments named on the command line, or all of them."""
-    for name in sys.argv[1:] or REQUIREMENTS:
-        print(name, versions(environment(name)).get(name, ""), flush=True)
+    """Make what is missing."""
+    failed = False
+    for environment in (OLDEST_ONNXRUNTIME, OPENCV_5, OPENCV_4, JAVASCRIPT):
+        if environment.ready():
+            continue
+        print(f"making the environment {environment.name}, once", flush=True)
+        try:
+            environment.make()
+        except (EnvironmentMissingError, OSError, subprocess.SubprocessError) as error:
+            print(f"{environment.name}: not made: {error}", file=sys.stderr)
+            failed = True
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.environments import environment
+from benchmarks.peer_environments import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "benchmarks" / "peers"
@@ -122,7 +122,7 @@ def running(contender: Contender, core: int) -> Iterator[tuple[int, subprocess.P
             "PATH": f"{python.parent}:/usr/bin",
         }
         began = time.perf_counter()
-        process = subprocess.Popen(  # noqa: S603 (the project's own list)
+        process = subprocess.Popen(
             ["taskset", "--cpu-list", str(core), str(python), *command],  # noqa: S607 (util-linux)
             cwd=PEERS,
             env=os.environ | settings | contender.settings,

@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.environments import environment, versions
+from benchmarks.peer_environments import environment, versions
 from benchmarks.servers import Call, Contender, check_answer, contenders, cpu_seconds, memory, running
 
 CONNECTIONS = (1, 16)
@@ -62,7 +62,7 @@ def load(port: int, call: Call, *, connections: int, seconds: float, core: int) 
         script.flush()
         wrk = ["taskset", "--cpu-list", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency"]
         command = [*wrk, "-s", script.name, f"http://127.0.0.1:{port}{call.path}"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 (as above)
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(said)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)

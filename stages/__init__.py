@@ -1,39 +1,49 @@
 """The pipeline: one module a box, one a stage.
 
 Importing the package does the two things that have to come before `import torch`:
-it says in one line when this Python lacks the packages, and it fixes the instruction
-set of the arithmetic, which torch and MKL read once, when they are loaded.
+it says in one line when this Python lacks the packages, and it fixes how the arithmetic is
+done, which torch and MKL read once, when they are loaded.
 """
 
 import os
 import platform
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
-_PACKAGES = ("numpy", "onnx", "PIL", "pydantic", "ruamel.yaml", "safetensors", "torch", "torchvision", "tqdm")
+_PACKAGES = (
+    "font_manrope",
+    "numpy",
+    "onnx",
+    "PIL",
+    "pydantic",
+    "ruamel",
+    "safetensors",
+    "torch",
+    "torchvision",
+    "tqdm",
+)
+_CPU_FLAGS = Path("/proc/cpuinfo")
 
 
-def _missing_packages() -> list[str]:
-    """Names in `_PACKAGES` that this interpreter cannot import."""
-    top_levels = dict.fromkeys(name.partition(".")[0] for name in _PACKAGES)
-    return [name for name in top_levels if find_spec(name) is None]
+def _fix_arithmetic() -> None:
+    """Make x86-64 processors of one make compute the same bits, whatever else they could do.
 
-
-def _fix_instruction_set() -> None:
-    """Make x86-64 processors compute the same bits, whatever else they could do.
-
-    Other processors have no such switch; there the bits hold for one machine and one
-    number of threads.
+    One thread, because for matrices this small a second one gains a tenth, and costs several
+    times the whole when something else runs beside. Where the processor is not known to have
+    AVX2 only the threads are fixed; asking for AVX2 there would crash.
     """
-    if platform.machine().lower() in {"x86_64", "amd64"}:
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+    if _CPU_FLAGS.is_file() and " avx2 " in _CPU_FLAGS.read_text(encoding="utf-8"):
         os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
         os.environ["MKL_CBWR"] = "AVX2,STRICT"
 
 
-if sys.version_info < (3, 11) or _missing_packages():
+_missing = [name for name in _PACKAGES if find_spec(name) is None]
+if sys.version_info < (3, 11) or _missing:
+    _lack = f"lacks {', '.join(_missing)}" if _missing else "is older than 3.11"
     sys.exit(
-        f"`python` here is {sys.executable} ({platform.python_version()}), which is older than 3.11 or lacks "
-        f"{', '.join(_missing_packages()) or 'nothing'}: run `make repro`, or activate the environment "
-        "in which `pip install -r requirements.lock` was run"
+        f"`python` is {sys.executable} {platform.python_version()}, which {_lack}: run `make repro`, "
+        "or activate the environment in which `pip install -r requirements.lock` was run"
     )
-_fix_instruction_set()
+_fix_arithmetic()

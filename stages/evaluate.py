@@ -5,14 +5,19 @@ flows back into a choice.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import font_amatic_sc
+import font_caladea
+import font_manrope
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from stages.calibrate import confidence, load_calibration
 from stages.data import Split, hold_out, load_split
+from stages.gate import load_gate
 from stages.metrics import (
     expected_calibration_error,
     read_accuracies,
@@ -21,9 +26,21 @@ from stages.metrics import (
     wilson_interval,
 )
 from stages.model import load_model, predict
+from stages.nondigits import REPORTED, draw
 from stages.params import Evaluate, load_params
 from stages.pictures import draw_mistakes
-from stages.stage import LOGITS_FILE, METRICS_FILE, REPORTS, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, run, write_whole
+from stages.stage import (
+    CALIBRATION_FILE,
+    GATE_FILE,
+    LOGITS_FILE,
+    METRICS_FILE,
+    REPORTS,
+    TEST_FILE,
+    TRAIN_FILE,
+    WEIGHTS_FILE,
+    run,
+    write_whole,
+)
 from stages.tensors import save_tensors
 
 VERDICT_FILE = REPORTS / "verdict.md"
@@ -31,10 +48,15 @@ CONFUSION_FILE = REPORTS / "confusion.csv"
 RELIABILITY_FILE = REPORTS / "reliability.csv"
 MISTAKES_FILE = REPORTS / "mistakes.png"
 
+PICTURES, SEED = 500, 1  # of each group of non-digits
+UNSEEN_FONTS = (font_amatic_sc.AmaticSC, font_caladea.Caladea, font_manrope.Manrope)  # they served for no choice
+
+Metrics = dict[str, int | float | str]  # scalars, so that `dvc metrics show` shows them all
+
 
 def judge(
     logits: Tensor, labels: Tensor, *, train_accuracy: float, names: Sequence[str], limits: Evaluate
-) -> tuple[dict[str, int | float | str], str]:
+) -> tuple[Metrics, str]:
     """Return the metrics of the test set, all scalars, and the sentence that reads them.
 
     Args:
@@ -65,17 +87,50 @@ def judge(
         "train_accuracy": train_accuracy,
         "gap": train_accuracy - accuracy,
         "verdict": verdict,
-        "calibration_error": expected_calibration_error(
-            reliability(logits.softmax(dim=1), labels, bins=limits.calibration_bins)
-        ),
-        "calibration_bins": limits.calibration_bins,
         "worst_class": names[worst],
         "worst_class_recall": recall[worst],
     }, f"{verdict}: {sentence}"
 
 
+def judge_calibration(logits: Tensor, labels: Tensor, *, temperature: float, bins: int) -> Metrics:
+    """Return the expected calibration error before and after logits [N,classes] are divided by the temperature."""
+    before, after = (
+        expected_calibration_error(reliability(scores.softmax(dim=1), labels, bins=bins))
+        for scores in (logits, logits / temperature)
+    )
+    return {
+        "temperature": temperature,
+        "calibration_error_before": before,
+        "calibration_error": after,
+        "calibration_bins": bins,
+    }
+
+
+def judge_abstention(refuses: Callable[[Tensor], Tensor], test: Split, guesses: Tensor) -> Metrics:
+    """Return how often the model abstains: of test digits, and of each group of what is no digit.
+
+    Args:
+        refuses: tells of images, uint8 [N,1,28,28], which the model abstains from, bool [N].
+        test: the test set.
+        guesses: int64 [N], the classes it guesses there.
+
+    """
+    refused = refuses(test.images)
+    answered = int((~refused).sum())
+    errors = int(((guesses != test.labels) & ~refused).sum())
+    metrics: Metrics = {
+        "abstained": refused.double().mean().item(),
+        "answered_errors": errors,
+        "answered_accuracy": 1 - errors / max(1, answered),
+    }
+    for group, kinds in REPORTED.items():
+        pictures = torch.cat([draw(kind, PICTURES // len(kinds), seed=SEED, fonts=UNSEEN_FONTS) for kind in kinds])
+        metrics[f"refused_{group}"] = refuses(pictures).double().mean().item()
+    return metrics
+
+
 def write_plots(test: Split, logits: Tensor, *, names: Sequence[str], bins: int) -> None:
-    """Write what `dvc plots show` draws, and the picture of the mistakes."""
+    """Write what `dvc plots show` draws of calibrated logits [N,classes], and the picture of the mistakes."""
     probabilities = logits.softmax(dim=1)
     pairs = zip(test.labels.tolist(), logits.argmax(dim=1).tolist(), strict=True)
     _write_csv(CONFUSION_FILE, "actual,predicted", (f"{names[actual]},{names[guess]}" for actual, guess in pairs))
@@ -109,8 +164,24 @@ def main() -> None:
     guesses = predict(model, learned.images).argmax(dim=1)
     train_accuracy = (guesses == learned.labels).sum().item() / len(learned.labels)
     logits = predict(model, test.images)
-    metrics, sentence = judge(logits, test.labels, train_accuracy=train_accuracy, names=names, limits=params.evaluate)
-    write_plots(test, logits, names=names, bins=params.evaluate.calibration_bins)
+    calibration = load_calibration(CALIBRATION_FILE)
+    gate = load_gate(GATE_FILE, hidden=params.gate.hidden)
+    metrics, sentence = judge(
+        logits,
+        test.labels,
+        train_accuracy=train_accuracy,
+        names=names,
+        limits=params.evaluate,
+    )
+
+    def refuses(images: Tensor) -> Tensor:
+        sure = confidence(predict(model, images), predict(gate, images), temperature=calibration.temperature)
+        return sure < calibration.least_confidence
+
+    temperature, bins = calibration.temperature, params.evaluate.calibration_bins
+    metrics |= judge_calibration(logits, test.labels, temperature=temperature, bins=bins)
+    metrics |= judge_abstention(refuses, test, logits.argmax(dim=1))
+    write_plots(test, logits / temperature, names=names, bins=bins)
     torch_version = torch.__version__.partition("+")[0]  # without the build, which does not change the logits
     save_tensors(LOGITS_FILE, f"logits by torch {torch_version}", {"logits": logits})
     write_whole(VERDICT_FILE, _as_report(metrics, sentence).encode())

@@ -5,18 +5,32 @@ which runtimes since 2020 know, and free of the stack traces that an exporter le
 `parity` proves it equal to the network on every test image.
 """
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from typing import Any
 
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import nn
 
+from stages.calibrate import Calibration, load_calibration
 from stages.data import IMAGE_SHAPE
-from stages.model import load_model
+from stages.gate import load_gate
+from stages.golden import golden_images
+from stages.model import load_model, predict
 from stages.params import load_params
-from stages.stage import METRICS_FILE, MODEL_FILE, WEIGHTS_FILE, StageError, run, write_whole
+from stages.stage import (
+    CALIBRATION_FILE,
+    GATE_FILE,
+    METRICS_FILE,
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    StageError,
+    run,
+    write_whole,
+)
 
 OPSET, IR_VERSION = 12, 7  # what onnxruntime has loaded since 1.3, and Windows ML and OpenCV load
 
@@ -29,34 +43,52 @@ PREPROCESSING = {
 }
 
 
-def build_graph(model: nn.Sequential, *, classes: int) -> onnx.GraphProto:
-    """Translate the network into a graph from `image`, raw pixels, to `logits` and `probabilities`.
+def build_graph(network: nn.Sequential, gate: nn.Sequential, *, classes: int, temperature: float) -> onnx.GraphProto:
+    """Translate classifier and gate into one graph.
+
+    From `image`, raw pixels, to `logits`, `probabilities` = softmax(logits / temperature), and
+    `digit` [batch,1] = sigmoid(the gate's logit), how probable it is that the picture is one at all.
 
     Raises:
-        StageError: the network has a layer that `_translate` does not know.
+        StageError: a network has a layer that `_translate` does not know.
 
     """
+    classifier_nodes, classifier_weights = _translate_network(network, "scaled", "logits", prefix="classifier")
+    gate_nodes, gate_weights = _translate_network(gate, "scaled", "gate_logit", prefix="gate")
     nodes = [
         helper.make_node("Cast", ["image"], ["grey"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["grey", "white"], ["layer0"]),
+        helper.make_node("Div", ["grey", "white"], ["scaled"]),
+        *classifier_nodes,
+        helper.make_node("Div", ["logits", "temperature"], ["calibrated"]),
+        helper.make_node("Softmax", ["calibrated"], ["probabilities"], axis=1),
+        *gate_nodes,
+        helper.make_node("Sigmoid", ["gate_logit"], ["digit"]),
     ]
-    initializers = [helper.make_tensor("white", TensorProto.FLOAT, [], [255.0])]
-    for number, layer in enumerate(model):
-        output = "logits" if number == len(model) - 1 else f"layer{number + 1}"
-        nodes.append(_translate(layer, f"layer{number}", output, prefix=str(number)))
-    for name, weights in model.state_dict().items():
-        initializers.append(numpy_helper.from_array(weights.numpy(), name))
-    nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1))
+    scalars = [
+        helper.make_tensor(name, TensorProto.FLOAT, [], [value])
+        for name, value in (("white", 255.0), ("temperature", temperature))
+    ]
+    outputs = {"logits": classes, "probabilities": classes, "digit": 1}
     return helper.make_graph(
         nodes,
         "mnist",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", *IMAGE_SHAPE])],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", classes])
-            for name in ("logits", "probabilities")
-        ],
-        initializers,
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in outputs.items()],
+        [*scalars, *classifier_weights, *gate_weights],
     )
+
+
+def _translate_network(
+    network: nn.Sequential, source: str, target: str, *, prefix: str
+) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Return a network's nodes, from the tensor `source` to `target`, and its weights."""
+    nodes = []
+    for number, layer in enumerate(network):
+        output = target if number == len(network) - 1 else f"{prefix}.{number}.output"
+        nodes.append(_translate(layer, source, output, prefix=f"{prefix}.{number}"))
+        source = output
+    weights = network.state_dict().items()
+    return nodes, [numpy_helper.from_array(tensor.numpy(), f"{prefix}.{name}") for name, tensor in weights]
 
 
 def _translate(layer: nn.Module, source: str, target: str, *, prefix: str) -> NodeProto:
@@ -66,50 +98,89 @@ def _translate(layer: nn.Module, source: str, target: str, *, prefix: str) -> No
             return helper.make_node("Flatten", [source], [target], axis=1)
         case nn.Linear():
             return helper.make_node("Gemm", [source, f"{prefix}.weight", f"{prefix}.bias"], [target], transB=1)
+        case nn.AvgPool2d():
+            sides = [layer.kernel_size] * 2
+            return helper.make_node("AveragePool", [source], [target], kernel_shape=sides, strides=sides)
         case nn.ReLU():
             return helper.make_node("Relu", [source], [target])
     msg = f"no ONNX node is known for {layer}: add a case to `_translate` in stages/export.py"
     raise StageError(msg)
 
 
-def build_onnx(model: nn.Sequential, *, classes: int, metadata: Mapping[str, str]) -> ModelProto:
-    """Return the checked ONNX model with its contract in `metadata_props`."""
-    exported = helper.make_model(
-        build_graph(model, classes=classes),
+def build_onnx(graph: onnx.GraphProto, *, metadata: Mapping[str, str]) -> bytes:
+    """Return the bytes of the checked ONNX model with its contract in `metadata_props`."""
+    model = helper.make_model(
+        graph,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="mnist-serving",
     )
-    helper.set_model_props(exported, dict(metadata))
-    onnx.checker.check_model(exported, full_check=True)
-    return exported
+    helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
-def describe(*, labels: Sequence[str], dataset: str, accuracy: float, weights: bytes) -> dict[str, str]:
-    """Return the metadata: what an app needs to know and cannot guess."""
+def describe(
+    *, labels: Sequence[str], dataset: Mapping[str, object], accuracy: float, calibration: Calibration, weights: bytes
+) -> dict[str, Any]:
+    """Return what an app needs to know and cannot guess; each value becomes an entry of the metadata."""
     return {
-        "labels": json.dumps(labels),
-        "preprocessing": json.dumps(PREPROCESSING),
-        "accuracy": str(accuracy),
-        "dataset": dataset,
+        "labels": labels,
+        "preprocessing": PREPROCESSING,
+        "accuracy": accuracy,
+        "dataset": dataset["name"],
+        "dataset_sha256": dataset["sha256"],
         "weights_sha256": sha256(weights).hexdigest(),
+        "temperature": calibration.temperature,
+        "abstention": {
+            "rule": "abstain where `digit` x the largest of `probabilities` is below `least_confidence`",
+            "least_confidence": calibration.least_confidence,
+        },
+    }
+
+
+def golden_examples(network: nn.Sequential) -> dict[str, list[Any]]:
+    """Return the golden images, base64 of their raw pixels in rows, and the network's logits of them."""
+    images = golden_images()
+    return {
+        "images": [base64.b64encode(image.numpy().tobytes()).decode() for image in images],
+        "logits": [[round(score, 5) for score in row] for row in predict(network, images).tolist()],
     }
 
 
 def main() -> None:
-    """Write `serving/mnist_serving/model.onnx`."""
+    """Write `serving/mnist_serving/model.onnx`, and `model.json`, which says the same as its metadata."""
     params = load_params()
     labels = params.data.labels
-    model = load_model(WEIGHTS_FILE, hidden=params.model.hidden, classes=len(labels))
-    metadata = describe(
+    network = load_model(WEIGHTS_FILE, hidden=params.model.hidden, classes=len(labels))
+    gate = load_gate(GATE_FILE, hidden=params.gate.hidden)
+    calibration = load_calibration(CALIBRATION_FILE)
+    description = describe(
         labels=labels,
-        dataset=params.export.dataset,
+        dataset={"name": params.export.dataset, "sha256": params.download.sha256},
         accuracy=json.loads(METRICS_FILE.read_text())["accuracy"],
+        calibration=calibration,
         weights=WEIGHTS_FILE.read_bytes(),
     )
-    content = build_onnx(model, classes=len(labels), metadata=metadata).SerializeToString(deterministic=True)
+    description["golden"] = golden_examples(network)
+    graph = build_graph(network, gate, classes=len(labels), temperature=calibration.temperature)
+    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
+    content = build_onnx(graph, metadata=metadata)
+    beside = {"file": MODEL_FILE.name, "sha256": sha256(content).hexdigest()} | describe_tensors(graph) | description
     write_whole(MODEL_FILE, content)
+    write_whole(MODEL_FILE.with_suffix(".json"), (json.dumps(beside, indent=1) + "\n").encode())
     print(f"{MODEL_FILE}: {len(content):,} bytes, ONNX opset {OPSET}")
+
+
+def describe_tensors(graph: onnx.GraphProto) -> dict[str, list[dict[str, object]]]:
+    """Return names, types and shapes of the graph's inputs and outputs; a free dimension by its name."""
+
+    def describe_one(tensor: onnx.ValueInfoProto) -> dict[str, object]:
+        kind = tensor.type.tensor_type
+        shape = [side.dim_param or side.dim_value for side in kind.shape.dim]
+        return {"name": tensor.name, "type": helper.tensor_dtype_to_np_dtype(kind.elem_type).name, "shape": shape}
+
+    return {"inputs": [*map(describe_one, graph.input)], "outputs": [*map(describe_one, graph.output)]}
 
 
 if __name__ == "__main__":

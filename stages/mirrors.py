@@ -102,9 +102,9 @@ def _download(url: str, patience: float) -> bytes:
 
 def _stream(url: str, patience: float, arrived: "Queue[bytes | Exception | None]") -> None:
     """Put the chunks that the URL serves into the queue, then None, or what went wrong."""
-    request = urllib.request.Request(url, headers={"User-Agent": "mnist-serving"})  # noqa: S310 (http or https only)
     try:
-        with urllib.request.urlopen(request, timeout=patience) as response:  # noqa: S310
+        request = urllib.request.Request(url, headers={"User-Agent": "mnist-serving"})  # noqa: S310 (http or https only)
+        with urllib.request.urlopen(request, timeout=2 * patience) as response:  # noqa: S310
             while chunk := response.read(CHUNK):
                 arrived.put(chunk)
             if missing := _bytes_missing(response):

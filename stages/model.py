@@ -9,6 +9,8 @@ from stages.data import IMAGE_SHAPE, scale
 from stages.stage import StageError
 from stages.tensors import load_tensors
 
+KIND = "weights"
+
 
 def build_model(*, hidden: int, classes: int) -> nn.Sequential:
     """Return the untrained network, float32 [B,1,28,28] -> logits [B,classes].
@@ -32,14 +34,22 @@ def load_model(path: Path, *, hidden: int, classes: int) -> nn.Sequential:
         StageError: the file is missing, damaged, or holds the weights of another network.
 
     """
-    weights = load_tensors(path, "weights")
-    model = build_model(hidden=hidden, classes=classes)
+    return load_weights(build_model(hidden=hidden, classes=classes), path, KIND)
+
+
+def load_weights(network: nn.Sequential, path: Path, kind: str) -> nn.Sequential:
+    """Put the weights of a file, of a kind that `save_tensors` wrote, into a network; return it.
+
+    Raises:
+        StageError: the file is missing, damaged, or holds the weights of another network.
+
+    """
     try:
-        model.load_state_dict(weights)
+        network.load_state_dict(load_tensors(path, kind))
     except RuntimeError as error:
         msg = f"{path} holds the weights of another network: {' '.join(str(error).split())}"
         raise StageError(msg) from error
-    return model
+    return network
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:

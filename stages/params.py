@@ -17,6 +17,8 @@ from stages.stage import StageError, run
 PARAMS_FILE = Path("params.yaml")
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+IdxFile = Annotated[str, Field(pattern=r"^(train|t10k)-(images-idx3|labels-idx1)-ubyte\.gz$")]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -30,7 +32,7 @@ class Download(Section):
     """Where the four IDX files come from, and their SHA-256 in hexadecimal."""
 
     mirrors: Names
-    sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
+    sha256: Annotated[dict[IdxFile, Sha256], Field(min_length=4)]
 
 
 class Data(Section):
@@ -69,6 +71,18 @@ class Evaluate(Section):
     largest_gap: Share
 
 
+class Gate(Section):
+    """The second network that knows what is no digit; `most_refused` is the share of digits that it may cost."""
+
+    pictures: Annotated[int, Field(gt=0)]
+    hidden: Annotated[int, Field(gt=0, le=65_536)]
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    epochs: Annotated[int, Field(gt=0)]
+    batch_size: Annotated[int, Field(gt=0)]
+    seed: Seed
+    most_refused: Share
+
+
 class Export(Section):
     """The ONNX file: the data set's name in it, and how far its logits may be from PyTorch's."""
 
@@ -84,6 +98,7 @@ class Params(Section):
     model: Model
     objective: Objective
     train: Train
+    gate: Gate
     evaluate: Evaluate
     export: Export
 

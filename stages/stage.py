@@ -7,6 +7,8 @@ from pathlib import Path
 TRAIN_FILE = Path("data/train.safetensors")
 TEST_FILE = Path("data/test.safetensors")
 WEIGHTS_FILE = Path("models/weights.safetensors")
+GATE_FILE = Path("models/gate.safetensors")
+CALIBRATION_FILE = Path("models/calibration.json")
 METRICS_FILE = Path("metrics.json")
 LOGITS_FILE = Path("reports/test_logits.safetensors")
 MODEL_FILE = Path("serving/mnist_serving/model.onnx")

@@ -13,11 +13,13 @@ from torch import nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
+from stages.calibrate import fit_calibration, save_calibration
 from stages.data import Split, batches, hold_out, load_split
-from stages.model import build_model, predict
+from stages.gate import load_gate
+from stages.model import KIND, build_model, predict
 from stages.objective import build_loss, build_optimizer
 from stages.params import Train, load_params
-from stages.stage import REPORTS, TRAIN_FILE, WEIGHTS_FILE, StageError, run, write_whole
+from stages.stage import CALIBRATION_FILE, GATE_FILE, REPORTS, TRAIN_FILE, WEIGHTS_FILE, StageError, run, write_whole
 from stages.tensors import save_tensors
 
 HISTORY_FILE = REPORTS / "history.csv"
@@ -93,7 +95,7 @@ def _as_csv(history: list[Epoch]) -> str:
 
 
 def main() -> None:
-    """Write `models/weights.safetensors` and `reports/history.csv`."""
+    """Write `models/weights.safetensors`, `models/calibration.json` and `reports/history.csv`."""
     params = load_params()
     classes = len(params.data.labels)
     everything = load_split(TRAIN_FILE, classes=classes)
@@ -110,8 +112,17 @@ def main() -> None:
             f"val loss {epoch.val_loss:.4f} | val accuracy {epoch.val_accuracy:.4f}",
             flush=True,
         )
-    save_tensors(WEIGHTS_FILE, "weights", model.state_dict())
+    save_tensors(WEIGHTS_FILE, KIND, model.state_dict())
     write_whole(HISTORY_FILE, _as_csv(history).encode())
+
+    watch, gate = splits[1], load_gate(GATE_FILE, hidden=params.gate.hidden)
+    calibration = fit_calibration(
+        predict(model, watch.images),
+        watch.labels,
+        predict(gate, watch.images),
+        most_refused=params.gate.most_refused,
+    )
+    save_calibration(CALIBRATION_FILE, calibration)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pytest
 from mnist_serving.classifier import Classifier
 from safetensors.numpy import load_file, save_file
 
-from benchmarks.environments import environment
+from benchmarks.peer_environments import environment
 from tests.http_server import ROOT, Server, running_server
 
 SCRIPTS = ROOT / "tests" / "http_clients"

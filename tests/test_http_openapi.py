@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.environments import environment
+from benchmarks.peer_environments import environment
 from tests.http_server import running_server
 
 EXAMPLES = 30  # of each call; `make bench` tries many more

@@ -1,24 +1,170 @@
-"""Temporary: any grey picture of one digit, to 28x28 as MNIST draws it."""
+"""Turn a picture of one digit into what MNIST looks like.
+
+The steps, in the order in which `canonicalize` takes them:
+
+1. find, in `page.py`: on a small copy, fit the light on the bare page with a smooth surface, and take
+   the group of pixels that stands out from it most;
+2. cut out: bring that part to about 80 pixels a side, subtract the page, sharpen;
+3. even the pen, in `pen.py`: bring the stroke's width into the range usual in MNIST;
+4. place: shrink into 20x20 by area averaging, keeping the proportions, and put the centre of mass into
+   the middle of 28x28, as LeCun describes the data set (http://yann.lecun.com/exdb/mnist/).
+
+Only elementary arithmetic is used, and every sum is a sum of whole numbers below 2**53, exact in any
+order: a port to another language gives the same bytes. This module decodes no files and recognises nothing.
+"""
 
 import numpy as np
-import numpy.typing as npt
 
-MIDDLE = 127
+from .errors import MnistServingError
+from .page import INK_RANK, LEAST_CONTRAST, QUARTERS, Found, find_ink, grouped, middle_points, relief, summed
+from .pen import DIGIT_SIDE, HALF, even_pen
+from .raster import (
+    Box,
+    Grey,
+    Ints,
+    Mask,
+    block_mean,
+    box,
+    ceil_div,
+    components,
+    divided,
+    highest,
+    ranked,
+    resampled,
+    smooth,
+)
+
+SIDE, CENTRE = 28, 14  # of MNIST's picture; its digits' centre of mass
+LEAST_SIDE = 8
+LEAST_EXTENT = 5  # of a digit, in coarse pixels
+
+# Sizes of the copies worked on, in pixels along the longer side.
+FINE_SIDE, COARSE_SIDE, WORK_SIDE = 1024, 240, 80
+SMALL_SIDE = 56  # what is smaller gets enlarged first
+
+# Chosen on held-out training images; benchmarks/canonicalize.py measures what they give.
+NEAR = 2  # coarse pixels beyond the ink that are still looked at: beyond may lie the edge of the page
+SHARPEN_RADIUS, SHARPEN = 8, 2  # working pixels; times the difference from the blurred
+EDGE = 63  # levels above it belong to the digit's box
+SOFT = 2  # working pixels that the strokes' edges are blurred by: MNIST's are softer than ours
+
+BLANK = (
+    "there is no digit in the picture: nothing larger than a speck stands out from the page; "
+    "send one digit, clearly darker or lighter than the page, at least a fiftieth of its size"
+)
 
 
-def canonicalize(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return uint8 [28,28] from a grey picture, uint8 [H,W]; ValueError when nothing is on the page."""
-    picture = grey if np.median(grey) <= MIDDLE else 255 - grey
-    rows, columns = np.nonzero(picture > MIDDLE)
-    if not len(rows):
-        msg = "nothing is on the page"
-        raise ValueError(msg)
-    digit = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    scale = 20 / max(digit.shape)
-    height, width = (max(1, round(side * scale)) for side in digit.shape)
-    ys = (np.arange(height) / scale).astype(int).clip(0, digit.shape[0] - 1)
-    xs = (np.arange(width) / scale).astype(int).clip(0, digit.shape[1] - 1)
-    page = np.zeros((28, 28), dtype=np.uint8)
-    top, left = (28 - height) // 2, (28 - width) // 2
-    page[top : top + height, left : left + width] = digit[np.ix_(ys, xs)]
-    return page
+class PictureError(MnistServingError, ValueError):
+    """A picture is none, or has no digit in it."""
+
+
+def canonicalize(grey: Grey) -> Grey:
+    """Return a picture of one digit as MNIST draws it: white on black, centred, uint8 [28, 28].
+
+    A picture already in MNIST's form comes back unchanged, so that doing it twice is doing it once.
+
+    Args:
+        grey: uint8 [height, width], at least 8x8, ink darker or lighter than the page.
+
+    Raises:
+        PictureError: another type, shape or size, or no ink stands out from the page. A `ValueError`.
+
+    """
+    _check(grey)
+    if _is_canonical(grey):
+        return grey.copy()
+    fine = _fine(grey)
+    factor = min(ceil_div(max(fine.shape), COARSE_SIDE), *fine.shape)
+    found = find_ink(block_mean(fine, factor))
+    if max(box(found.mask).shape) < LEAST_EXTENT:
+        raise PictureError(BLANK)
+    return _place(even_pen(_crisp(*_cut_out(fine, factor, found))))
+
+
+def _check(grey: object) -> None:
+    if not isinstance(grey, np.ndarray):
+        msg = f"canonicalize wants a numpy array, uint8 [height, width], not {type(grey).__name__}"
+        raise PictureError(msg)
+    got = f"canonicalize wants grey levels 0-255 as uint8 [height, width], not {grey.dtype} {[*grey.shape]}: "
+    if grey.dtype != np.uint8:
+        raise PictureError(got + "scale to 0-255 and convert with .astype(numpy.uint8)")
+    if grey.ndim != 2:  # noqa: PLR2004 (height and width)
+        raise PictureError(got + "give one picture at a time, its colours averaged to grey")
+    if min(grey.shape) < LEAST_SIDE:
+        raise PictureError(got + f"each side must be at least {LEAST_SIDE} pixels")
+
+
+def _is_canonical(grey: Grey) -> bool:
+    """Return whether the picture is what `_centred` makes of the digit in it."""
+    if grey.shape != (SIDE, SIDE) or grey.max() <= HALF:
+        return False
+    digit = box(grey > 0)
+    return max(digit.shape) == DIGIT_SIDE and np.array_equal(_centred(grey[digit.scaled(1)].astype(np.int64)), grey)
+
+
+def _fine(grey: Grey) -> Grey:
+    """Return the picture at a workable size: the longer side 56 to 1024 pixels."""
+    longer = max(grey.shape)
+    if longer < SMALL_SIDE:
+        times = ceil_div(SMALL_SIDE, longer)
+        return resampled(grey, (grey.shape[0] * times, grey.shape[1] * times)).astype(np.uint8)
+    return block_mean(grey, min(ceil_div(longer, FINE_SIDE), *grey.shape))
+
+
+def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:
+    """Return the ink with a margin, in quarter levels, about 80 pixels long, and where the digit may lie in it."""
+    height, width = found.mask.shape
+    top, bottom, left, right = box(found.mask)
+    longer = max(bottom - top, right - left)
+    margin = 2 + longer // 8
+    part = Box(max(0, top - margin), min(height, bottom + margin), max(0, left - margin), min(width, right + margin))
+    rows, columns = (divided(length * WORK_SIDE, longer) for length in part.shape)
+    picture = resampled(fine[part.scaled(factor)], (rows, columns)).astype(np.uint8)
+    y = 2 * part.top - height + middle_points(part.shape[0], rows)
+    x = 2 * part.left - width + middle_points(part.shape[1], columns)
+    near = resampled(highest(found.mask.astype(np.int64), NEAR)[part.scaled(1)], (rows, columns))
+    return found.sign * relief(picture, found.surface, y, x), near > 0
+
+
+def _crisp(ink: Ints, near: Mask) -> Ints:
+    """Return the ink sharpened and cleaned of specks, 0 or 255 but for its softest edges."""
+    ink = (ink + SHARPEN * (ink - smooth(smooth(ink, SHARPEN_RADIUS), SHARPEN_RADIUS))) * near
+    strong = ink[ink > LEAST_CONTRAST * QUARTERS]
+    if not strong.size:
+        raise PictureError(BLANK)
+    full = int(ranked(strong[strong > ranked(strong, INK_RANK) // 2], 0.5))
+    where, label = components(ink > full // 2)
+    digit = grouped(ink.shape, where, label, summed(label, ink.ravel()[where]))
+    # From 30 % of full ink to 70 %, black to white.
+    crisp = np.clip((2550 * ink - 765 * full) // (4 * full), 0, 255)
+    return crisp * highest(digit.astype(np.int64), 2)
+
+
+def _place(ink: Ints) -> Grey:
+    """Return the ink fitted into 20x20 and centred in 28x28.
+
+    Both sides are shrunk by the same factor: bringing the shorter to a whole number of pixels would
+    make the one stroke of a 1 a sixth wider or narrower.
+    """
+    ink = smooth(ink, SOFT)
+    digit = box(ink > EDGE)
+    if max(digit.shape) == 0:
+        raise PictureError(BLANK)
+    square = np.zeros((max(digit.shape), max(digit.shape)), np.int64)
+    top, left = ((max(digit.shape) - length) // 2 for length in digit.shape)
+    square[top : top + digit.shape[0], left : left + digit.shape[1]] = ink[digit.scaled(1)]
+    small = resampled(square, (DIGIT_SIDE, DIGIT_SIDE))
+    return _centred(small[box(small > 0).scaled(1)])
+
+
+def _centred(digit: Ints) -> Grey:
+    """Return 28x28 with the digit moved by whole pixels, its centre of mass on pixel 14, 14."""
+    height, width = digit.shape
+    mass = int(digit.sum())
+    y = divided(int((digit.sum(1) * np.arange(height)).sum()), mass)
+    x = divided(int((digit.sum(0) * np.arange(width)).sum()), mass)
+    top = min(max(CENTRE - y, 0), SIDE - height)
+    left = min(max(CENTRE - x, 0), SIDE - width)
+    picture = np.zeros((SIDE, SIDE), np.uint8)
+    picture[top : top + height, left : left + width] = digit
+    return picture

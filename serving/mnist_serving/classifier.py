@@ -1,50 +1,128 @@
-"""Temporary: the classifier's interface, as plain as it can be."""
+"""The classifier: raw pixels in, labels and probabilities out, from one ONNX file that says what it is."""
 
-import hashlib
-import json
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ModelError
-from .session import open_session
+from .contract import OUTPUTS, Contract, check_description, check_golden, read_contract
+from .session import PACKAGED_MODEL, open_session, read_model
 
-PACKAGED_MODEL = Path(__file__).with_name("model.onnx")
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of N images: labels [N], probabilities and logits float32 [N,10], abstained bool [N]."""
+    """What the model says of N images, in their order.
+
+    Attributes:
+        labels: the class with the largest logit, by name, N of them.
+        probabilities: float32 [N,classes], calibrated; rows sum to 1.
+        logits: float32 [N,classes], the raw scores.
+        abstained: bool [N], true where the model should not be believed: what it saw looks
+            like nothing it learned from.
+
+    """
 
     labels: list[str]
-    probabilities: npt.NDArray[np.float32]
-    logits: npt.NDArray[np.float32]
+    probabilities: Floats
+    logits: Floats
     abstained: npt.NDArray[np.bool_]
 
 
 class Classifier:
-    """The model in the wheel, or another file of the same contract."""
+    """Recognises digits; loaded once, it can be shared between threads and used after a fork.
 
-    def __init__(self, path: str | Path | None = None) -> None:
-        """Load the model.
+    Args:
+        model: an ONNX file with the contract inside; by default the one in the package.
+        threads: how many threads one call may use. One is fastest for so small a model, and leaves
+            the other cores to others.
 
-        Raises:
-            ModelError: the file is missing, foreign or damaged.
+    Raises:
+        FileError: the file cannot be read.
+        ModelError: it is no model, another one, or altered: its inputs, outputs, metadata or
+            answers to its golden examples are not as they should be.
 
-        """
-        model = Path(path) if path is not None else PACKAGED_MODEL
-        self._session = open_session(model)
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        if "labels" not in self.metadata:
-            msg = f"{model} carries no labels"
-            raise ModelError(msg)
-        self.labels: tuple[str, ...] = tuple(json.loads(self.metadata["labels"]))
-        self.checksum = hashlib.sha256(model.read_bytes()).hexdigest()
+    """
+
+    def __init__(self, model: str | Path | None = None, *, threads: int = 1) -> None:
+        path = PACKAGED_MODEL if model is None else Path(model)
+        content = read_model(path)
+        self.checksum = sha256(content).hexdigest()
+        check_description(path, self.checksum)
+        self._session = open_session(content, name=str(path), threads=threads)
+        self.contract: Contract = read_contract(self._session, name=str(path))
+        check_golden(self._session, self.contract, name=str(path))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes' names, in the order of the logits."""
+        return self.contract.labels
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The file's metadata, as it stands there."""
+        return self.contract.metadata
 
     def predict(self, images: npt.NDArray[np.uint8]) -> Prediction:
-        """Recognise images, uint8 [28,28], [N,28,28] or [N,1,28,28]."""
-        logits, probabilities = self._session.run(None, {"image": images.reshape(-1, 1, 28, 28)})
-        labels = [self.labels[i] for i in probabilities.argmax(axis=1)]
-        return Prediction(labels, probabilities, logits, probabilities.max(axis=1) < 1 / 2)
+        """Recognise one image or many.
+
+        Args:
+            images: uint8 [28,28], [N,28,28] or [N,1,28,28]; 0 = background (black), 255 = ink (white).
+
+        Raises:
+            ValueError: anything else; the text says what came and what is wanted.
+
+        """
+        batch = as_batch(images, self.contract.image_shape)
+        logits, probabilities, digit = self._session.run(OUTPUTS, {"image": batch})
+        names = self.contract.labels
+        return Prediction(
+            labels=[names[place] for place in logits.argmax(axis=1).tolist()],
+            probabilities=probabilities,
+            logits=logits,
+            abstained=digit[:, 0] * probabilities.max(axis=1) < self.contract.least_confidence,
+        )
+
+
+def as_batch(images: object, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """Return the images as a contiguous uint8 [N,channels,height,width].
+
+    Raises:
+        ValueError: they are not what `Classifier.predict` takes.
+
+    """
+    if isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.size:
+        if images.shape[-2:] == shape[1:] and images.ndim in {2, 3}:
+            return np.ascontiguousarray(images).reshape(-1, *shape)
+        if images.shape[1:] == shape:
+            return np.ascontiguousarray(images)
+    raise ValueError(_what_is_wrong(images, shape))
+
+
+def _what_is_wrong(images: object, shape: tuple[int, int, int]) -> str:
+    """Say what came and what is wanted."""
+    channels, height, width = shape
+    wanted = f"uint8 [{height},{width}], [N,{height},{width}] or [N,{channels},{height},{width}], N at least 1"
+    if not isinstance(images, np.ndarray):
+        return f"got {type(images).__name__}, wanted a numpy array, {wanted}: numpy.asarray(images, numpy.uint8)"
+    hint = "bring pictures of another size to it by canonicalize"
+    if images.size == 0:
+        hint = "there is no image in it"
+    elif images.dtype != np.uint8:
+        hint = _how_to_convert(images)
+    return f"got {images.dtype} {[*images.shape]}, wanted {wanted}: {hint}"
+
+
+def _how_to_convert(images: npt.NDArray[np.generic]) -> str:
+    """Say how pixels of another type become uint8; nothing is guessed."""
+    if images.dtype.kind == "f":
+        return (
+            "grey levels 0 to 1 convert by (images * 255).round().astype(numpy.uint8), "
+            "0 to 255 by images.round().astype(numpy.uint8)"
+        )
+    if images.dtype.kind in "iu":
+        return "if all are 0 to 255, convert by images.astype(numpy.uint8)"
+    return "these are no grey levels 0 to 255"

@@ -4,7 +4,9 @@ Every test image goes through onnxruntime, in several batch sizes, with and with
 the graph. The reference logits are a file, so that no torch is needed here.
 """
 
+import argparse
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from safetensors import SafetensorError, safe_open
 
-from .errors import FileError
-from .session import open_session
+from .errors import FileError, exit_with
+from .session import PACKAGED_MODEL, open_session, read_model
 
 BATCH_SIZES = (1, 7, 64, 10_000)
+MOST_NAMED = 20  # differing images in a message; the number of all is there too
 
 Logits = npt.NDArray[np.float32]
 
@@ -45,8 +47,9 @@ class Parity:
 
 def run_every_way(model: Path, images: npt.NDArray[np.uint8]) -> Iterator[Logits]:
     """Yield the logits, float32 [N,classes], of images uint8 [N,1,28,28], once for each way to run the model."""
+    content = read_model(model)
     for optimize in (True, False):
-        session = open_session(model, optimize=optimize)
+        session = open_session(content, name=str(model), optimize=optimize)
         for size in BATCH_SIZES:
             batches = np.split(images, range(size, len(images), size))
             yield np.concatenate([session.run(["logits"], {"image": batch})[0] for batch in batches])
@@ -88,6 +91,8 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
         FileError: the file is missing, damaged, or its tensor is another one.
 
     """
+    from safetensors import SafetensorError, safe_open  # an extra: only this command needs it
+
     try:
         with safe_open(path, framework="numpy") as tensors:
             tensor, metadata = tensors.get_tensor(name), tensors.metadata() or {}
@@ -135,3 +140,54 @@ def _write_whole(path: Path, text: str) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def add_parity_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its flags."""
+    parser.description = (
+        "Compare the logits of the ONNX model, in several batch sizes, with and without graph optimisation, "
+        "with those that PyTorch wrote. Exit code 1 when they differ."
+    )
+    parser.add_argument("--model", type=Path, default=PACKAGED_MODEL, help="an ONNX file; default: the package's")
+    parser.add_argument("--images", type=Path, default="data/test.safetensors", help="default: %(default)s")
+    parser.add_argument("--logits", type=Path, default="reports/test_logits.safetensors", help="default: %(default)s")
+    parser.add_argument("--tolerance", type=positive, default=1e-4, help="largest |difference|; default: %(default)s")
+    parser.add_argument("--report", type=Path, help="write the figures into this JSON file")
+    parser.set_defaults(run=run_parity)
+
+
+def positive(text: str) -> float:
+    """Parse a number above zero."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        msg = f"{text} is not a number above 0"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def run_parity(arguments: argparse.Namespace) -> int:
+    """Compare, say the outcome in one line, name the images that differ."""
+    parity = check(
+        arguments.model,
+        images=arguments.images,
+        logits=arguments.logits,
+        tolerance=arguments.tolerance,
+        report=arguments.report,
+    )
+    print(
+        f"parity {'passed' if parity.passed else 'FAILED'}: {parity.images:,} images, "
+        f"{parity.argmax_mismatches} argmax mismatches, largest |logit difference| {parity.max_abs_logit_diff}"
+    )
+    if parity.passed:
+        return 0
+    rows = ", ".join(map(str, parity.differing[:MOST_NAMED]))
+    more = ", ..." if len(parity.differing) > MOST_NAMED else ""
+    print(f"mnist-serving: {len(parity.differing):,} images differ: rows {rows}{more}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    command_line = argparse.ArgumentParser(prog="mnist-serving parity")
+    add_parity_arguments(command_line)
+    parsed = command_line.parse_args()
+    exit_with(lambda: run_parity(parsed))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .errors import MnistServingError
 from .http.limits import Limits
+from .session import PACKAGED_MODEL
 
 if TYPE_CHECKING:
     from .classifier import Classifier
@@ -21,7 +22,6 @@ logger = logging.getLogger("mnist_serving.http")
 
 Number = TypeVar("Number", int, float)
 
-PACKAGED_MODEL = Path(__file__).with_name("model.onnx")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 NEEDED = ("httptools", "orjson", "prometheus_client")  # of the extra `http`
 

@@ -1,0 +1,121 @@
+"""What a model file promises: its inputs and outputs, its metadata, and examples that prove its answers."""
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from .errors import ModelError
+
+OUTPUTS = ("logits", "probabilities", "digit")  # in the order in which the classifier wants them
+GOLDEN_TOLERANCE = 1e-3  # largest |difference of logits| that rounding in another onnxruntime may make
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Made-up images, uint8 [N,channels,height,width], and the logits, float32 [N,classes], that PyTorch gave."""
+
+    images: npt.NDArray[np.uint8]
+    logits: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The contract of a model file, read from its metadata and checked against its graph.
+
+    Attributes:
+        labels: the classes' names, in the order of the logits.
+        image_shape: channels, height, width.
+        least_confidence: the model abstains where `digit` x the largest probability is below it.
+        golden: examples that it has to answer.
+        metadata: all of the file's metadata, as it stands there.
+
+    """
+
+    labels: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    least_confidence: float
+    golden: Golden
+    metadata: dict[str, str]
+
+
+def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contract:
+    """Read and check the contract of a loaded model.
+
+    Raises:
+        ModelError: metadata are missing or wrong, or the graph has other inputs or outputs.
+
+    """
+    metadata = dict(session.get_modelmeta().custom_metadata_map)
+    try:
+        labels = tuple(json.loads(metadata["labels"]))
+        preprocessing = json.loads(metadata["preprocessing"])
+        shape = (1, *preprocessing["size"])
+        golden = _decode_golden(json.loads(metadata["golden"]), shape)
+        least_confidence = float(json.loads(metadata["abstention"])["least_confidence"])
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{name} is no model of this package: its metadata lack or garble {error}"
+        raise ModelError(msg) from error
+    found = _signature(session)
+    wanted = {
+        "image": ("tensor(uint8)", shape),
+        "logits": ("tensor(float)", (len(labels),)),
+        "probabilities": ("tensor(float)", (len(labels),)),
+        "digit": ("tensor(float)", (1,)),
+    }
+    if found != wanted:
+        msg = f"{name} is no model of this package: it has {found}, wanted {wanted}"
+        raise ModelError(msg)
+    return Contract(labels, shape, least_confidence, golden, metadata)
+
+
+def check_description(path: Path, checksum: str) -> None:
+    """Compare the file's SHA-256 with that in the `.json` beside it, where there is one.
+
+    Raises:
+        ModelError: they differ, or the description cannot be read.
+
+    """
+    description = path.with_suffix(".json")
+    if not description.is_file():
+        return
+    try:
+        expected = json.loads(description.read_bytes())["sha256"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        msg = f"{description} is no description of a model: get it and {path.name} anew"
+        raise ModelError(msg) from error
+    if expected != checksum:
+        msg = f"{path} is not the file that {description.name} beside it describes: get both anew"
+        raise ModelError(msg)
+
+
+def check_golden(session: onnxruntime.InferenceSession, contract: Contract, *, name: str) -> None:
+    """Prove that the model answers its golden examples.
+
+    Raises:
+        ModelError: it does not, so it is not the model whose metadata it carries.
+
+    """
+    (logits,) = session.run(["logits"], {"image": contract.golden.images})
+    difference = float(np.abs(logits - contract.golden.logits).max())
+    if not difference <= GOLDEN_TOLERANCE:
+        msg = f"{name} has been altered: its golden examples come out wrong by {difference:.3g}; get the file anew"
+        raise ModelError(msg)
+
+
+def _signature(session: onnxruntime.InferenceSession) -> dict[str, tuple[str, tuple[Any, ...]]]:
+    """Types and shapes of inputs and outputs by name, without the batch."""
+    tensors = [*session.get_inputs(), *session.get_outputs()]
+    return {tensor.name: (tensor.type, tuple(tensor.shape[1:])) for tensor in tensors}
+
+
+def _decode_golden(examples: dict[str, Any], shape: tuple[int, int, int]) -> Golden:
+    """Decode images, base64 of their raw pixels, and logits."""
+    pixels = [np.frombuffer(base64.b64decode(text, validate=True), np.uint8) for text in examples["images"]]
+    images = np.stack(pixels).reshape(-1, *shape)
+    return Golden(images, np.array(examples["logits"], dtype=np.float32))

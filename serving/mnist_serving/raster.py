@@ -1,0 +1,161 @@
+"""Pictures as arrays: the few operations that `canonicalize` is made of.
+
+Only elementary arithmetic is used, and every sum is a sum of whole numbers below 2**53, exact in any
+order: a port to another language gives the same numbers. Nothing here knows of digits or pages.
+"""
+
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Grey = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+Whole = TypeVar("Whole", int, Ints)
+Number = TypeVar("Number", np.uint8, np.int64, np.float64)
+
+SIXTEENTHS = 16  # of a pixel: the unit of distances
+REACH = 14  # the furthest distance measured, in pixels
+
+
+class Box(NamedTuple):
+    """A part of a picture; `bottom` and `right` are the first row and column outside."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.bottom - self.top, self.right - self.left
+
+    def scaled(self, factor: int) -> tuple[slice, slice]:
+        """Return the slices that cut the part out of a picture `factor` times as large."""
+        return slice(self.top * factor, self.bottom * factor), slice(self.left * factor, self.right * factor)
+
+
+def box(mask: Mask) -> Box:
+    """Return the smallest box around the mask's pixels, all zeros where there is none."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not rows.size:
+        return Box(0, 0, 0, 0)
+    return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Return the quotient, rounded up."""
+    return -(-numerator // denominator)
+
+
+def divided(numerator: Whole, denominator: int) -> Whole:
+    """Return the whole number nearest to the quotient, the larger of two equally near."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def rounded(values: Floats) -> Ints:
+    """Return the nearest whole numbers, the larger of two equally near."""
+    return np.floor(values + 0.5).astype(np.int64)
+
+
+def ranked(values: npt.NDArray[Number], share: float) -> Number:
+    """Return the value that stands `share` of the way up when all are sorted."""
+    place = int(share * values.size)
+    found: Number = np.partition(values, place, axis=None)[place]
+    return found
+
+
+def block_mean(grey: Grey, factor: int) -> Grey:
+    """Return the rounded means of `factor` x `factor` blocks; what is left over is dropped."""
+    if factor == 1:
+        return grey
+    height, width = grey.shape[0] // factor, grey.shape[1] // factor
+    rows = np.zeros((height, width * factor), np.uint32)
+    for shift in range(factor):
+        rows += grey[shift : height * factor : factor, : width * factor]
+    blocks = np.zeros((height, width), np.int64)
+    for shift in range(factor):
+        blocks += rows[:, shift::factor]
+    return divided(blocks, factor * factor).astype(np.uint8)
+
+
+def resampled(values: Grey | Ints, shape: tuple[int, int]) -> Ints:
+    """Return the picture at another size: area means to shrink, linear between middles to grow."""
+    down, across = _weights(values.shape[0], shape[0]), _weights(values.shape[1], shape[1])
+    total = int(down[0].sum() * across[0].sum())
+    return divided((down @ values.astype(np.float64) @ across.T).astype(np.int64), total)
+
+
+def _weights(source: int, target: int) -> Floats:
+    """Return whole-numbered weights [target, source]; all rows have the same sum."""
+    old, new = np.arange(source), np.arange(target)[:, None]
+    if target <= source:
+        overlap = np.minimum((new + 1) * source, (old + 1) * target) - np.maximum(new * source, old * target)
+        return np.asarray(np.maximum(0, overlap), np.float64)
+    middle = np.clip((2 * new + 1) * source, target, (2 * source - 1) * target)
+    return np.asarray(np.maximum(0, 2 * target - abs(middle - (2 * old + 1) * target)), np.float64)
+
+
+def smooth(values: Ints, radius: int) -> Ints:
+    """Return the rounded means over squares of `2 * radius + 1` pixels a side."""
+    size = 2 * radius + 1
+    sums = np.cumsum(np.pad(values, ((radius + 1, radius), (radius + 1, radius)), "edge"), 0)
+    sums = np.cumsum(sums[size:] - sums[:-size], 1)
+    return divided(sums[:, size:] - sums[:, :-size], size * size)
+
+
+def highest(values: Ints, reach: int) -> Ints:
+    """Return the largest value within `reach` pixels along each axis; zero lies beyond the border."""
+    height, width = values.shape
+    padded = np.pad(values, reach)
+    rows = np.maximum.reduce([padded[shift:][:height] for shift in range(2 * reach + 1)])
+    return np.asarray(np.maximum.reduce([rows[:, shift:][:, :width] for shift in range(2 * reach + 1)]))
+
+
+def distance(mask: Mask) -> Ints:
+    """Return each pixel's distance to the nearest one of the mask, in sixteenths of a pixel.
+
+    Exact Euclidean up to `REACH`, first along the columns, then along the rows; what is further counts
+    as one more.
+    """
+    height, width = mask.shape
+    most = (REACH + 1) ** 2
+    padded = np.pad(mask, REACH)
+    column = np.full((height, width + 2 * REACH), most, np.int16)
+    for step in range(REACH, -1, -1):
+        column[padded[REACH - step :][:height] | padded[REACH + step :][:height]] = step * step
+    squared = np.full((height, width), most, np.int16)
+    for step in range(-REACH, REACH + 1):
+        np.minimum(squared, column[:, REACH + step :][:, :width] + step * step, out=squared)
+    return rounded(SIXTEENTHS * np.sqrt(np.arange(most + 1)))[squared]
+
+
+def components(mask: Mask) -> tuple[Ints, Ints]:
+    """Return the flat indices of the mask's pixels and for each its 8-connected component.
+
+    A component's number is the place of its first pixel: neighbours take the smaller of their numbers,
+    and numbers their number's number, until nothing changes.
+    """
+    height, width = mask.shape
+    where = np.flatnonzero(mask)
+    number = np.full((height + 1, width + 2), -1)
+    here = number[:height, 1:-1]
+    here[mask] = np.arange(where.size)
+    pairs = []
+    for down, along in ((0, 1), (1, -1), (1, 0), (1, 1)):
+        there = number[down : height + down, 1 + along : 1 + along + width]
+        both = (here >= 0) & (there >= 0)
+        pairs.append(np.stack([here[both], there[both]]))
+    one, other = np.concatenate(pairs, axis=1)
+    label = np.arange(where.size)
+    while (label[one] != label[other]).any():
+        low = np.minimum(label[one], label[other])
+        np.minimum.at(label, label[one], low)
+        np.minimum.at(label, label[other], low)
+        while (label[label] != label).any():
+            label = label[label]
+    return where, label

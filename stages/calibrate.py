@@ -1,0 +1,91 @@
+"""How far the model is to be believed: one temperature and one threshold, fitted on the held-out images.
+
+The temperature makes its probabilities mean what they say. The threshold tells when to abstain: where
+
+    confidence = P(it is a digit at all, by the gate) x P(the guess, if it is one)
+
+is below it. Both are chosen on the validation split; the test set only hears of them.
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from stages.metrics import wilson_interval
+from stages.stage import StageError, write_whole
+
+BISECTIONS = 60  # halvings of an interval a thousand wide: past float32's precision
+
+
+class Calibration(NamedTuple):
+    """What `fit_calibration` found: logits are divided by `temperature` before the softmax."""
+
+    temperature: float
+    least_confidence: float
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """Return the temperature that makes the cross-entropy least: logits float [N,classes], labels int64 [N].
+
+    The loss is convex in the inverse temperature, so its slope is halved in on (Guo et al., On
+    calibration of modern neural networks, ICML 2017, section 4.2).
+    """
+    scores = logits.double()
+    of_labels = scores.gather(1, labels[:, None])[:, 0]
+    low, high = 1e-3, 1e3
+    for _ in range(BISECTIONS):
+        middle = (low * high) ** 0.5
+        slope = ((scores * middle).softmax(dim=1) * scores).sum(dim=1).mean() - of_labels.mean()
+        low, high = (low, middle) if slope > 0 else (middle, high)
+    return float(1 / (low * high) ** 0.5)
+
+
+def confidence(logits: Tensor, gate_logits: Tensor, *, temperature: float) -> Tensor:
+    """Return how probable it is that each guess is right: float [N,classes] and [N,1] -> [N]."""
+    return gate_logits.sigmoid()[:, 0] * (logits / temperature).softmax(dim=1).amax(dim=1)
+
+
+def fit_threshold(confidences: Tensor, *, most_refused: float) -> float:
+    """Return the largest threshold that refuses at most a share of all digits, as far as can be known.
+
+    So many of the N digits are refused that the upper end of the 95 % interval of their share stays
+    within `most_refused`; the share of other digits then does too.
+    """
+    total = len(confidences)
+    refused = 0
+    while refused < total and wilson_interval(refused + 1, total)[1] <= most_refused:
+        refused += 1
+    return float(confidences.sort().values[min(refused, total - 1)])
+
+
+def fit_calibration(logits: Tensor, labels: Tensor, gate_logits: Tensor, *, most_refused: float) -> Calibration:
+    """Fit both on the held-out images: logits [N,classes], labels [N], the gate's logits [N,1]."""
+    temperature = fit_temperature(logits, labels)
+    confidences = confidence(logits, gate_logits, temperature=temperature)
+    return Calibration(temperature, fit_threshold(confidences, most_refused=most_refused))
+
+
+def save_calibration(path: Path, calibration: Calibration) -> None:
+    """Write it as JSON."""
+    write_whole(path, (json.dumps(calibration._asdict(), indent=2) + "\n").encode())
+
+
+def load_calibration(path: Path) -> Calibration:
+    """Read what `save_calibration` wrote.
+
+    Raises:
+        StageError: the file is missing or damaged.
+
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        calibration = Calibration(float(found["temperature"]), float(found["least_confidence"]))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        msg = f"{path} is missing or damaged ({error}): delete it and run `dvc repro`"
+        raise StageError(msg) from error
+    if not 0 < calibration.temperature < float("inf") or not 0 <= calibration.least_confidence <= 1:
+        msg = f"{path} is damaged, {calibration}: delete it and run `dvc repro`"
+        raise StageError(msg)
+    return calibration

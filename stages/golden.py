@@ -1,0 +1,35 @@
+"""Golden examples: pictures drawn by code, with the answers that the model has to give to them.
+
+They travel inside the model, so that whoever loads it can prove, without any data set, that it
+answers as it should. No MNIST image is among them.
+"""
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from stages.nondigits import fit
+
+# A one, a seven, a zero, and a letter: strokes as points on a page of 100 by 100.
+STROKES: tuple[tuple[tuple[int, int], ...], ...] = (
+    ((52, 15), (48, 85)),
+    ((25, 20), (72, 20), (42, 85)),
+    ((50, 15), (33, 27), (27, 50), (33, 73), (50, 85), (67, 73), (73, 50), (67, 27), (50, 15)),
+    ((20, 85), (35, 20), (50, 60), (65, 20), (80, 85)),
+)
+PEN = 9  # of 100
+
+
+def golden_images() -> Tensor:
+    """Return the pictures, uint8 [N,1,28,28]: each of `STROKES`, and one with ink on every pixel."""
+    pictures = []
+    for points in STROKES:
+        page = Image.new("L", (100, 100))
+        pencil = ImageDraw.Draw(page)
+        pencil.line(points, fill=255, width=PEN)
+        for x, y in points:
+            pencil.ellipse((x - PEN / 2, y - PEN / 2, x + PEN / 2, y + PEN / 2), fill=255)
+        pictures.append(fit(page))
+    pictures.append((np.arange(28 * 28) * 97 % 255 + 1).astype(np.uint8).reshape(28, 28))
+    return torch.from_numpy(np.stack(pictures)[:, np.newaxis])

@@ -1,0 +1,93 @@
+"""A made-up data set in the MNIST format, and a small project around it."""
+
+import gzip
+import shutil
+import struct
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+TRAIN_IMAGES, TEST_IMAGES = 600, 200
+
+
+def make_digits(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return noisy pictures, uint8 [N,28,28], of ten shapes that a network can tell apart, and their labels."""
+    shapes = np.random.default_rng(0).integers(0, 200, (10, 28, 28))
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 10, count).astype(np.uint8)
+    images = shapes[labels] + random.integers(0, 56, (count, 28, 28))
+    return images.astype(np.uint8), labels
+
+
+def as_idx(array: npt.NDArray[np.uint8]) -> bytes:
+    """Return an unsigned-byte IDX file, gzipped: http://yann.lecun.com/exdb/mnist/."""
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return gzip.compress(header + array.tobytes(), mtime=0)
+
+
+@pytest.fixture(scope="session")
+def idx_files() -> dict[str, bytes]:
+    """The four files of the made-up data set, by name."""
+    files = {}
+    for split, count, seed in (("train", TRAIN_IMAGES, 1), ("t10k", TEST_IMAGES, 2)):
+        images, labels = make_digits(count, seed)
+        files[f"{split}-images-idx3-ubyte.gz"] = as_idx(images)
+        files[f"{split}-labels-idx1-ubyte.gz"] = as_idx(labels)
+    return files
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, idx_files: dict[str, bytes]) -> Path:
+    """A folder with the four files."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    for name, content in idx_files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def edit_params(folder: Path, **changes: Any) -> None:  # noqa: ANN401 (whatever a test wants in there)
+    """Change `section__key=value` in the `params.yaml` of a folder."""
+    yaml = YAML()
+    content = yaml.load(folder / "params.yaml")
+    for place, value in changes.items():
+        section, key = place.split("__")
+        content[section][key] = value
+    yaml.dump(content, folder / "params.yaml")
+
+
+def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
+    """Copy the pipeline, without what it made, and point it at the made-up data set."""
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    ignore = shutil.ignore_patterns("__pycache__", "model.*")
+    for name in ("stages", "serving"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    edit_params(
+        folder,
+        download__mirrors=[str(mirror)],
+        download__sha256=checksums,
+        data__validation=100,
+        train__epochs=2,
+        gate__pictures=20,
+        gate__epochs=2,
+    )
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, mirror: Path, idx_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the pipeline on the made-up data set; the working directory while the test lasts."""
+    monkeypatch.delenv("MNIST_MIRROR", raising=False)
+    checksums = {name: sha256(content).hexdigest() for name, content in idx_files.items()}
+    folder = make_project(tmp_path / "project", mirror, checksums)
+    monkeypatch.chdir(folder)
+    return folder

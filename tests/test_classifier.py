@@ -1,0 +1,192 @@
+"""The package's classifier: its answers, what it takes, and the files that it refuses."""
+
+import json
+import multiprocessing
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from mnist_serving import Classifier, FileError, ModelError
+from mnist_serving.session import PACKAGED_MODEL
+from onnx import external_data_helper, numpy_helper
+
+from stages.nondigits import draw
+
+GOLDEN = Classifier().contract.golden
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier()
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A copy of the packaged model to do things to, without the description beside it."""
+    return Path(shutil.copy(PACKAGED_MODEL, tmp_path / "model.onnx"))
+
+
+def test_the_golden_examples_are_answered_and_say_what_they_show(classifier: Classifier) -> None:
+    prediction = classifier.predict(GOLDEN.images)
+    assert prediction.labels[:3] == ["1", "7", "0"]
+    np.testing.assert_allclose(prediction.logits, GOLDEN.logits, atol=1e-3)
+
+
+def test_probabilities_are_the_softmax_of_the_logits_over_the_temperature(classifier: Classifier) -> None:
+    prediction = classifier.predict(GOLDEN.images)
+    scores = prediction.logits / float(classifier.metadata["temperature"])
+    expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-6)
+
+
+def test_all_three_shapes_give_the_same_answers(classifier: Classifier) -> None:
+    many = GOLDEN.images
+    whole = classifier.predict(many)
+    for images in (many[:, 0], np.asfortranarray(many), many[::-1][::-1]):
+        assert np.array_equal(classifier.predict(images).logits, whole.logits)
+    for row, image in enumerate(many):
+        one = classifier.predict(image[0])
+        assert one.labels == [whole.labels[row]]
+        np.testing.assert_allclose(one.logits[0], whole.logits[row], atol=1e-5)
+    assert whole.abstained.dtype == np.bool_
+    assert whole.probabilities.dtype == whole.logits.dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", ["blank", "uniform noise", "stripes", "specks"])
+def test_blank_pages_and_noise_are_always_refused(classifier: Classifier, kind: str) -> None:
+    assert classifier.predict(draw(kind, 1000, seed=99).numpy()).abstained.all()
+
+
+def test_every_grey_page_is_refused(classifier: Classifier) -> None:
+    pages = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None], (256, 28, 28))
+    assert classifier.predict(pages).abstained.all()
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.zeros((28, 28)), ["got float64 [28, 28]", "(images * 255).round().astype(numpy.uint8)"]),
+        (np.full((28, 28), np.nan, np.float32), ["got float32", "numpy.uint8"]),
+        (np.zeros((28, 28), np.int64), ["got int64", "images.astype(numpy.uint8)"]),
+        (np.zeros((0, 28, 28), np.uint8), ["got uint8 [0, 28, 28]", "no image"]),
+        (np.zeros((27, 28), np.uint8), ["got uint8 [27, 28]", "canonicalize"]),
+        (np.zeros((2, 28, 28, 1), np.uint8), ["got uint8 [2, 28, 28, 1]", "wanted uint8 [28,28]"]),
+        (np.zeros((1, 3, 28, 28), np.uint8), ["got uint8 [1, 3, 28, 28]"]),
+        (np.zeros(784, np.uint8), ["got uint8 [784]"]),
+        (np.array(5, np.uint8), ["got uint8 []"]),
+        (np.array([None]), ["got object", "no grey levels"]),
+        (np.array([["7"]]), ["no grey levels"]),
+        (np.zeros((28, 28), np.bool_), ["got bool", "no grey levels"]),
+        ([["1", "2"]], ["got list", "numpy.asarray"]),
+        (None, ["got NoneType"]),
+        ("digit.png", ["got str"]),
+    ],
+)
+def test_anything_else_is_refused_saying_what_came_and_what_is_wanted(
+    classifier: Classifier, images: object, words: list[str]
+) -> None:
+    with pytest.raises(ValueError, match="wanted") as caught:
+        classifier.predict(images)  # type: ignore[arg-type]
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_threads_share_one_classifier(classifier: Classifier) -> None:
+    images = draw("scribbles", 64, seed=1).numpy()
+    expected = classifier.predict(images).logits
+    with ThreadPoolExecutor(8) as pool:
+        for prediction in pool.map(lambda _: classifier.predict(images), range(64)):
+            assert np.array_equal(prediction.logits, expected)
+
+
+def _answer(logits: "multiprocessing.SimpleQueue[list[float]]", classifier: Classifier) -> None:
+    logits.put(classifier.predict(GOLDEN.images).logits.ravel().tolist())
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_classifier_answers_after_a_fork(classifier: Classifier) -> None:
+    context = multiprocessing.get_context("fork")
+    answers: multiprocessing.SimpleQueue[list[float]] = context.SimpleQueue()
+    child = context.Process(target=_answer, args=(answers, classifier))
+    child.start()
+    assert answers.get() == classifier.predict(GOLDEN.images).logits.ravel().tolist()
+    child.join()
+    assert child.exitcode == 0
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"none\.onnx: No such file"):
+        Classifier(tmp_path / "none.onnx")
+    with pytest.raises(FileError, match="directory"):
+        Classifier(tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 10, 1000, 300_000, -1])
+def test_a_truncated_file_is_refused_in_a_sentence(copied: Path, length: int) -> None:
+    copied.write_bytes(copied.read_bytes()[:length])
+    with pytest.raises(ModelError, match=r"model\.onnx") as caught:
+        Classifier(copied)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_model_is_refused_in_a_sentence(copied: Path) -> None:
+    identity = onnx.helper.make_node("Identity", ["x"], ["y"])
+    tensors = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = onnx.helper.make_graph([identity], "other", tensors[:1], tensors[1:])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 12)], ir_version=7), copied)
+    with pytest.raises(ModelError, match=r"is no model of this package: its metadata lack or garble 'labels'"):
+        Classifier(copied)
+
+
+def test_changed_weights_are_noticed_by_the_golden_examples(copied: Path) -> None:
+    model = onnx.load(copied)
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == "classifier.1.weight")
+    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) * np.float32(1.01), weights.name))
+    onnx.save(model, copied)
+    with pytest.raises(ModelError, match="has been altered: its golden examples come out wrong"):
+        Classifier(copied)
+
+
+def test_a_single_changed_bit_is_noticed_by_the_description_beside_the_file(copied: Path) -> None:
+    shutil.copy(PACKAGED_MODEL.with_suffix(".json"), copied.with_suffix(".json"))
+    Classifier(copied)
+    content = bytearray(copied.read_bytes())
+    content[content.index(b"classifier.1.weight") - 1000] ^= 1
+    copied.write_bytes(content)
+    with pytest.raises(ModelError, match=r"is not the file that model\.json beside it describes"):
+        Classifier(copied)
+    copied.with_suffix(".json").write_text("[]")
+    with pytest.raises(ModelError, match=r"model\.json is no description"):
+        Classifier(copied)
+
+
+@pytest.mark.parametrize("key", ["labels", "preprocessing", "golden", "abstention"])
+def test_metadata_that_lack_or_garble_an_entry_are_refused(copied: Path, key: str) -> None:
+    model = onnx.load(copied)
+    entry = next(entry for entry in model.metadata_props if entry.key == key)
+    for value in ("", "5", '{"a": 1}'):
+        entry.value = value
+        onnx.save(model, copied)
+        with pytest.raises(ModelError, match=r"is no model of this package"):
+            Classifier(copied)
+
+
+def test_weights_outside_the_file_are_not_followed(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = onnx.load(copied)
+    external_data_helper.convert_model_to_external_data(model, location="weights.bin", size_threshold=0)
+    onnx.save(model, copied)
+    assert (copied.parent / "weights.bin").exists()
+    monkeypatch.chdir(copied.parent)
+    with pytest.raises(ModelError, match=r"model\.onnx is no model that onnxruntime"):
+        Classifier(copied)
+
+
+def test_the_metadata_say_what_an_app_cannot_guess(classifier: Classifier) -> None:
+    assert classifier.labels == tuple("0123456789")
+    assert re.fullmatch("[0-9a-f]{64}", classifier.metadata["weights_sha256"])
+    beside = json.loads(PACKAGED_MODEL.with_suffix(".json").read_text())
+    assert beside["sha256"] == classifier.checksum
+    assert beside["accuracy"] == float(classifier.metadata["accuracy"])

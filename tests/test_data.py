@@ -1,0 +1,81 @@
+"""Box 1: splits are disjoint, batches cover everything once, wrong data are named."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.data import Split, batches, hold_out, load_split, save_split, scale
+from stages.stage import StageError
+
+
+def make_split(count: int) -> Split:
+    """Images that all differ: each holds its own number."""
+    images = torch.arange(count).to(torch.uint8).view(count, 1, 1, 1).expand(count, 1, 28, 28).contiguous()
+    return Split(images, torch.arange(count) % 10)
+
+
+def rows_of(split: Split) -> set[int]:
+    return set(split.images[:, 0, 0, 0].tolist())
+
+
+def test_held_out_images_are_not_trained_on_and_none_is_lost() -> None:
+    learn, watch = hold_out(make_split(100), validation=30, seed=1)
+    assert len(learn.labels) == 70
+    assert len(watch.labels) == 30
+    assert rows_of(learn) | rows_of(watch) == set(range(100))
+
+
+def test_the_seed_decides_what_is_held_out() -> None:
+    first, again, other = (rows_of(hold_out(make_split(100), validation=30, seed=seed)[1]) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_a_validation_split_as_large_as_the_training_set_is_refused() -> None:
+    with pytest.raises(StageError, match=r"`data\.validation` is 100; it should be less than the 100 training images"):
+        hold_out(make_split(100), validation=100, seed=0)
+
+
+def test_an_epoch_sees_every_image_once_with_its_label_in_a_new_order() -> None:
+    split = make_split(100)
+    generator = torch.Generator().manual_seed(0)
+    orders = []
+    for _ in range(2):
+        drawn = list(batches(split, batch_size=32, generator=generator))
+        assert [len(batch.labels) for batch in drawn] == [32, 32, 32, 4]
+        numbers = torch.cat([batch.images[:, 0, 0, 0] for batch in drawn]).mul(255).round().long()
+        assert torch.equal(torch.cat([batch.labels for batch in drawn]), numbers % 10)
+        assert sorted(numbers.tolist()) == list(range(100))
+        orders.append(numbers.tolist())
+    assert orders[0] != orders[1]
+
+
+def test_scaling_is_that_of_torchvisions_to_tensor() -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    scaled = scale(levels)
+    assert scaled.dtype == torch.float32
+    assert torch.equal(scaled, levels.to(torch.float32).div(255))
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        Split(torch.zeros(0, 1, 28, 28, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64)),
+        Split(torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)),
+        Split(torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)),
+        Split(torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.tensor([0, 1, 10])),
+    ],
+)
+def test_a_split_of_the_wrong_shape_or_labels_is_refused(tmp_path: Path, split: Split) -> None:
+    path = tmp_path / "train.safetensors"
+    save_split(path, split)
+    with pytest.raises(StageError, match=r"train\.safetensors"):
+        load_split(path, classes=10)
+
+
+def test_the_test_split_in_place_of_the_training_split_is_named(tmp_path: Path) -> None:
+    save_split(tmp_path / "test.safetensors", make_split(10))
+    (tmp_path / "test.safetensors").rename(tmp_path / "train.safetensors")
+    with pytest.raises(StageError, match="holds test split where train split should be"):
+        load_split(tmp_path / "train.safetensors", classes=10)

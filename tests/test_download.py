@@ -1,0 +1,78 @@
+"""The stage `download`: from four IDX files to two tensor files, or a message that helps."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages import download
+from stages.data import load_split
+from stages.download import decode
+from stages.stage import TEST_FILE, TRAIN_FILE, StageError
+from tests.conftest import TEST_IMAGES, TRAIN_IMAGES, edit_params, make_digits
+
+
+def test_the_two_splits_hold_what_the_files_hold(project: Path) -> None:
+    download.main()
+    for path, count, seed in ((TRAIN_FILE, TRAIN_IMAGES, 1), (TEST_FILE, TEST_IMAGES, 2)):
+        split = load_split(project / path, classes=10)
+        images, labels = make_digits(count, seed)
+        assert split.images.dtype == torch.uint8
+        assert split.labels.dtype == torch.int64
+        assert torch.equal(split.images, torch.from_numpy(images).unsqueeze(1))
+        assert torch.equal(split.labels, torch.from_numpy(labels).long())
+
+
+def test_a_mirror_in_the_environment_comes_first(
+    project: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = mirror.rename(mirror.with_name("elsewhere"))
+    monkeypatch.setenv("MNIST_MIRROR", str(moved))
+    download.main()
+    assert f"read from {moved}" in capsys.readouterr().out
+    assert (project / TRAIN_FILE).exists()
+
+
+def test_without_any_source_the_error_lists_all_and_three_ways_on(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit_params(project, download__mirrors=["nowhere", "http://127.0.0.1:1/mnist"])
+    monkeypatch.setenv("MNIST_MIRROR", "not/there")
+    with pytest.raises(StageError) as caught:
+        download.main()
+    text = str(caught.value)
+    assert "not/there: no such folder" in text
+    assert "nowhere: no such folder" in text
+    assert "http://127.0.0.1:1/mnist: train-images-idx3-ubyte.gz" in text
+    for way in ("a mirror ", "files by hand ", "another data set "):
+        assert way in text
+    assert not (project / "data").exists()
+
+
+def test_two_files_that_were_swapped_are_noticed(project: Path, mirror: Path) -> None:
+    train, test = mirror / "train-images-idx3-ubyte.gz", mirror / "t10k-images-idx3-ubyte.gz"
+    content = train.read_bytes()
+    train.write_bytes(test.read_bytes())
+    test.write_bytes(content)
+    with pytest.raises(StageError, match=r"train-images-idx3-ubyte.gz is half a file or another one"):
+        download.main()
+    assert not (project / "data").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b junk", b"plain text"])
+def test_files_with_the_right_checksum_that_are_no_idx_files_are_refused(
+    project: Path, mirror: Path, idx_files: dict[str, bytes], content: bytes
+) -> None:
+    name = "train-labels-idx1-ubyte.gz"
+    (mirror / name).write_bytes(content)
+    files = idx_files | {name: content}
+    edit_params(project, download__sha256={key: sha256(value).hexdigest() for key, value in files.items()})
+    with pytest.raises(StageError, match="not of the MNIST format"):
+        download.main()
+
+
+def test_torchvision_reads_every_type_check_it_makes_into_our_error(idx_files: dict[str, bytes]) -> None:
+    labels = idx_files["train-labels-idx1-ubyte.gz"]
+    with pytest.raises(StageError, match="not of the MNIST format"):
+        decode(idx_files | {"train-images-idx3-ubyte.gz": labels})

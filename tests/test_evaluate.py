@@ -1,0 +1,98 @@
+"""The stage `evaluate`: scalars that agree with each other, a sentence, plots and a picture."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import cross_entropy
+
+from stages import download, evaluate, gate, train
+from stages.data import load_split
+from stages.pictures import draw_mistakes
+from stages.stage import LOGITS_FILE, METRICS_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
+from stages.tensors import load_tensors
+from tests.conftest import TEST_IMAGES, edit_params
+
+
+@pytest.fixture
+def trained(project: Path) -> Path:
+    """The made-up project, trained so little that mistakes remain."""
+    edit_params(project, objective__learning_rate=0.0001, train__epochs=1)
+    download.main()
+    gate.main()
+    train.main()
+    return project
+
+
+def test_the_metrics_are_scalars_that_follow_from_the_logits(trained: Path) -> None:
+    evaluate.main()
+    metrics = json.loads((trained / METRICS_FILE).read_text())
+    labels = load_split(TEST_FILE, classes=10).labels
+    (logits,) = load_tensors(LOGITS_FILE, f"logits by torch {torch.__version__.partition('+')[0]}").values()
+    correct = int((logits.argmax(dim=1) == labels).sum())
+    assert all(isinstance(value, int | float | str) for value in metrics.values())
+    assert 0 < metrics["errors"] < TEST_IMAGES
+    assert (metrics["correct"], metrics["total"]) == (correct, TEST_IMAGES)
+    assert metrics["errors"] == TEST_IMAGES - correct
+    assert metrics["accuracy"] == correct / TEST_IMAGES
+    assert metrics["accuracy_95_low"] < metrics["accuracy"] < metrics["accuracy_95_high"]
+    assert metrics["gap"] == metrics["train_accuracy"] - metrics["accuracy"]
+    assert 0 <= metrics["abstained"] <= 1
+    assert metrics["answered_errors"] <= metrics["errors"]
+    assert {"refused_letters", "refused_scribbles", "refused_shapes", "refused_noise", "refused_blank"} < metrics.keys()
+    assert metrics["loss"] == pytest.approx(cross_entropy(logits, labels).item())
+    of_worst = logits.argmax(dim=1)[labels == int(metrics["worst_class"])]
+    assert metrics["worst_class_recall"] == pytest.approx((of_worst == int(metrics["worst_class"])).float().mean())
+
+
+def test_the_reading_is_on_the_screen_and_in_the_report(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_params(trained, evaluate__learned_accuracy=1.0)
+    evaluate.main()
+    sentence = capsys.readouterr().out.splitlines()[-1]
+    assert sentence.startswith("underfitting: ")
+    report = (trained / "reports/verdict.md").read_text()
+    assert sentence in report
+    assert "| verdict | underfitting |" in report
+
+
+def test_the_plots_hold_every_test_image(trained: Path) -> None:
+    evaluate.main()
+    rows = list(csv.DictReader(io.StringIO((trained / "reports/confusion.csv").read_text())))
+    metrics = json.loads((trained / METRICS_FILE).read_text())
+    assert sum(row["actual"] == row["predicted"] for row in rows) == metrics["correct"]
+    assert len(rows) == TEST_IMAGES
+    diagram = list(csv.DictReader(io.StringIO((trained / "reports/reliability.csv").read_text())))
+    assert sum(int(row["images"]) for row in diagram) == TEST_IMAGES
+    assert all(row["confidence"] == row["ideal"] for row in diagram)
+    with Image.open(trained / "reports/mistakes.png") as picture:
+        assert picture.format == "PNG"
+        assert not picture.info
+
+
+def test_the_picture_shows_the_surest_mistake_first() -> None:
+    images = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
+    images[2] = 255
+    probabilities = torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.8, 0.2]])
+    content = draw_mistakes(images, torch.tensor([1, 0, 1]), probabilities, ["no", "yes"])
+    picture = Image.open(io.BytesIO(content))
+    middle_of_first, middle_of_second = picture.getpixel((34, 58)), picture.getpixel((34 + 68, 58))
+    assert middle_of_first == 0  # row 2: white ink all over, drawn black on white
+    assert middle_of_second == 255  # row 0: no ink
+
+
+def test_a_model_without_mistakes_has_an_empty_picture() -> None:
+    content = draw_mistakes(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.tensor([0]), torch.tensor([[1.0]]), "a")
+    assert Image.open(io.BytesIO(content)).size[0] > 0
+
+
+@pytest.mark.parametrize("path", [TRAIN_FILE, TEST_FILE, WEIGHTS_FILE])
+def test_a_damaged_file_is_named_and_nothing_is_written(trained: Path, path: Path) -> None:
+    content = (trained / path).read_bytes()
+    (trained / path).write_bytes(content[:-1] + bytes([content[-1] ^ 255]))
+    with pytest.raises(StageError, match=f"{path} is corrupted"):
+        evaluate.main()
+    assert not (trained / METRICS_FILE).exists()

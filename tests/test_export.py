@@ -1,0 +1,107 @@
+"""The ONNX file: its contract, and its answers by three independent runtimes."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+from torch import nn
+
+from stages import download, evaluate, export, gate, train
+from stages.calibrate import confidence
+from stages.export import build_graph, build_onnx
+from stages.gate import build_gate
+from stages.golden import golden_images
+from stages.model import build_model, predict
+from stages.stage import MODEL_FILE, WEIGHTS_FILE, StageError
+from tests.conftest import ROOT
+
+IMAGES = torch.randint(0, 256, (7, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return build_model(hidden=32, classes=10)
+
+
+@pytest.fixture
+def gate_network() -> nn.Sequential:
+    torch.manual_seed(1)
+    return build_gate(hidden=16)
+
+
+@pytest.fixture
+def exported(network: nn.Sequential, gate_network: nn.Sequential) -> bytes:
+    graph = build_graph(network, gate_network, classes=10, temperature=1.5)
+    return build_onnx(graph, metadata={"dataset": "made up"})
+
+
+def test_the_file_has_the_contracts_names_types_and_shapes(exported: bytes) -> None:
+    session = onnxruntime.InferenceSession(exported)
+    (image,) = session.get_inputs()
+    assert (image.name, image.type, image.shape) == ("image", "tensor(uint8)", ["batch", 1, 28, 28])
+    outputs = {output.name: (output.type, output.shape) for output in session.get_outputs()}
+    assert outputs["logits"] == outputs["probabilities"] == ("tensor(float)", ["batch", 10])
+    assert outputs["digit"] == ("tensor(float)", ["batch", 1])
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_onnxruntime_and_the_reference_evaluator_agree_with_torch(
+    network: nn.Sequential, gate_network: nn.Sequential, exported: bytes, batch: int
+) -> None:
+    images = IMAGES[:batch]
+    wanted = predict(network, images)
+    sure = confidence(wanted, predict(gate_network, images), temperature=1.5)
+    for runtime in (onnxruntime.InferenceSession(exported), ReferenceEvaluator(onnx.load_from_string(exported))):
+        names = ["logits", "probabilities", "digit"]
+        logits, probabilities, digit = map(np.asarray, runtime.run(names, {"image": images.numpy()}))
+        np.testing.assert_allclose(logits, wanted.numpy(), atol=1e-5)
+        np.testing.assert_allclose(probabilities, (wanted / 1.5).softmax(dim=1).numpy(), atol=1e-6)
+        np.testing.assert_allclose(digit[:, 0] * probabilities.max(axis=1), sure.numpy(), atol=1e-6)
+
+
+def test_the_lowest_opset_that_serves_is_used(exported: bytes) -> None:
+    model = onnx.load_from_string(exported)
+    assert model.ir_version == 7
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 12)]
+
+
+def test_a_layer_without_a_translation_says_where_to_add_it() -> None:
+    with pytest.raises(StageError, match=r"Tanh.*add a case to `_translate`"):
+        build_graph(nn.Sequential(nn.Flatten(), nn.Tanh()), build_gate(hidden=1), classes=784, temperature=1.0)
+
+
+def test_the_golden_pictures_cover_every_pixel() -> None:
+    images = golden_images()
+    assert images.dtype == torch.uint8
+    assert images.shape[1:] == (1, 28, 28)
+    assert bool((images.amax(dim=0) > 0).all())
+
+
+def test_the_stage_writes_one_file_that_says_what_it_is(project: Path, idx_files: dict[str, bytes]) -> None:
+    for stage in (download, gate, train, evaluate, export):
+        stage.main()
+    model = onnx.load(project / MODEL_FILE)
+    onnx.checker.check_model(model, full_check=True)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(metadata["labels"]) == [*"0123456789"]
+    assert json.loads(metadata["preprocessing"])["size"] == [28, 28]
+    assert float(metadata["accuracy"]) == json.loads((project / "metrics.json").read_text())["accuracy"]
+    assert metadata["dataset"] == "MNIST"
+    assert json.loads(metadata["dataset_sha256"]).keys() == idx_files.keys()
+    assert metadata["weights_sha256"] == sha256((project / WEIGHTS_FILE).read_bytes()).hexdigest()
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+    content = (project / MODEL_FILE).read_bytes()
+    beside = json.loads((project / MODEL_FILE).with_suffix(".json").read_text())
+    assert beside["sha256"] == sha256(content).hexdigest()
+    assert beside["inputs"] == [{"name": "image", "type": "uint8", "shape": ["batch", 1, 28, 28]}]
+    for key, value in metadata.items():
+        assert value == (beside[key] if isinstance(beside[key], str) else json.dumps(beside[key]))
+    assert str(project).encode() not in content
+    assert str(ROOT).encode() not in content

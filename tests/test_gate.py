@@ -1,0 +1,102 @@
+"""Knowing what is no digit: the drawings, the gate, and the two numbers fitted on held-out images."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from stages.calibrate import (
+    Calibration,
+    confidence,
+    fit_temperature,
+    fit_threshold,
+    load_calibration,
+    save_calibration,
+)
+from stages.data import Split
+from stages.evaluate import UNSEEN_FONTS
+from stages.gate import fit_gate, gate_examples
+from stages.model import predict
+from stages.nondigits import FIGURES, NOISES, REPORTED, TRAINED, draw, jumble, redraw
+from stages.params import load_params
+from stages.stage import StageError
+from tests.conftest import ROOT, make_digits
+
+
+@pytest.mark.parametrize("kind", [*FIGURES, *NOISES, "letters"])
+def test_every_kind_is_drawn_by_its_seed_alone(kind: str) -> None:
+    pictures = draw(kind, 5, seed=3)
+    assert pictures.shape == (5, 1, 28, 28)
+    assert pictures.dtype == torch.uint8
+    assert torch.equal(pictures, draw(kind, 5, seed=3))
+    assert kind == "blank" or not torch.equal(pictures, draw(kind, 5, seed=4))
+
+
+@pytest.mark.parametrize("kind", [*FIGURES, "letters"])
+def test_figures_lie_where_mnist_puts_its_digits(kind: str) -> None:
+    for picture in draw(kind, 20, seed=0, fonts=UNSEEN_FONTS)[:, 0]:
+        rows, columns = (picture > 0).nonzero().unbind(dim=1)
+        assert max(int(rows.max() - rows.min()), int(columns.max() - columns.min())) <= 19
+        weights = picture.double()
+        centre = (weights.sum(dim=1) @ (torch.arange(28.0).double() + 0.5)) / weights.sum()
+        assert 9 <= centre <= 19
+
+
+def test_no_figure_that_is_reported_is_trained_on() -> None:
+    reported = {kind for kinds in REPORTED.values() for kind in kinds} - {"letters"}  # those are of other fonts
+    assert not reported & set(TRAINED)
+
+
+def test_redrawn_and_jumbled_pictures_keep_shape_and_type() -> None:
+    images, labels = make_digits(40, seed=0)
+    digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels).long())
+    for changed in (redraw(digits.images, seed=1), jumble(*digits, seed=1)):
+        assert changed.shape == digits.images.shape
+        assert changed.dtype == torch.uint8
+        assert not torch.equal(changed, digits.images)
+
+
+def test_the_gate_learns_to_tell_digits_from_scribbles_that_it_never_saw() -> None:
+    images, labels = make_digits(400, seed=0)
+    digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels).long())
+    params = load_params(ROOT / "params.yaml").gate
+    gate = fit_gate(gate_examples(digits, pictures=20, seed=0), params)
+    assert predict(gate, torch.from_numpy(make_digits(100, seed=1)[0]).unsqueeze(1)).median() > 0
+    assert predict(gate, draw("scribbles", 100, seed=0)).median() < 0
+
+
+def test_the_temperature_is_where_the_loss_is_least() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(500, 10, generator=generator) * 3
+    labels = torch.distributions.Categorical(logits=logits / 2.5).sample()
+    fitted = fit_temperature(logits, labels)
+    assert fitted == pytest.approx(2.5, rel=0.2)
+    losses = [cross_entropy(logits.double() / (fitted * factor), labels).item() for factor in (0.99, 1, 1.01)]
+    assert min(losses) == losses[1]
+
+
+def test_confidence_is_the_product_of_both_networks_probabilities() -> None:
+    logits, gate_logits = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0]])
+    expected = 0.5 * torch.tensor([[1.0, 0.0]]).softmax(dim=1).max()
+    torch.testing.assert_close(confidence(logits, gate_logits, temperature=2.0), expected[None])
+
+
+@pytest.mark.parametrize("total", [100, 5_000])
+def test_the_threshold_costs_no_more_digits_than_it_may(total: int) -> None:
+    confidences = torch.linspace(0, 1, total)
+    refused = int((confidences < fit_threshold(confidences, most_refused=0.01)).sum())
+    assert refused <= 0.01 * total
+    assert refused > 0.005 * total or total == 100  # of so few none can be spared with certainty
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"temperature": 0, "least_confidence": 0.5}', "[1]", '{"temperature": "x"}']
+)
+def test_a_damaged_calibration_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "calibration.json"
+    save_calibration(path, Calibration(1.25, 0.5))
+    assert load_calibration(path) == Calibration(1.25, 0.5)
+    path.write_text(text)
+    with pytest.raises(StageError, match=r"calibration\.json is (missing or )?damaged"):
+        load_calibration(path)

@@ -1,0 +1,69 @@
+"""The wheel, installed into an empty environment."""
+
+import json
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel in it and nothing that it does not bring itself."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True)
+    return python
+
+
+def test_the_wheel_holds_the_model_and_is_small(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"mnist_serving/model.onnx", "mnist_serving/model.json", "mnist_serving/py.typed"} <= set(names)
+    assert all(name.startswith(("mnist_serving/", "mnist_serving-")) for name in names)
+    assert not [name for name in names if name.endswith((".png", ".gz", ".safetensors"))]
+    assert wheel.stat().st_size < 600_000
+
+
+def test_the_same_sources_make_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
+    assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+def test_it_brings_numpy_and_onnxruntime_and_nothing_that_they_do_not_need(python: Path) -> None:
+    listed = subprocess.run([python, "-m", "pip", "list", "--format", "json"], check=True, capture_output=True)
+    names = {entry["name"].lower() for entry in json.loads(listed.stdout)}
+    needed_by_onnxruntime = {"flatbuffers", "packaging", "protobuf", "coloredlogs", "humanfriendly", "sympy", "mpmath"}
+    assert names - needed_by_onnxruntime - {"pip", "setuptools"} == {"mnist-serving", "numpy", "onnxruntime"}
+
+
+def test_it_works_at_once_and_never_imports_torch(python: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy; from mnist_serving import Classifier;"
+        "print(Classifier().predict(numpy.zeros((28, 28), numpy.uint8)).abstained[0], 'torch' in sys.modules)"
+    )
+    done = subprocess.run([python, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_the_command_is_installed_and_names_the_extra_that_is_missing(python: Path, tmp_path: Path) -> None:
+    command = python.with_name("mnist-serving")
+    info = subprocess.run([command, "info", "--json"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert json.loads(info.stdout)["labels"] == [*"0123456789"]
+    (tmp_path / "page.png").write_bytes(b"")
+    done = subprocess.run([command, "predict", "page.png"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'mnist-serving[images]'" in done.stderr

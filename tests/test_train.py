@@ -1,0 +1,118 @@
+"""Boxes 2 to 4: the network, its objective, and a loop that learns and complains when it does not."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from stages import download, gate, train
+from stages.data import hold_out, load_split
+from stages.model import build_model, load_model, predict
+from stages.objective import build_loss, build_optimizer
+from stages.stage import TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
+from stages.tensors import save_tensors
+from tests.conftest import edit_params
+
+
+def test_the_network_is_the_tutorials() -> None:
+    model = build_model(hidden=128, classes=10)
+    assert [type(layer) for layer in model] == [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear]
+    assert sum(weights.numel() for weights in model.parameters()) == 101_770
+
+
+def test_predicting_neither_learns_nor_leaves_the_mode_changed() -> None:
+    model = nn.Sequential(build_model(hidden=8, classes=10), nn.Dropout(0.5))
+    images = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8)
+    model.train()
+    logits = predict(model, images)
+    assert not logits.requires_grad
+    assert torch.equal(logits, predict(model, images))
+    assert model.training
+
+
+def test_the_loss_is_the_cross_entropy_of_its_definition() -> None:
+    logits, labels = torch.randn(6, 10), torch.randint(0, 10, (6,))
+    by_hand = -logits.softmax(dim=1)[range(6), labels].log().mean()
+    torch.testing.assert_close(build_loss()(logits, labels), by_hand)
+
+
+def test_one_step_of_the_optimizer_is_adams_formula() -> None:
+    model = nn.Linear(3, 1)
+    before = model.weight.detach().clone()
+    optimizer = build_optimizer(model, learning_rate=0.1)
+    model(torch.tensor([[1.0, -2.0, 3.0]])).sum().backward()
+    optimizer.step()
+    torch.testing.assert_close(model.weight, before - 0.1 * torch.tensor([[1.0, -1.0, 1.0]]))
+
+
+def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_params(project, train__epochs=4)
+    download.main()
+    gate.main()
+    train.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("epoch ") for line in lines) == 4
+    assert lines[-1].startswith("epoch 4/4 | avg loss 0.")
+    history = Path("reports/history.csv").read_text().splitlines()
+    assert history[0] == "epoch,train_loss,val_loss,val_accuracy"
+    assert len(history) == 5
+    losses = [float(line.split(",")[1]) for line in history[1:]]
+    assert losses == sorted(losses, reverse=True)
+    test = load_split(TEST_FILE, classes=10)
+    logits = predict(load_model(WEIGHTS_FILE, hidden=128, classes=10), test.images)
+    assert (logits.argmax(dim=1) == test.labels).float().mean() > 0.99
+
+
+def test_the_reported_validation_loss_is_that_of_the_saved_weights(project: Path) -> None:
+    download.main()
+    gate.main()
+    train.main()
+    everything = load_split(project / TRAIN_FILE, classes=10)
+    held_out = hold_out(everything, validation=100, seed=0)[1]
+    logits = predict(load_model(WEIGHTS_FILE, hidden=128, classes=10), held_out.images)
+    last = Path("reports/history.csv").read_text().splitlines()[-1].split(",")
+    assert float(last[2]) == pytest.approx(cross_entropy(logits, held_out.labels).item(), abs=1e-6)
+
+
+def test_training_never_opens_the_test_file(project: Path) -> None:
+    download.main()
+    gate.main()
+    (project / TEST_FILE).unlink()
+    (project / TEST_FILE).mkdir()  # whoever opens it now fails
+    train.main()
+    assert (project / WEIGHTS_FILE).exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_suspects(project: Path) -> None:
+    download.main()
+    gate.main()
+
+    class NoNumber(nn.CrossEntropyLoss):
+        def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return super().forward(logits, labels) * math.nan
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "build_loss", NoNumber)
+        with pytest.raises(StageError, match=r"loss of epoch 1 is nan.*learning rate.*order in the loop.*data"):
+            train.main()
+    assert not (project / WEIGHTS_FILE).exists()
+
+
+def test_a_loss_that_does_not_fall_is_warned_of(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_params(project, objective__learning_rate=10.0)
+    download.main()
+    gate.main()
+    train.main()
+    warning = capsys.readouterr().err
+    assert "has not fallen below its start" in warning
+    assert "learning rate" in warning
+
+
+def test_the_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_tensors(path, "weights", build_model(hidden=16, classes=10).state_dict())
+    with pytest.raises(StageError, match=r"weights\.safetensors holds the weights of another network"):
+        load_model(path, hidden=32, classes=10)

@@ -38,7 +38,7 @@ lock:  ## pin anew: the newest versions that pyproject.toml admits, into require
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)-lock/bin/python -m pip install --quiet --group pipeline --group dev
+	$(VENV)-lock/bin/python -m pip install --quiet --group pipeline --group dev --group bench
 	$(VENV)-lock/bin/python -m pip freeze | sed -E 's/\+cpu|\+cu[0-9]+//; /^(nvidia|triton|cuda)/d' > requirements.lock
 	rm -rf $(VENV)-lock
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from .classifier import Classifier
 from .errors import FileError, exit_with
 from .parity import add_parity_arguments
+from .serve import add_serve_command
 from .session import PACKAGED_MODEL
 
 LARGEST_PICTURE = 64 * 1024**2  # bytes
@@ -47,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     parity = commands.add_parser("parity", help="prove that the model gives the logits that PyTorch gave")
     add_parity_arguments(parity)
+    add_serve_command(commands)
     return parser
 
 

@@ -1,0 +1,69 @@
+"""Environments of their own for programs whose dependencies must not meet ours: clients and peers.
+
+Each is made once, under `build/environments`, and found again as long as its requirements stay the same.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent.parent / "build" / "environments"
+
+PROJECT = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+REQUIREMENTS: dict[str, tuple[str, ...]] = {
+    "ours": (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["http"]),
+    "tritonclient": ("tritonclient[http]==2.73.0", "safetensors==0.8.0"),
+    "kserve": ("kserve==0.21.0", "safetensors==0.8.0"),
+    "schemathesis": ("schemathesis==4.32.5",),
+    "fastapi": ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "numpy==2.4.6", "onnxruntime==1.31.1"),
+    "mlserver": ("mlserver==1.7.1", "numpy", "onnxruntime"),
+    "litserve": ("litserve==0.2.19", "numpy==2.4.6", "onnxruntime==1.31.1"),
+    "bentoml": ("bentoml==1.4.39", "numpy", "onnxruntime"),
+}
+
+
+def environment(name: str) -> Path:
+    """Return the interpreter of a named environment, installing it first where it is missing.
+
+    Args:
+        name: a key of `REQUIREMENTS`.
+
+    Raises:
+        subprocess.CalledProcessError: pip could not install it; its output is shown.
+
+    """
+    requirements = REQUIREMENTS[name]
+    digest = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:12]
+    folder = FOLDER / f"{name}-{digest}"
+    python = folder / "bin" / "python"
+    marker = folder / "installed"
+    if not marker.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        venv.create(folder, with_pip=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+        subprocess.run(install, check=True)
+        marker.touch()
+    return python
+
+
+def versions(python: Path) -> dict[str, str]:
+    """Return what is installed in an environment: version by lower-case name."""
+    listing = [str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]
+    done = subprocess.run(listing, check=True, capture_output=True, text=True)
+    return {package["name"].lower(): package["version"] for package in json.loads(done.stdout)}
+
+
+def main() -> None:
+    """Make the environments named on the command line, or all of them."""
+    for name in sys.argv[1:] or REQUIREMENTS:
+        print(name, versions(environment(name)).get(name, ""), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Inference replies of the Open Inference Protocol: JSON, or JSON with binary tensors after it."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .infer_request import InferRequest, Output
+from .messages import Answers, Response, json_response
+
+MODEL_NAME = "mnist"
+MODEL_VERSION = "1"
+BINARY = "application/octet-stream"
+
+
+def render_infer_reply(request: InferRequest, answers: Answers, *, identity: str, names: tuple[str, ...]) -> Response:
+    """Return the reply to an inference request.
+
+    Args:
+        request: which outputs, in which form.
+        answers: of the model, for the request's images.
+        identity: the reply's id where the client gave none.
+        names: the names of the classes.
+
+    """
+    outputs: list[dict[str, Any]] = []
+    binary: list[bytes] = []
+    for output in request.outputs:
+        tensor, raw = _render_output(output, getattr(answers, output.name), names)
+        outputs.append(tensor)
+        if raw is not None:
+            binary.append(raw)
+    document = {
+        "model_name": MODEL_NAME,
+        "model_version": MODEL_VERSION,
+        "id": identity if request.identity is None else request.identity,
+        "outputs": outputs,
+    }
+    response = json_response(document)
+    if binary:
+        response.headers["Inference-Header-Content-Length"] = str(len(response.body))
+        response.content_type = BINARY
+        response.body = b"".join([response.body, *binary])
+    return response
+
+
+def _render_output(
+    output: Output, scores: npt.NDArray[np.float32], names: tuple[str, ...]
+) -> tuple[dict[str, Any], bytes | None]:
+    """Return an output's JSON, and its bytes if it is to be binary; scores are [N,10]."""
+    tensor: dict[str, Any] = {"name": output.name}
+    if output.classes:
+        ranking = [entry for row in scores for entry in _best_classes(row, output.classes, names)]
+        tensor |= {"datatype": "BYTES", "shape": [len(scores), len(ranking) // len(scores)]}
+    else:
+        tensor |= {"datatype": "FP32", "shape": list(scores.shape)}
+    if not output.binary:
+        tensor["data"] = ranking if output.classes else scores.ravel()
+        return tensor, None
+    raw = b"".join(map(_length_prefixed, ranking)) if output.classes else scores.astype("<f4", copy=False).tobytes()
+    tensor["parameters"] = {"binary_data_size": len(raw)}
+    return tensor, raw
+
+
+def _best_classes(scores: npt.NDArray[np.float32], k: int, names: tuple[str, ...]) -> list[str]:
+    """Return the k best of the classes, all if k is larger, as `value:index:label`, highest first."""
+    best = np.argsort(-scores, kind="stable")[:k].tolist()
+    return [f"{scores[index]:f}:{index}:{names[index]}" for index in best]
+
+
+def _length_prefixed(text: str) -> bytes:
+    """Return a BYTES element: its length as little-endian uint32, then itself."""
+    content = text.encode()
+    return len(content).to_bytes(4, "little") + content

@@ -1,0 +1,176 @@
+"""Inference requests of the Open Inference Protocol: JSON, JSON with binary tensors, or one raw tensor."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .documents import kind, may_hold_booleans, read_object
+from .messages import HttpError, Images
+from .pixels import IMAGE_SHAPE, IMAGE_SIZE, MESSAGE_LENGTH, read_pixels, to_images
+
+INPUT = "image"
+OUTPUTS = ("logits", "probabilities")
+DATATYPES = frozenset(
+    ["BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output asked for: `classes` is the k of a classification, 0 for the numbers themselves."""
+
+    name: str
+    binary: bool = False
+    classes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """What an inference request asks; `identity` is None where the client gave no id."""
+
+    images: Images
+    outputs: tuple[Output, ...]
+    identity: str | None = None
+
+
+def read_infer_request(body: bytes, header_length: bytes | None, *, most_images: int) -> InferRequest:
+    """Parse the body of an inference request.
+
+    Args:
+        body: decompressed.
+        header_length: of the header `Inference-Header-Content-Length`: the bytes of JSON at the body's start.
+        most_images: a request with more is refused.
+
+    Raises:
+        HttpError: 400, it is not of the protocol or does not fit the model; 413, too many images.
+
+    """
+    if header_length is None:
+        return _read_document(body, None, most_images=most_images)
+    length = _whole_number(header_length)
+    if length == 0:
+        if len(body) != IMAGE_SIZE:
+            raise HttpError(400, f"a raw request is one image of {IMAGE_SIZE} bytes; {len(body):,} came")
+        return InferRequest(to_images(body), tuple(Output(name, binary=True) for name in OUTPUTS))
+    if length > len(body):
+        raise HttpError(400, f"Inference-Header-Content-Length is {length:,}, but the body has {len(body):,} bytes")
+    return _read_document(body[:length], body[length:], most_images=most_images)
+
+
+def _whole_number(header: bytes) -> int:
+    if not header.isdigit() or len(header) > 20:  # noqa: PLR2004 (the digits of 2^64)
+        shown = header[:MESSAGE_LENGTH].decode("latin-1")
+        raise HttpError(400, f"Inference-Header-Content-Length {shown!r} is no whole number")
+    return int(header)
+
+
+def _read_document(body: bytes, binary: bytes | None, *, most_images: int) -> InferRequest:
+    document = read_object(body)
+    parameters = _parameters(document, "the request")
+    tensor = _the_input(document)
+    batch = _batch_size(tensor, most_images=most_images)
+    pixels = _pixels(tensor, batch, binary, booleans=may_hold_booleans(body))
+    identity = document.get("id")
+    if identity is not None and type(identity) is not str:
+        raise HttpError(400, f"`id` is {kind(identity)}; a string is wanted")
+    return InferRequest(to_images(pixels), _outputs(document, parameters), identity)
+
+
+def _the_input(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the one tensor of `inputs`, its name and datatype checked."""
+    inputs = document.get("inputs")
+    if type(inputs) is not list or len(inputs) != 1 or type(inputs[0]) is not dict:
+        raise HttpError(400, f"`inputs` must be a list of one tensor, {INPUT!r}")
+    tensor: dict[str, Any] = inputs[0]
+    if tensor.get("name") != INPUT:
+        raise HttpError(400, f"the model's one input is {INPUT!r}, not {_quote(tensor.get('name'))}")
+    datatype = tensor.get("datatype")
+    if type(datatype) is not str or datatype not in DATATYPES:
+        raise HttpError(400, f"{_quote(datatype)} is no datatype of the protocol; {INPUT!r} is UINT8")
+    if datatype == "FP16" and "data" in tensor:
+        raise HttpError(400, f"FP16 has no JSON form; {INPUT!r} is UINT8")
+    if datatype != "UINT8":
+        raise HttpError(400, f"{INPUT!r} is UINT8, not {datatype}")
+    return tensor
+
+
+def _batch_size(tensor: dict[str, Any], *, most_images: int) -> int:
+    """Return the N of a shape [N,1,28,28]."""
+    shape = tensor.get("shape")
+    if type(shape) is not list or any(type(length) is not int for length in shape):
+        raise HttpError(400, f"the shape of {INPUT!r} must be a list of whole numbers")
+    if len(shape) != 1 + len(IMAGE_SHAPE) or tuple(shape[1:]) != IMAGE_SHAPE or shape[0] < 1:
+        raise HttpError(400, f"the shape of {INPUT!r} is [N,1,28,28] with N at least 1, not {_quote(shape)}")
+    batch: int = shape[0]
+    if batch > most_images:
+        raise HttpError(413, f"{batch:,} images in one request; at most {most_images:,} are taken")
+    return batch
+
+
+def _pixels(tensor: dict[str, Any], batch: int, binary: bytes | None, *, booleans: bool) -> bytes | bytearray:
+    """Return the pixels of the input, from `data` or from the binary part of the body."""
+    size = _parameters(tensor, INPUT).get("binary_data_size")
+    if size is None:
+        if binary:
+            raise HttpError(400, f"{len(binary):,} bytes follow the JSON, but no input has a `binary_data_size`")
+        if "data" not in tensor:
+            raise HttpError(400, f"{INPUT!r} has neither `data` nor the parameter `binary_data_size`")
+        return read_pixels(tensor["data"], (batch, *IMAGE_SHAPE), name=f"the data of {INPUT!r}", booleans=booleans)
+    if "data" in tensor:
+        raise HttpError(400, f"{INPUT!r} has both `data` and the parameter `binary_data_size`")
+    if type(size) is not int or size != batch * IMAGE_SIZE:
+        raise HttpError(400, f"`binary_data_size` must be {batch * IMAGE_SIZE:,} for this shape, not {_quote(size)}")
+    if binary is None:
+        raise HttpError(400, "binary tensors need the header Inference-Header-Content-Length")
+    if len(binary) != size:
+        raise HttpError(400, f"{len(binary):,} bytes follow the JSON; `binary_data_size` says {size:,}")
+    return binary
+
+
+def _outputs(document: dict[str, Any], parameters: dict[str, Any]) -> tuple[Output, ...]:
+    """Return the outputs asked for; all of them where none is named."""
+    binary_by_default = _flag(parameters, "binary_data_output", default=False)
+    asked = document.get("outputs")
+    if asked is None or asked == []:
+        return tuple(Output(name, binary=binary_by_default) for name in OUTPUTS)
+    if type(asked) is not list:
+        raise HttpError(400, f"`outputs` is {kind(asked)}; a list is wanted")
+    outputs = tuple(_output(item, binary_by_default=binary_by_default) for item in asked)
+    if len({output.name for output in outputs}) < len(outputs):
+        raise HttpError(400, "`outputs` names an output twice")
+    return outputs
+
+
+def _output(item: object, *, binary_by_default: bool) -> Output:
+    if type(item) is not dict:
+        raise HttpError(400, f"`outputs` holds {kind(item)}; objects are wanted")
+    name = item.get("name")
+    if type(name) is not str or name not in OUTPUTS:
+        raise HttpError(400, f"the model's outputs are {' and '.join(OUTPUTS)}, not {_quote(name)}")
+    parameters = _parameters(item, name)
+    classes = parameters.get("classification", 0)
+    if type(classes) is not int or ("classification" in parameters and classes < 1):
+        raise HttpError(400, f"`classification` must be a whole number above 0, not {_quote(classes)}")
+    return Output(name, _flag(parameters, "binary_data", default=binary_by_default), classes)
+
+
+def _flag(parameters: dict[str, Any], name: str, *, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if type(value) is not bool:
+        raise HttpError(400, f"`{name}` must be true or false, not {_quote(value)}")
+    return value
+
+
+def _parameters(owner: dict[str, Any], name: str) -> dict[str, Any]:
+    parameters = owner.get("parameters")
+    if parameters is None:
+        return {}
+    if type(parameters) is not dict:
+        raise HttpError(400, f"the parameters of {name} are {kind(parameters)}; an object is wanted")
+    if any("shared_memory" in key for key in parameters):
+        raise HttpError(400, "shared memory is not supported; send the tensor in the body")
+    return parameters
+
+
+def _quote(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + "..."

@@ -1,0 +1,76 @@
+"""Pixels out of JSON: whole numbers 0 to 255, flat or nested as their shape says."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .documents import kind
+from .messages import HttpError, Images
+
+SIDE = 28
+IMAGE_SHAPE = (1, SIDE, SIDE)  # of one image; a batch is [N,1,28,28]
+IMAGE_SIZE = SIDE * SIDE  # bytes
+MESSAGE_LENGTH = 60  # of a value that is quoted in an error
+
+
+def read_pixels(values: object, shape: tuple[int, ...], *, name: str, booleans: bool) -> bytearray:
+    """Return pixels as bytes, row-major.
+
+    Args:
+        values: numbers 0 to 255, one flat list or lists in lists as `shape` says.
+        shape: all dimensions at least 1.
+        name: what to call the values in errors.
+        booleans: the document may hold true or false, which Python would take for numbers.
+
+    Raises:
+        HttpError: 400, the lists are ragged, too long or too short, or hold something else.
+
+    """
+    flat = _flatten(values, shape, name=name)
+    try:
+        pixels = bytearray(flat)  # a fifth of the time of bytes(flat)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _wrong_pixel(flat, name=name) from error
+    if booleans and any(type(value) is bool for value in flat):
+        raise _wrong_pixel(flat, name=name)
+    return pixels
+
+
+def to_images(pixels: bytes | bytearray) -> Images:
+    """Return the images, uint8 [N,1,28,28], of N times 784 bytes."""
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(-1, *IMAGE_SHAPE)
+
+
+def _flatten(values: object, shape: tuple[int, ...], *, name: str) -> list[Any]:
+    """Return the numbers of lists in lists as one list; one that is flat already is returned as it is."""
+    size = math.prod(shape)
+    level = _as_list(values, name=name)
+    if not level or type(level[0]) is not list:
+        return _of_length(level, size, name=name)
+    _of_length(level, shape[0], name=name)
+    for length in shape[1:]:
+        deeper: list[Any] = []
+        for part in level:
+            deeper += _of_length(_as_list(part, name=name), length, name=name)
+        level = deeper
+    return level
+
+
+def _as_list(value: object, *, name: str) -> list[Any]:
+    if type(value) is not list:
+        raise HttpError(400, f"{name} has {kind(value)} where a list is wanted")
+    return value
+
+
+def _of_length(values: list[Any], length: int, *, name: str) -> list[Any]:
+    if len(values) != length:
+        raise HttpError(400, f"{name} has a list of {len(values):,} where {length:,} are wanted")
+    return values
+
+
+def _wrong_pixel(flat: list[Any], *, name: str) -> HttpError:
+    """Return the error that shows the first value that is no pixel."""
+    wrong = next(value for value in flat if type(value) is not int or not 0 <= value <= 255)  # noqa: PLR2004
+    shown = kind(wrong) if isinstance(wrong, (list, dict)) else repr(wrong)[:MESSAGE_LENGTH]
+    return HttpError(400, f"{name} holds {shown}; pixels are whole numbers from 0 to 255")

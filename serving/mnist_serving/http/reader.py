@@ -1,0 +1,159 @@
+"""HTTP/1.1 requests out of a stream of bytes, each part within its bound.
+
+The parser is llhttp, Node's, through httptools; the limits are kept here, as the bytes come.
+"""
+
+import time
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import httptools
+
+from .identity import Identities
+from .limits import Limits
+from .messages import HttpError, Request, add_header
+
+VERSIONS = ("1.0", "1.1")
+CONTINUE = b"100-continue"
+
+
+class Receiver(Protocol):
+    """What becomes of what is read."""
+
+    def request_begun(self) -> None:
+        """The first byte of a request came."""
+
+    def head_read(self, request: Request) -> None:
+        """A request's head is whole; an `HttpError` raised here refuses it before its body is read."""
+
+    def request_read(self, request: Request, *, keep: bool) -> None:
+        """A request is whole; `keep` says that more may follow on the connection."""
+
+
+class RequestReader:
+    """Takes bytes by `feed`; hands requests to a receiver."""
+
+    def __init__(self, receiver: Receiver, limits: Limits, identities: Identities) -> None:
+        """Take who wants the requests, and what they may measure."""
+        self._receiver = receiver
+        self._limits = limits
+        self._identities = identities
+        self._parser = httptools.HttpRequestParser(self)
+        self.receiving = False  # a request has begun and is not whole
+        self._request: Request | None = None  # its head is whole, its body is not
+        self._start()
+
+    def feed(self, data: bytes) -> None:
+        """Parse some bytes.
+
+        Raises:
+            HttpError: they are no HTTP/1.1, or beyond a limit; nothing more can be read.
+
+        """
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # declined by an answer in HTTP/1.1, after which the connection is closed
+        except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, HttpError):
+                raise error.__context__ from None
+            raise
+        except httptools.HttpParserError as error:
+            raise HttpError(400, f"the request is not HTTP/1.1: {error}") from None
+        if self.receiving and self._request is None:
+            self._unfinished += len(data)
+            if self._unfinished > self._limits.header:
+                raise self._head_too_large()
+
+    def abandon(self) -> Request:
+        """Return what is known of the request that cannot be read whole."""
+        request = self._request or Request("", "", started=time.perf_counter(), identity=self._identities.of({}))
+        self._request, self.receiving = None, False
+        return request
+
+    # What follows is called by the parser.
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._start()
+        self.receiving = True
+        self._receiver.request_begun()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; those at the end of a chunked body are counted and dropped."""
+        self._count_head(len(name) + len(value) + len(": \r\n"))
+        if self._request is None:
+            add_header(self._headers, name, value)
+
+    def on_headers_complete(self) -> None:
+        """Make the request, and refuse what need not be read further."""
+        headers = self._headers
+        method = self._parser.get_method().decode("latin-1")
+        identity = self._identities.of(headers)
+        self._request = Request(method, _path(self._url), headers, started=time.perf_counter(), identity=identity)
+        version = self._parser.get_http_version()
+        if version not in VERSIONS:
+            raise HttpError(400, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
+        if b"host" not in headers and version != "1.0":
+            raise HttpError(400, "there is no Host header")
+        if int(headers.get(b"content-length", b"0")) > self._limits.body:
+            raise self._body_too_large()
+        self._receiver.head_read(self._request)
+
+    def on_chunk_header(self) -> None:
+        """Count the pieces of a chunked body."""
+        self._chunks += 1
+        if self._chunks > self._limits.chunks:
+            raise HttpError(413, f"the body comes in more than {self._limits.chunks:,} chunks")
+
+    def on_body(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+        self._body_size += len(piece)
+        if self._body_size > self._limits.body:
+            raise self._body_too_large()
+        self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        """Hand the request on."""
+        request, self._request, self.receiving = self._request, None, False
+        if request is not None:
+            request.body = b"".join(self._pieces)
+            keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+            # A client of HTTP/1.0 would have to be told that its connection stays; it is closed instead.
+            self._receiver.request_read(request, keep=keep and self._parser.get_http_version() != "1.0")
+
+    def _start(self) -> None:
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._pieces: list[bytes] = []
+        self._head_size = 0  # bytes that the parser gave out
+        self._unfinished = 0  # bytes read while the head was not whole: the parser may be holding them
+        self._body_size = 0
+        self._chunks = 0
+
+    def _count_head(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > self._limits.header:
+            raise self._head_too_large()
+
+    def _head_too_large(self) -> HttpError:
+        return HttpError(431, f"request line and headers are larger than {self._limits.header:,} bytes")
+
+    def _body_too_large(self) -> HttpError:
+        return HttpError(413, f"the body is larger than {self._limits.body:,} bytes")
+
+
+def _path(url: bytes) -> str:
+    """Return the path of a request's target, without the query; a whole URL is a target too."""
+    target = url.decode("latin-1")
+    if not target.startswith(("/", "*")):
+        try:
+            return urlsplit(target).path or "/"
+        except ValueError:
+            return target
+    return target.partition("?")[0]

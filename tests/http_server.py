@@ -1,0 +1,119 @@
+"""A started server for the tests, and plain ways to talk to it."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "serving"), "PYTHONUNBUFFERED": "1"}
+PATIENCE = 60  # seconds, for anything that must happen
+
+
+@dataclass
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401 (JSON is what it is)
+        """Return the body, parsed."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Server:
+    """A server that runs."""
+
+    port: int
+    process: subprocess.Popen[str]
+    log: list[str]  # the lines up to "ready"
+
+    def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> Reply:
+        """Make a call; underscores in the headers' names stand for hyphens."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body or None, named)
+            reply = connection.getresponse()
+            return Reply(reply.status, dict(reply.getheaders()), reply.read())
+        finally:
+            connection.close()
+
+    def connect(self) -> socket.socket:
+        """Open a connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+    def send(self, raw: bytes) -> bytes:
+        """Send bytes, and return all that comes until the server closes."""
+        with self.connect() as connection:
+            connection.sendall(raw)
+            return read_all(connection)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Return what comes until the other side closes; a reset is an end too."""
+    content = b""
+    try:
+        while piece := connection.recv(65_536):
+            content += piece
+    except ConnectionError:
+        pass
+    return content
+
+
+def statuses(raw: bytes) -> list[int]:
+    """Return the statuses of the replies in a stream, those without a body of their own included."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", raw)]
+
+
+def start(*flags: str) -> subprocess.Popen[str]:
+    """Start `mnist-serving serve` on a free port."""
+    command = [sys.executable, "-m", "mnist_serving", "serve", "--port", "0", "--linger", "0", *flags]
+    return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def running_server(*flags: str) -> Iterator[Server]:
+    """Run a server until it is ready; end it afterwards."""
+    process = start(*flags)
+    if process.stderr is None:
+        raise AssertionError
+    log: list[str] = []
+    try:
+        for line in process.stderr:
+            log.append(line)
+            if "ready" in line:
+                break
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", "".join(log))
+        assert found, f"the server did not start: {log}"
+        yield Server(int(found.group(1)), process, log)
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        process.stderr.close()
+
+
+def eventually(condition: Any, what: str) -> None:  # noqa: ANN401 (anything to call)
+    """Wait until a condition holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for: {what}"
+        time.sleep(0.02)

@@ -1,0 +1,97 @@
+"""The application in other people's ASGI servers."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.http_server import PATIENCE, ROOT, Server, read_all, statuses
+
+BODY = json.dumps({"image": [0] * 784}).encode()
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+MODULE = """
+from mnist_serving.http import Limits, create_app
+
+app = create_app(limits=Limits(body=100_000, request_seconds=0.5, in_flight=2))
+"""
+COMMANDS = {
+    "uvicorn": ["-m", "uvicorn", "mounted:app", "--port", "0"],
+    "hypercorn": ["-m", "hypercorn", "mounted:app", "--bind", "127.0.0.1:0"],
+}
+
+
+@contextmanager
+def mounted(name: str, folder: Path) -> Iterator[Server]:
+    """Run the application in a server until it says where it listens."""
+    (folder / "mounted.py").write_text(MODULE)
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'serving'}:{folder}", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, *COMMANDS[name]]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    try:
+        port = next(found[1] for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:(\d+)", line)))
+        yield Server(int(port), process, [])
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with mounted(request.param, tmp_path_factory.mktemp(request.param)) as server:
+        yield server
+
+
+def test_the_mounted_application_answers(server: Server) -> None:
+    assert server.call("GET", "/v2/health/ready").json() == {"live": True, "ready": True}
+    (prediction,) = server.call("POST", "/predict", BODY).json()["predictions"]
+    assert len(prediction["probabilities"]) == 10
+    assert b'mnist_requests_total{call="/predict",status="200"}' in server.call("GET", "/metrics").body
+    assert server.call("HEAD", "/v2").body == b""
+
+
+def test_binary_tensors_go_through(server: Server) -> None:
+    reply = server.call("POST", "/v2/models/mnist/infer", bytes(784), Inference_Header_Content_Length="0")
+    assert reply.status == 200
+    length = int({name.lower(): value for name, value in reply.headers.items()}["inference-header-content-length"])
+    assert len(reply.body) == length + 80
+
+
+def test_a_picture_goes_through(server: Server) -> None:
+    reply = server.call("POST", "/predict", b"no picture", Content_Type="image/png")
+    assert reply.status == 400
+    assert "PNG" in reply.json()["error"]
+
+
+def test_errors_have_their_form(server: Server) -> None:
+    for method, path, status in (("GET", "/nope", 404), ("PUT", "/predict", 405), ("POST", "/predict", 400)):
+        reply = server.call(method, path)
+        assert reply.status == status
+        assert list(reply.json()) == ["error"]
+
+
+def test_a_body_past_the_limit_is_a_413(server: Server) -> None:
+    assert server.call("POST", "/predict", bytes(100_001)).status == 413
+    chunks = b"8000\r\n" + bytes(0x8000) + b"\r\n"
+    assert statuses(server.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks * 4))[0] == 413
+
+
+def test_a_body_that_stops_coming_is_a_408(server: Server) -> None:
+    assert statuses(server.send(HEAD + b"Content-Length: 100\r\n\r\nab"))[0] == 408
+
+
+def test_requests_past_those_in_flight_are_a_503(server: Server) -> None:
+    waiting = [server.connect() for _ in range(2)]
+    for connection in waiting:
+        connection.sendall(HEAD + b"Content-Length: 100\r\n\r\nab")
+    assert server.call("POST", "/predict", BODY).status in (200, 503)
+    for connection in waiting:
+        assert statuses(read_all(connection))[0] in (408, 503)
+        connection.close()

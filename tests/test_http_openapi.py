@@ -1,0 +1,45 @@
+"""The OpenAPI document, against what the server does: schemathesis makes up requests from it."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks.peer_environments import environment
+from tests.http_server import running_server
+
+EXAMPLES = 30  # of each call; `make bench` tries many more
+SECONDS = 600
+
+
+# Too many images are a 413, which schemathesis does not count among the refusals of wrong data by itself.
+SETTINGS = """
+[checks]
+negative_data_rejection.expected-statuses = [400, 404, 405, 413, 415, 431]
+"""
+
+
+def run_schemathesis(port: int, examples: int, settings: Path) -> subprocess.CompletedProcess[str]:
+    """Return what schemathesis found."""
+    settings.write_text(SETTINGS)
+    command = [str(environment("schemathesis").with_name("schemathesis")), "--config-file", str(settings)]
+    url = f"http://127.0.0.1:{port}/openapi.json"
+    options = ["--max-examples", str(examples), "--seed", "0", "--workers", "1", "--no-color"]
+    # A shape and the data that fit it, or the bytes of a picture, cannot be made up from a schema.
+    checks = ["--checks", "all", "--exclude-checks", "positive_data_acceptance"]
+    return subprocess.run(
+        [*command, "run", url, *options, *checks],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+        cwd=settings.parent,
+    )
+
+
+@pytest.mark.timeout(1800)  # the first run installs
+def test_schemathesis_finds_the_document_true(tmp_path: Path) -> None:
+    with running_server() as server:
+        found = run_schemathesis(server.port, EXAMPLES, tmp_path / "schemathesis.toml")
+        assert found.returncode == 0, found.stdout
+        assert server.stop() == 0

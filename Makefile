@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help repro test bench runtimes environments wheel lock clean
+.PHONY: help repro test serve bench runtimes environments wheel lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -20,9 +20,16 @@ test: $(VENV)/installed  ## linters, types and the whole test suite
 	mypy
 	pytest
 
-bench: $(VENV)/installed  ## speed: training against the tutorial's own program, the package against bare onnxruntime
+serve: $(VENV)/installed  ## the HTTP service, on http://127.0.0.1:8000
+	mnist-serving serve
+
+bench: $(VENV)/installed  ## all benchmarks, each against its rival in the same run; about an hour
 	python -m benchmarks.training
 	python -m benchmarks.inference
+	python -m benchmarks.canonicalize
+	python -m benchmarks.serving
+	python -m benchmarks.fuzz --cases 5000
+	python -m benchmarks.soak --requests 1000000
 
 wheel: $(VENV)/installed  ## the package, with the model in it, into dist/
 	python -m hatchling build --target wheel
@@ -31,8 +38,9 @@ runtimes: $(VENV)/installed  ## the model in every runtime: the same answers?
 	@python -m benchmarks.environments || echo "what needs these will say that it did not run"
 	python -m benchmarks.runtimes
 
-environments: $(VENV)/installed  ## install the other runtimes that the model is tested in: once, 1 GB
+environments: $(VENV)/installed  ## install the other runtimes and the clients that tests use: once, 2 GB
 	python -m benchmarks.environments
+	python -m benchmarks.peer_environments tritonclient kserve schemathesis
 
 lock:  ## pin anew: the newest versions that pyproject.toml admits, into requirements.lock
 	rm -rf $(VENV)-lock

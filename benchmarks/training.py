@@ -3,7 +3,7 @@
     python -m benchmarks.training [--rounds 3]
 
 All take turns, each in a process of its own: the tutorial's program as people run it, the pipeline's
-loop, the pipeline as a whole (`dvc repro --force`, five stages with their start-up), and the floor, three matrix
+loop, the pipeline as a whole (`dvc repro --force`, all stages with their start-up), and the floor, three matrix
 products a step and nothing else. Medians of the rounds, with their range.
 """
 
@@ -91,7 +91,7 @@ def report(tutorial: list[Run], ours: list[Run], pipeline: list[Run], floor: lis
     for name, runs, correct in (
         ("the tutorial's", tutorial, tutorial[0].accuracy),
         ("the stage `train`", ours, accuracy),
-        ("`dvc repro`, five stages", pipeline, accuracy),
+        ("`dvc repro`, all stages", pipeline, accuracy),
         ("the floor, three products", floor, None),
     ):
         loop = summarise([run.loop for run in runs], "s") if runs[0].loop else ""

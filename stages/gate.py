@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from stages.data import Split, hold_out, load_split, scale
 from stages.model import load_weights
 from stages.nondigits import TRAINED, draw, jumble, redraw
+from stages.objective import build_optimizer
 from stages.params import Gate, load_params
 from stages.stage import GATE_FILE, TRAIN_FILE, run
 from stages.tensors import save_tensors
@@ -57,7 +57,7 @@ def fit_gate(examples: Split, params: Gate) -> nn.Sequential:
     """Train a gate: binary cross-entropy, Adam, a one-cycle learning rate."""
     torch.manual_seed(params.seed)
     gate = build_gate(hidden=params.hidden)
-    optimizer = Adam(gate.parameters(), fused=True)
+    optimizer = build_optimizer(gate, learning_rate=params.learning_rate)
     steps = params.epochs * -(-len(examples.labels) // params.batch_size)
     schedule = OneCycleLR(optimizer, params.learning_rate, total_steps=steps)
     generator = torch.Generator().manual_seed(params.seed)
@@ -66,7 +66,7 @@ def fit_gate(examples: Split, params: Gate) -> nn.Sequential:
     wanted = examples.labels.float()
     for _ in range(params.epochs):
         for rows in torch.randperm(len(wanted), generator=generator).split(params.batch_size):
-            loss = binary_cross_entropy_with_logits(network(inputs[rows])[:, 0], wanted[rows])
+            loss = binary_cross_entropy_with_logits(network(inputs.index_select(0, rows))[:, 0], wanted[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -73,6 +73,10 @@ def redraw(images: Tensor, *, seed: int) -> Tensor:
     non-digits that went through it cannot be told apart by how they were drawn.
     """
     generator = torch.Generator().manual_seed(seed)
+    return torch.cat([_redraw(some, generator) for some in images.split(500)])  # as many as the caches hold
+
+
+def _redraw(images: Tensor, generator: torch.Generator) -> Tensor:
     count = len(images)
 
     def uniform(low: float, high: float) -> Tensor:

@@ -1,0 +1,52 @@
+"""The README's `curl` lines, sent to a started server."""
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mnist_serving import Classifier
+from PIL import Image
+
+from tests.conftest import ROOT
+from tests.http_server import Server, running_server
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINES = [line for line in README.replace(" \\\n ", "").splitlines() if line.startswith("curl ")]
+ZERO = Classifier().contract.golden.images[2, 0]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The files that the lines send: a zero, as a picture, as JSON and as bytes."""
+    Image.fromarray(255 - np.kron(ZERO, np.ones((8, 8), np.uint8))).save(tmp_path / "digit.png")
+    (tmp_path / "image.json").write_text(json.dumps({"image": ZERO.ravel().tolist()}))
+    (tmp_path / "digit.gray").write_bytes(ZERO.tobytes())
+    return tmp_path
+
+
+def test_the_readme_shows_all_four_ways() -> None:
+    assert len(LINES) == 4
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_curl_line_of_the_readme_is_answered(server: Server, folder: Path, line: str) -> None:
+    command = shlex.split(line.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}"))
+    done = subprocess.run([*command, "-sS", "--fail"], cwd=folder, capture_output=True, check=True)
+    if "/predict" in line:
+        assert json.loads(done.stdout)["predictions"][0]["label"] == "0"
+    elif "/infer" in line:
+        reply = (folder / "reply").read_bytes()
+        assert re.search(rb'"name":\s*"logits"', reply)
+    else:
+        assert json.loads(done.stdout) == {"live": True, "ready": True}

@@ -31,7 +31,7 @@ def describe_api(limits: Limits, *, version: str) -> Json:
             "description": 'Recognises MNIST digits. Every error, on every path, is `{"error": "..."}`.',
         },
         "paths": {
-            "/": {"get": _get("The page to draw a digit on", _html())},
+            "/": {"get": _get("The start page, which leads to the calls", _html())},
             "/predict": {"post": _predict(limits)},
             **_health_paths(),
             **_model_paths(),

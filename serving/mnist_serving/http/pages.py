@@ -2,11 +2,9 @@
 
 import json
 from html import escape
-from importlib import resources
 from typing import Any
 
 HTML = "text/html; charset=utf-8"
-PAGE = "page.html"  # the drawing page, a file of the package
 
 STYLE = """
 body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }
@@ -17,10 +15,7 @@ td { padding: 0 1rem 0 0; vertical-align: top; } :root { color-scheme: light dar
 
 
 def home_page() -> bytes:
-    """Return the drawing page, or where the package has none, a page that leads to the calls."""
-    page = resources.files("mnist_serving").joinpath(PAGE)
-    if page.is_file():
-        return page.read_bytes()
+    """Return the start page, which leads to the calls."""
     return _page("mnist-serving", '<p><a href="docs">The calls, described</a></p>')
 
 

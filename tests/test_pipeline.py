@@ -179,6 +179,17 @@ def test_pinned_to_one_core_the_bytes_are_the_same(reproduced: Path, copied: Pat
     assert digests(copied) == digests(reproduced)
 
 
+def test_with_the_other_cores_busy_the_bytes_are_the_same(reproduced: Path, copied: Path) -> None:
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
+    try:
+        dvc(copied, "repro", "--force", "--single-item", "gate", "train", "evaluate")
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert digests(copied) == digests(reproduced)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_killed_in_any_stage_the_next_repro_ends_in_the_same_bytes(reproduced: Path, copied: Path, stage: str) -> None:
     with subprocess.Popen(

@@ -1,30 +1,98 @@
 """Box 1, data: images and labels in memory, split, scaled and cut into batches.
 
 The whole data set fits into memory, so a batch is an index into a tensor, not a DataLoader's work.
+Where the images come from is in `datasets/`; what they are travels with them, as `data/dataset.json`.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field, ValidationError
 from torch import Tensor
 
-from stages.stage import StageError
+from stages.augment import Augment
+from stages.params import Count, Section, Seed
+from stages.stage import StageError, write_whole
 from stages.tensors import load_tensors, save_tensors
 
-IMAGE_SHAPE = (1, 28, 28)
+NO_CLASS = -1  # the label of a picture that belongs to no class
+MOST_HELD_OUT = 6  # at most one in so many training images is held out
+
+Shape = tuple[int, int, int]  # of an image: channels, height, width
+
+
+class Data(Section):
+    """Box 1: which data set, how many of its training images are held out for validation, and how the rest vary."""
+
+    dataset: str
+    validation: Count
+    split_seed: Seed
+    augment: Augment | None = None
+
+
+class Facts(Section):
+    """What is to be known of a data set besides its images.
+
+    Attributes:
+        name: as people call it.
+        labels: the classes' names; a label is a place in them.
+        shape: channels, height and width of every image.
+        centred: its images are as MNIST's, one figure in 20x20 about its centre of mass, white on black.
+        sha256: of what it was made from, by name.
+
+    """
+
+    name: str
+    labels: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
+    shape: Annotated[Shape, Field(strict=False)]
+    centred: bool
+    sha256: dict[str, str]
 
 
 class Split(NamedTuple):
-    """Images uint8 [N,1,28,28], 0 = background and 255 = ink, with their labels int64 [N]."""
+    """Images uint8 [N,C,H,W], 0 = background and 255 = ink where they are grey, with their labels int64 [N]."""
 
     images: Tensor
     labels: Tensor
 
     def take(self, rows: Tensor) -> "Split":
         """Return the images and labels at `rows`, int64 [n]."""
+        rows = rows.to(self.images.device)
         return Split(self.images.index_select(0, rows), self.labels.index_select(0, rows))
+
+    def to(self, device: torch.device) -> "Split":
+        """Return them where the network is."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+class Dataset(NamedTuple):
+    """What a file in `datasets/` returns."""
+
+    facts: Facts
+    train: Split
+    test: Split
+
+
+def save_facts(path: Path, facts: Facts) -> None:
+    """Write them as JSON."""
+    write_whole(path, (json.dumps(facts.model_dump(), indent=1) + "\n").encode())
+
+
+def load_facts(path: Path) -> Facts:
+    """Read what `save_facts` wrote.
+
+    Raises:
+        StageError: the file is missing or damaged.
+
+    """
+    try:
+        return Facts.model_validate_json(path.read_bytes(), strict=False)
+    except (OSError, ValidationError) as error:
+        msg = f"{path} is missing or damaged ({str(error).splitlines()[0]}): delete it and run `dvc repro`"
+        raise StageError(msg) from error
 
 
 def save_split(path: Path, split: Split) -> None:
@@ -32,20 +100,21 @@ def save_split(path: Path, split: Split) -> None:
     save_tensors(path, f"{path.stem} split", split._asdict())
 
 
-def load_split(path: Path, *, classes: int) -> Split:
+def load_split(path: Path, facts: Facts) -> Split:
     """Read what `save_split` wrote.
 
     Raises:
-        StageError: the file is missing, damaged, another split, or does not fit the classes.
+        StageError: the file is missing, damaged, another split, or not of the data set that the facts describe.
 
     """
     split = Split(**load_tensors(path, f"{path.stem} split"))
     count = len(split.images)
-    if count == 0 or split.images.shape[1:] != IMAGE_SHAPE or split.labels.shape != (count,):
-        msg = f"{path}: images {[*split.images.shape]} and labels {[*split.labels.shape]}, wanted [N,1,28,28] and [N]"
+    if count == 0 or split.images.shape[1:] != facts.shape or split.labels.shape != (count,):
+        wanted = f"[N,{','.join(map(str, facts.shape))}] and [N]"
+        msg = f"{path}: images {[*split.images.shape]} and labels {[*split.labels.shape]}, wanted {wanted}"
         raise StageError(msg)
-    if split.labels.min() < 0 or split.labels.max() >= classes:
-        msg = f"{path} has labels up to {int(split.labels.max())}, but `data.labels` names {classes} classes"
+    if split.labels.min() < 0 or split.labels.max() >= len(facts.labels):
+        msg = f"{path} has labels up to {int(split.labels.max())}, but {facts.name} names {len(facts.labels)} classes"
         raise StageError(msg)
     return split
 
@@ -53,16 +122,26 @@ def load_split(path: Path, *, classes: int) -> Split:
 def hold_out(split: Split, *, validation: int, seed: int) -> tuple[Split, Split]:
     """Draw `validation` images out of a split; return what is left to train on, and them.
 
+    Of a small data set at most a sixth is held out.
+
     Raises:
-        StageError: nothing would be left to train on.
+        StageError: there are too few images for both.
 
     """
     count = len(split.labels)
-    if validation >= count:
-        msg = f"params.yaml: `data.validation` is {validation}; it should be less than the {count} training images"
+    held_out = min(validation, count // MOST_HELD_OUT)
+    if not held_out:
+        msg = f"{count} training images are too few to hold some out: {MOST_HELD_OUT} at least are needed"
         raise StageError(msg)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    return split.take(order[validation:].sort().values), split.take(order[:validation].sort().values)
+    return split.take(order[held_out:].sort().values), split.take(order[:held_out].sort().values)
+
+
+def split_off(split: Split, *, share: float, seed: int) -> tuple[Split, Split]:
+    """Draw a share of a split that has no test set of its own; return what is left to train on, and it."""
+    order = torch.randperm(len(split.labels), generator=torch.Generator().manual_seed(seed))
+    count = max(1, round(share * len(order)))
+    return split.take(order[count:].sort().values), split.take(order[:count].sort().values)
 
 
 def scale(images: Tensor) -> Tensor:
@@ -70,11 +149,31 @@ def scale(images: Tensor) -> Tensor:
     return images.float().div_(255)
 
 
-def batches(split: Split, *, batch_size: int, generator: torch.Generator) -> Iterator[Split]:
-    """Cut a split into batches of scaled images, float32 [B,1,28,28], in a new random order.
+def batches(
+    split: Split,
+    *,
+    batch_size: int,
+    generator: torch.Generator,
+    augment: Augment | None = None,
+    part: tuple[int, int] = (0, 1),
+) -> Iterator[Split]:
+    """Cut a split into batches of scaled images, float32 [B,C,H,W], in a new random order.
 
     The last batch is smaller where `batch_size` does not divide the number of images.
+
+    Args:
+        split: the images.
+        batch_size: of all processes together.
+        generator: draws the order, and how the images vary; all processes have the same.
+        augment: how they vary.
+        part: this process's number, and how many share each batch; what cannot be shared out evenly is left out.
+
     """
+    number, processes = part
     for rows in torch.randperm(len(split.labels), generator=generator).split(batch_size):
-        batch = split.take(rows)
-        yield Split(scale(batch.images), batch.labels)
+        mine = rows[: len(rows) // processes * processes][number::processes]
+        if not len(mine):
+            continue
+        batch = split.take(mine)
+        images = scale(batch.images)
+        yield Split(augment.vary(images, generator) if augment else images, batch.labels)

@@ -7,17 +7,19 @@ flows back into a choice.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import font_amatic_sc
 import font_caladea
 import font_manrope
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stages.calibrate import confidence, load_calibration
-from stages.data import Split, hold_out, load_split
-from stages.gate import load_gate
+from stages.data import Data, Split, hold_out, load_facts, load_split
+from stages.gate import Gate, load_gate
 from stages.metrics import (
     expected_calibration_error,
     read_accuracies,
@@ -25,12 +27,14 @@ from stages.metrics import (
     reliability,
     wilson_interval,
 )
-from stages.model import load_model, predict
-from stages.nondigits import REPORTED, draw
-from stages.params import Evaluate, load_params
+from stages.model import KIND, Model
+from stages.network import load_weights, predict
+from stages.nondigits import REPORTED, as_shape, draw
+from stages.params import Section, Share, load_params
 from stages.pictures import draw_mistakes
 from stages.stage import (
     CALIBRATION_FILE,
+    FACTS_FILE,
     GATE_FILE,
     LOGITS_FILE,
     METRICS_FILE,
@@ -52,6 +56,23 @@ PICTURES, SEED = 500, 1  # of each group of non-digits
 UNSEEN_FONTS = (font_amatic_sc.AmaticSC, font_caladea.Caladea, font_manrope.Manrope)  # they served for no choice
 
 Metrics = dict[str, int | float | str]  # scalars, so that `dvc metrics show` shows them all
+
+
+class Evaluate(Section):
+    """Box 5: the bins of the calibration error, and where the reading of the two accuracies turns."""
+
+    calibration_bins: Annotated[int, Field(gt=0, le=1_000)]
+    learned_accuracy: Share
+    largest_gap: Share
+
+
+class Params(Section):
+    """What the stage uses."""
+
+    data: Data
+    model: Model
+    gate: Gate
+    evaluate: Evaluate
 
 
 def judge(
@@ -110,11 +131,13 @@ def judge_abstention(refuses: Callable[[Tensor], Tensor], test: Split, guesses: 
     """Return how often the model abstains: of test digits, and of each group of what is no digit.
 
     Args:
-        refuses: tells of images, uint8 [N,1,28,28], which the model abstains from, bool [N].
+        refuses: tells of images, uint8 [N,C,H,W], which the model abstains from, bool [N].
         test: the test set.
         guesses: int64 [N], the classes it guesses there.
 
     """
+    channels, height, width = test.images[0].shape
+    shape = (channels, height, width)
     refused = refuses(test.images)
     answered = int((~refused).sum())
     errors = int(((guesses != test.labels) & ~refused).sum())
@@ -125,7 +148,7 @@ def judge_abstention(refuses: Callable[[Tensor], Tensor], test: Split, guesses: 
     }
     for group, kinds in REPORTED.items():
         pictures = torch.cat([draw(kind, PICTURES // len(kinds), seed=SEED, fonts=UNSEEN_FONTS) for kind in kinds])
-        metrics[f"refused_{group}"] = refuses(pictures).double().mean().item()
+        metrics[f"refused_{group}"] = refuses(as_shape(pictures, shape)).double().mean().item()
     return metrics
 
 
@@ -154,18 +177,18 @@ def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
 
 def main() -> None:
     """Write `metrics.json`, the logits of the test set, the report, plots and the picture."""
-    params = load_params()
-    names = params.data.labels
-    everything = load_split(TRAIN_FILE, classes=len(names))
+    params, facts = load_params(Params), load_facts(FACTS_FILE)
+    names = facts.labels
+    everything = load_split(TRAIN_FILE, facts)
     learned, _ = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
-    test = load_split(TEST_FILE, classes=len(names))
-    model = load_model(WEIGHTS_FILE, hidden=params.model.hidden, classes=len(names))
+    test = load_split(TEST_FILE, facts)
+    model = load_weights(params.model.build(facts.shape, len(names)), WEIGHTS_FILE, KIND)
 
     guesses = predict(model, learned.images).argmax(dim=1)
     train_accuracy = (guesses == learned.labels).sum().item() / len(learned.labels)
     logits = predict(model, test.images)
     calibration = load_calibration(CALIBRATION_FILE)
-    gate = load_gate(GATE_FILE, hidden=params.gate.hidden)
+    gate = load_gate(GATE_FILE, facts.shape, hidden=params.gate.hidden)
     metrics, sentence = judge(
         logits,
         test.labels,

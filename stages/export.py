@@ -7,22 +7,25 @@ which runtimes since 2020 know, and free of the stack traces that an exporter le
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any
 
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+from pydantic import Field
 from torch import nn
 
 from stages.calibrate import Calibration, load_calibration
-from stages.data import IMAGE_SHAPE
-from stages.gate import load_gate
+from stages.data import Facts, Shape, load_facts
+from stages.gate import Gate, load_gate
 from stages.golden import golden_images
-from stages.model import load_model, predict
-from stages.params import load_params
+from stages.model import KIND, Model
+from stages.network import load_weights, predict
+from stages.params import Section, load_params
 from stages.stage import (
     CALIBRATION_FILE,
+    FACTS_FILE,
     GATE_FILE,
     METRICS_FILE,
     MODEL_FILE,
@@ -34,16 +37,23 @@ from stages.stage import (
 
 OPSET, IR_VERSION = 12, 7  # what onnxruntime has loaded since 1.3, and Windows ML and OpenCV load
 
-PREPROCESSING = {
-    "size": [28, 28],
-    "channels": "grey",
-    "range": [0, 255],
-    "polarity": "0 = background (black), 255 = ink (white)",
-    "placing": "the digit fitted into 20x20, keeping its proportions, its centre of mass in the middle of 28x28",
-}
+
+class Export(Section):
+    """The ONNX file: how far its logits may be from PyTorch's."""
+
+    tolerance: Annotated[float, Field(gt=0)]
 
 
-def build_graph(network: nn.Sequential, gate: nn.Sequential, *, classes: int, temperature: float) -> onnx.GraphProto:
+class Params(Section):
+    """What the stage uses."""
+
+    model: Model
+    gate: Gate
+
+
+def build_graph(
+    network: nn.Sequential, gate: nn.Sequential, shape: Shape, *, classes: int, temperature: float
+) -> onnx.GraphProto:
     """Translate classifier and gate into one graph.
 
     From `image`, raw pixels, to `logits`, `probabilities` = softmax(logits / temperature), and
@@ -72,7 +82,7 @@ def build_graph(network: nn.Sequential, gate: nn.Sequential, *, classes: int, te
     return helper.make_graph(
         nodes,
         "mnist",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", *IMAGE_SHAPE])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", *shape])],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in outputs.items()],
         [*scalars, *classifier_weights, *gate_weights],
     )
@@ -101,6 +111,20 @@ def _translate(layer: nn.Module, source: str, target: str, *, prefix: str) -> No
         case nn.AvgPool2d():
             sides = [layer.kernel_size] * 2
             return helper.make_node("AveragePool", [source], [target], kernel_shape=sides, strides=sides)
+        case nn.MaxPool2d():
+            sides = [layer.kernel_size] * 2
+            return helper.make_node("MaxPool", [source], [target], kernel_shape=sides, strides=sides)
+        case nn.Conv2d(padding=(rows, columns)) if layer.groups == 1 and layer.bias is not None:
+            return helper.make_node(
+                "Conv",
+                [source, f"{prefix}.weight", f"{prefix}.bias"],
+                [target],
+                kernel_shape=[*layer.kernel_size],
+                strides=[*layer.stride],
+                pads=[rows, columns, rows, columns],
+            )
+        case nn.Dropout():
+            return helper.make_node("Identity", [source], [target])
         case nn.ReLU():
             return helper.make_node("Relu", [source], [target])
     msg = f"no ONNX node is known for {layer}: add a case to `_translate` in stages/export.py"
@@ -120,16 +144,26 @@ def build_onnx(graph: onnx.GraphProto, *, metadata: Mapping[str, str]) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def describe(
-    *, labels: Sequence[str], dataset: Mapping[str, object], accuracy: float, calibration: Calibration, weights: bytes
-) -> dict[str, Any]:
+def describe_preprocessing(facts: Facts) -> dict[str, Any]:
+    """Return what pixels the model takes, and how a picture becomes such."""
+    channels, height, width = facts.shape
+    described = {"size": [height, width], "channels": "grey" if channels == 1 else "rgb", "range": [0, 255]}
+    if facts.centred:
+        return described | {
+            "polarity": "0 = background (black), 255 = ink (white)",
+            "placing": "the digit fitted into 20x20, keeping its proportions, its centre of mass in the middle of 28x28",
+        }
+    return described | {"polarity": "as in the data set", "placing": "as in the data set, the picture filled"}
+
+
+def describe(facts: Facts, *, accuracy: float, calibration: Calibration, weights: bytes) -> dict[str, Any]:
     """Return what an app needs to know and cannot guess; each value becomes an entry of the metadata."""
     return {
-        "labels": labels,
-        "preprocessing": PREPROCESSING,
+        "labels": facts.labels,
+        "preprocessing": describe_preprocessing(facts),
         "accuracy": accuracy,
-        "dataset": dataset["name"],
-        "dataset_sha256": dataset["sha256"],
+        "dataset": facts.name,
+        "dataset_sha256": facts.sha256,
         "weights_sha256": sha256(weights).hexdigest(),
         "temperature": calibration.temperature,
         "abstention": {
@@ -139,9 +173,9 @@ def describe(
     }
 
 
-def golden_examples(network: nn.Sequential) -> dict[str, list[Any]]:
+def golden_examples(network: nn.Sequential, shape: Shape) -> dict[str, list[Any]]:
     """Return the golden images, base64 of their raw pixels in rows, and the network's logits of them."""
-    images = golden_images()
+    images = golden_images(shape)
     return {
         "images": [base64.b64encode(image.numpy().tobytes()).decode() for image in images],
         "logits": [[round(score, 5) for score in row] for row in predict(network, images).tolist()],
@@ -150,20 +184,19 @@ def golden_examples(network: nn.Sequential) -> dict[str, list[Any]]:
 
 def main() -> None:
     """Write `serving/mnist_serving/model.onnx`, and `model.json`, which says the same as its metadata."""
-    params = load_params()
-    labels = params.data.labels
-    network = load_model(WEIGHTS_FILE, hidden=params.model.hidden, classes=len(labels))
-    gate = load_gate(GATE_FILE, hidden=params.gate.hidden)
+    params, facts = load_params(Params), load_facts(FACTS_FILE)
+    classes = len(facts.labels)
+    network = load_weights(params.model.build(facts.shape, classes), WEIGHTS_FILE, KIND)
+    gate = load_gate(GATE_FILE, facts.shape, hidden=params.gate.hidden)
     calibration = load_calibration(CALIBRATION_FILE)
     description = describe(
-        labels=labels,
-        dataset={"name": params.export.dataset, "sha256": params.download.sha256},
+        facts,
         accuracy=json.loads(METRICS_FILE.read_text())["accuracy"],
         calibration=calibration,
         weights=WEIGHTS_FILE.read_bytes(),
     )
-    description["golden"] = golden_examples(network)
-    graph = build_graph(network, gate, classes=len(labels), temperature=calibration.temperature)
+    description["golden"] = golden_examples(network, facts.shape)
+    graph = build_graph(network, gate, facts.shape, classes=classes, temperature=calibration.temperature)
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
     content = build_onnx(graph, metadata=metadata)
     beside = {"file": MODEL_FILE.name, "sha256": sha256(content).hexdigest()} | describe_tensors(graph) | description

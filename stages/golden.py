@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from stages.nondigits import fit
+from stages.nondigits import as_shape, fit
 
 # A one, a seven, a zero, and a letter: strokes as points on a page of 100 by 100.
 STROKES: tuple[tuple[tuple[int, int], ...], ...] = (
@@ -21,8 +21,8 @@ STROKES: tuple[tuple[tuple[int, int], ...], ...] = (
 PEN = 9  # of 100
 
 
-def golden_images() -> Tensor:
-    """Return the pictures, uint8 [N,1,28,28]: each of `STROKES`, and one with ink on every pixel."""
+def golden_images(shape: tuple[int, int, int]) -> Tensor:
+    """Return the pictures, uint8 [N,*shape]: each of `STROKES`, and one with ink on every pixel."""
     pictures = []
     for points in STROKES:
         page = Image.new("L", (100, 100))
@@ -32,4 +32,4 @@ def golden_images() -> Tensor:
             pencil.ellipse((x - PEN / 2, y - PEN / 2, x + PEN / 2, y + PEN / 2), fill=255)
         pictures.append(fit(page))
     pictures.append((np.arange(28 * 28) * 97 % 255 + 1).astype(np.uint8).reshape(28, 28))
-    return torch.from_numpy(np.stack(pictures)[:, np.newaxis])
+    return as_shape(torch.from_numpy(np.stack(pictures)[:, np.newaxis]), shape)

@@ -46,6 +46,15 @@ def draw(kind: str, count: int, *, seed: int, fonts: Sequence[str] = ()) -> Tens
     return torch.from_numpy(pictures)
 
 
+def as_shape(pictures: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Bring grey pictures, uint8 [N,1,28,28], to the shape of another data set's images, uint8 [N,*shape]."""
+    channels, height, width = shape
+    if (height, width) != pictures.shape[2:]:
+        sized = functional.interpolate(pictures.float(), (height, width), mode="bilinear", align_corners=False)
+        pictures = sized.round().to(torch.uint8)
+    return pictures.expand(-1, channels, -1, -1).contiguous()
+
+
 def fit(picture: Image.Image) -> Pixels:
     """Fit the ink into 20x20, keeping its proportions, its centre of mass in the middle of 28x28."""
     ink = picture.crop(picture.getbbox())
@@ -96,19 +105,21 @@ def _redraw(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def jumble(images: Tensor, labels: Tensor, *, seed: int) -> Tensor:
-    """Make of digits what is none, uint8 [N,1,28,28]: halves of two, two laid over each other, or turned.
+    """Make of digits what is none, uint8 [N,C,H,W]: halves of two, two laid over each other, or turned.
 
     A few still look like a digit; what learns from them allows for it.
     """
     generator = torch.Generator().manual_seed(seed)
     other = torch.randperm(len(images), generator=generator)
     other = torch.where(labels[other] == labels, other.roll(1), other)
-    left = (torch.arange(SIDE) < SIDE // 2).expand(SIDE, SIDE)
+    height, width = images.shape[2:]
+    upper, left = torch.arange(height)[:, None] < height // 2, torch.arange(width)[None] < width // 2
+    turned = images.rot90(1 if height == width else 2, (2, 3))
     ways = [
         torch.where(left, images, images[other]),
-        torch.where(left.T, images, images[other]),
+        torch.where(upper, images, images[other]),
         torch.maximum(images, images[other].roll(3, dims=3)),
-        torch.where((labels == 0).logical_or(labels == 8)[:, None, None, None], 255 - images, images.rot90(1, (2, 3))),
+        torch.where((labels == 0).logical_or(labels == 8)[:, None, None, None], 255 - images, turned),
     ]
     way = torch.randint(len(ways), (len(images),), generator=generator)
     return torch.stack(ways)[way, torch.arange(len(images))]

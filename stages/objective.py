@@ -1,17 +1,48 @@
-"""Box 3, objective: the loss, and the optimizer that lowers it."""
+"""Box 3, objective: the loss, the optimizer that lowers it, and the course of its learning rate."""
 
-from torch import nn
-from torch.optim import Adam, Optimizer
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
+
+from stages.losses.cross_entropy import CrossEntropy
+from stages.losses.outlier_exposure import OutlierExposure
+from stages.params import Rate, Section
+
+# A new loss is a file in `losses/` and its name here.
+Loss = Annotated[CrossEntropy | OutlierExposure, Field(discriminator="kind")]
+
+# Fused, because one kernel for all of a step's updates is fastest.
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "adam": partial(Adam, fused=True),
+    "adamw": partial(AdamW, fused=True),
+    "sgd": partial(SGD, momentum=0.9, nesterov=True, fused=True),
+}
+SCHEDULES: dict[str, Callable[[Optimizer, float, int], LRScheduler]] = {
+    "constant": lambda optimizer, _rate, steps: ConstantLR(optimizer, factor=1, total_iters=steps),
+    "cosine": lambda optimizer, _rate, steps: CosineAnnealingLR(optimizer, steps),
+    "one_cycle": lambda optimizer, rate, steps: OneCycleLR(optimizer, rate, total_steps=steps),
+}
 
 
-def build_loss() -> nn.Module:
-    """Return the mean cross-entropy of raw logits [B,classes] and integer labels [B].
+class Objective(Section):
+    """Box 3: `learning_rate` is the highest of the schedule, which is worked off step by step."""
 
-    It takes the logarithm of the softmax itself: give it logits, not probabilities.
-    """
-    return nn.CrossEntropyLoss()
+    loss: Loss
+    optimizer: Literal["adam", "adamw", "sgd"]
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
 
+    def build_optimizer(self, weights: Iterable[Tensor]) -> Optimizer:
+        """Return the optimizer of some weights."""
+        options: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        return OPTIMIZERS[self.optimizer](weights, **options)
 
-def build_optimizer(model: nn.Module, *, learning_rate: float) -> Optimizer:
-    """Return Adam over all weights; fused, because one kernel for all of a step's updates is fastest."""
-    return Adam(model.parameters(), lr=learning_rate, fused=True)
+    def build_schedule(self, optimizer: Optimizer, *, steps: int) -> LRScheduler:
+        """Return what sets the learning rate after each of so many steps."""
+        return SCHEDULES[self.schedule](optimizer, self.learning_rate, steps)

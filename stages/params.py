@@ -1,25 +1,28 @@
-"""`params.yaml` as frozen, checked values: one section a box.
+"""`params.yaml` as frozen, checked values: one section a box, and recipes that fill the boxes.
 
-`python -m stages.params` checks the file and does nothing else; every stage checks it too.
+What a box can hold is said by the box itself, a class derived from `Section`; here is only how the file
+is read. `python -m stages.check` checks all of it and does nothing else; a stage checks what it uses.
 """
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.stage import StageError, run
+from stages.stage import StageError
 
 PARAMS_FILE = Path("params.yaml")
-Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+BOXES = ("data", "model", "objective", "train")  # those that a recipe fills
+SECTIONS = ("recipe", "recipes", "download", *BOXES, "gate", "evaluate", "export")
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-IdxFile = Annotated[str, Field(pattern=r"^(train|t10k)-(images-idx3|labels-idx1)-ubyte\.gz$")]
 Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=10)]
 
 
 class Section(BaseModel):
@@ -28,87 +31,34 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Download(Section):
-    """Where the four IDX files come from, and their SHA-256 in hexadecimal."""
-
-    mirrors: Names
-    sha256: Annotated[dict[IdxFile, Sha256], Field(min_length=4)]
+Wanted = TypeVar("Wanted", bound=Section)
 
 
-class Data(Section):
-    """Box 1: the classes, and the images held out of the training set for validation."""
+def load_params(wanted: type[Wanted], *, recipe: str | None = None, path: Path = PARAMS_FILE) -> Wanted:
+    """Read the sections that `wanted` names as its fields, the boxes filled by the recipe.
 
-    labels: Names
-    validation: Annotated[int, Field(gt=0, lt=60_000)]
-    split_seed: Seed
-
-
-class Model(Section):
-    """Box 2: the width of the hidden layer."""
-
-    hidden: Annotated[int, Field(gt=0, le=65_536)]
-
-
-class Objective(Section):
-    """Box 3: the optimizer's step."""
-
-    learning_rate: Annotated[float, Field(gt=0, le=10)]
-
-
-class Train(Section):
-    """Box 4: the loop. `seed` draws the first weights and the order of the batches."""
-
-    epochs: Annotated[int, Field(gt=0)]
-    batch_size: Annotated[int, Field(gt=0)]
-    seed: Seed
-
-
-class Evaluate(Section):
-    """Box 5: the bins of the calibration error, and where the reading of the two accuracies turns."""
-
-    calibration_bins: Annotated[int, Field(gt=0, le=1_000)]
-    learned_accuracy: Share
-    largest_gap: Share
-
-
-class Gate(Section):
-    """The second network that knows what is no digit; `most_refused` is the share of digits that it may cost."""
-
-    pictures: Annotated[int, Field(gt=0)]
-    hidden: Annotated[int, Field(gt=0, le=65_536)]
-    learning_rate: Annotated[float, Field(gt=0, le=10)]
-    epochs: Annotated[int, Field(gt=0)]
-    batch_size: Annotated[int, Field(gt=0)]
-    seed: Seed
-    most_refused: Share
-
-
-class Export(Section):
-    """The ONNX file: the data set's name in it, and how far its logits may be from PyTorch's."""
-
-    dataset: Annotated[str, Field(min_length=1)]
-    tolerance: Annotated[float, Field(gt=0)]
-
-
-class Params(Section):
-    """All of `params.yaml`."""
-
-    download: Download
-    data: Data
-    model: Model
-    objective: Objective
-    train: Train
-    gate: Gate
-    evaluate: Evaluate
-    export: Export
-
-
-def load_params(path: Path = PARAMS_FILE) -> Params:
-    """Read and check the file.
+    Args:
+        wanted: a class with a field for each section.
+        recipe: another than the one that the file chooses.
+        path: the file.
 
     Raises:
         StageError: one line for each key that is unknown, missing or out of range, with its value
             and what is allowed.
+
+    """
+    content = fill_boxes(read_params(path), recipe=recipe)
+    try:
+        return wanted.model_validate({name: content[name] for name in wanted.model_fields if name in content})
+    except ValidationError as error:
+        raise StageError("\n".join(f"{path}: {_explain(detail, wanted)}" for detail in error.errors())) from error
+
+
+def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """Read the file as it stands; its sections are those that there are.
+
+    Raises:
+        StageError: it is missing, no YAML, lacks a section or has one too many.
 
     """
     try:
@@ -119,32 +69,77 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     except (YAMLError, UnicodeDecodeError) as error:
         msg = f"{path} is no YAML: {' '.join(str(error).split())}"
         raise StageError(msg) from error
-    try:
-        return Params.model_validate(content)
-    except ValidationError as error:
-        raise StageError("\n".join(f"{path}: {_explain(detail)}" for detail in error.errors())) from error
+    if not isinstance(content, dict):
+        msg = f"{path} should hold the sections {', '.join(SECTIONS)}"
+        raise StageError(msg)
+    wrong = [f"{path}: {_unknown(name, content[name], SECTIONS)}" for name in content if name not in SECTIONS]
+    wrong += [f"{path}: `{name}` is missing" for name in SECTIONS if name not in content]
+    if wrong:
+        raise StageError("\n".join(wrong))
+    return content
 
 
-def _explain(error: ErrorDetails) -> str:
+def fill_boxes(content: dict[str, Any], *, recipe: str | None = None) -> dict[str, Any]:
+    """Return the sections with the boxes filled: by the recipe, and before it by what stands in a box itself.
+
+    Raises:
+        StageError: there is no such recipe, or it fills something that is no box.
+
+    """
+    name, recipes = recipe or content["recipe"], content["recipes"]
+    if not isinstance(recipes, dict) or name not in recipes:
+        known = ", ".join(recipes) if isinstance(recipes, dict) else "none"
+        msg = f"{PARAMS_FILE}: `recipe` is {name!r}; recipes here: {known}"
+        raise StageError(msg)
+    filling = recipes[name] or {}
+    for box in filling:
+        if box not in BOXES:
+            msg = f"{PARAMS_FILE}: {_unknown(f'recipes.{name}.{box}', filling[box], BOXES)}"
+            raise StageError(msg)
+    return content | {box: _merge(filling.get(box), content[box]) for box in BOXES}
+
+
+def _merge(below: object, above: object) -> object:
+    """Lay one value over another: mappings key by key, anything else replaces what is below."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return below if above is None else above
+    return below | {key: _merge(below.get(key), value) for key, value in above.items()}
+
+
+def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
     """Turn a pydantic error into a sentence with the key, the value and what is allowed."""
-    key = ".".join(str(part) for part in error["loc"]) or "the file"
+    key, allowed = _locate(error["loc"], wanted)
     if error["type"] == "extra_forbidden":
-        allowed = _keys_beside(error["loc"])
-        near = difflib.get_close_matches(str(error["loc"][-1]), allowed, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
-        return f"unknown key `{key}` (value {error['input']!r}); {hint}allowed here: {', '.join(allowed)}"
+        return _unknown(key, error["input"], allowed)
     if error["type"] == "missing":
         return f"`{key}` is missing"
-    return f"`{key}` is {error['input']!r}; {error['msg'].removeprefix('Input ')}"
+    return f"`{key}` is {error['input']!r}; {error['msg'].removeprefix('Input ').removeprefix('Value error, ')}"
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """Names of the keys allowed where the key at `location` stands."""
-    section: Any = Params
-    for part in location[:-1]:
-        section = section.model_fields[part].annotation
-    return list(section.model_fields)
+def _unknown(key: str, value: object, allowed: tuple[str, ...] | list[str]) -> str:
+    near = difflib.get_close_matches(key.rpartition(".")[2], allowed, n=1)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    return f"unknown key `{key}` (value {value!r}); {hint}allowed here: {', '.join(allowed)}"
 
 
-if __name__ == "__main__":
-    run(lambda: print(f"{PARAMS_FILE} is sound: {load_params().train}") if load_params() else None)
+def _locate(location: tuple[int | str, ...], wanted: type[Section]) -> tuple[str, list[str]]:
+    """Return a key as it stands in the file, and the keys allowed beside it."""
+    names, section, allowed = [], wanted, list(wanted.model_fields)
+    for part in location:
+        members = [member for member in get_args(section) if member is not NoneType]
+        tagged = [member for member in members if part in get_args(_kind(member))]
+        if tagged:  # a member of a union is in pydantic's location, but not in the file
+            section = tagged[0]
+            continue
+        names.append(str(part))
+        section = members[0] if len(members) == 1 else section
+        if isinstance(section, type) and issubclass(section, Section):
+            allowed = list(section.model_fields)
+            field = section.model_fields.get(str(part))
+            section = field.annotation if field else None  # type: ignore[assignment]
+    return ".".join(names), allowed
+
+
+def _kind(member: object) -> object:
+    """Return the type of a section's `kind`, `Literal["mlp"]` for one."""
+    return member.model_fields["kind"].annotation if getattr(member, "model_fields", {}).get("kind") else None

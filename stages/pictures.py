@@ -16,7 +16,7 @@ def draw_mistakes(images: Tensor, labels: Tensor, probabilities: Tensor, names: 
     """Return a PNG of the images whose guess is wrong, each with its label and the guess.
 
     Args:
-        images: uint8 [N,1,28,28].
+        images: uint8 [N,C,H,W], grey or RGB.
         labels: int64 [N].
         probabilities: float [N,classes]; the surest mistakes come first.
         names: the classes' names.
@@ -30,7 +30,7 @@ def draw_mistakes(images: Tensor, labels: Tensor, probabilities: Tensor, names: 
     side = SCALE * images.shape[-1]
     cell_width, cell_height = side + 2 * MARGIN, side + CAPTION + MARGIN
     rows = -(-len(shown) // COLUMNS)
-    picture = Image.new("L", (COLUMNS * cell_width, HEADING + max(1, rows) * cell_height), color=255)
+    picture = Image.new("L" if images.shape[1] == 1 else "RGB", (COLUMNS * cell_width, HEADING + max(1, rows) * cell_height), color="white")
     draw = ImageDraw.Draw(picture)
     heading = f"{len(wrong)} of {len(labels)} test images misread, the surest mistakes first"
     heading += f" ({MOST} shown)" if len(wrong) > MOST else ""
@@ -39,11 +39,18 @@ def draw_mistakes(images: Tensor, labels: Tensor, probabilities: Tensor, names: 
     for place, row in enumerate(shown):
         left = place % COLUMNS * cell_width + MARGIN
         top = HEADING + place // COLUMNS * cell_height
-        digit = Image.fromarray(255 - images[row, 0].numpy()).resize((side, side), Image.Resampling.NEAREST)
+        digit = _as_seen(images[row]).resize((side, side), Image.Resampling.NEAREST)
         picture.paste(digit, (left, top))
-        draw.rectangle((left - 1, top - 1, left + side, top + side), outline=200)
+        draw.rectangle((left - 1, top - 1, left + side, top + side), outline="silver")
         caption = f"{names[int(labels[row])]} as {names[int(guesses[row])]}"
         draw.text((left + side / 2, top + side + 2), caption, fill=0, font=caption_font, anchor="ma")
     content = io.BytesIO()
     picture.save(content, format="PNG")
     return content.getvalue()
+
+
+def _as_seen(image: Tensor) -> Image.Image:
+    """Return a colour image [3,H,W] as it is, a grey one [1,H,W] with its ink black on white."""
+    if len(image) == 1:
+        return Image.fromarray(255 - image[0].numpy())
+    return Image.fromarray(image.permute(1, 2, 0).contiguous().numpy(), "RGB")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 TRAIN_FILE = Path("data/train.safetensors")
 TEST_FILE = Path("data/test.safetensors")
+FACTS_FILE = Path("data/dataset.json")
 WEIGHTS_FILE = Path("models/weights.safetensors")
 GATE_FILE = Path("models/gate.safetensors")
 CALIBRATION_FILE = Path("models/calibration.json")

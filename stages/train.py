@@ -1,94 +1,266 @@
 """Box 4, the training loop, and the stage `train`, which runs it.
 
-It sees the training split alone: part of it to learn from, the rest, held out, to watch.
+It sees the training split alone: part of it to learn from, the rest, held out, to watch. After every epoch
+all that it needs to go on is written down; interrupted, it ends in the same bytes as if it had not been.
 """
 
 import math
 import sys
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from copy import deepcopy
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
-from torch.optim import Optimizer
 from tqdm import tqdm
 
 from stages.calibrate import fit_calibration, save_calibration
-from stages.data import Split, batches, hold_out, load_split
-from stages.gate import load_gate
-from stages.model import KIND, build_model, predict
-from stages.objective import build_loss, build_optimizer
-from stages.params import Train, load_params
-from stages.stage import CALIBRATION_FILE, GATE_FILE, REPORTS, TRAIN_FILE, WEIGHTS_FILE, StageError, run, write_whole
+from stages.data import NO_CLASS, Data, Split, batches, hold_out, load_facts, load_split
+from stages.gate import Gate, load_gate
+from stages.learner import Epoch, Learner, average_of
+from stages.losses.outlier_exposure import OutlierExposure
+from stages.model import KIND, Model
+from stages.network import predict
+from stages.nondigits import TRAINED, as_shape, draw
+from stages.objective import Objective
+from stages.params import Count, Section, Seed, load_params
+from stages.processes import agreed, joined, launch, launched, rank, shared
+from stages.sanity import check
+from stages.stage import (
+    CALIBRATION_FILE,
+    FACTS_FILE,
+    GATE_FILE,
+    REPORTS,
+    TRAIN_FILE,
+    WEIGHTS_FILE,
+    StageError,
+    run,
+    write_whole,
+)
 from stages.tensors import save_tensors
 
 HISTORY_FILE = REPORTS / "history.csv"
+CHECKPOINT_FILE = WEIGHTS_FILE.with_name("train.checkpoint")  # there only while a training is unfinished
 SUSPECTS = (
     "suspects: the learning rate (params.yaml, `objective.learning_rate`: try a tenth), the order in the loop "
     "(forward, loss, zero_grad, backward, step), the data (scaled to 0..1? labels those of the images?)"
 )
 
 
-class Epoch(NamedTuple):
-    """A line of `reports/history.csv`; the losses are means, the accuracy a share of 1."""
+class Train(Section):
+    """Box 4: the loop.
 
-    epoch: int
-    train_loss: float
-    val_loss: float
-    val_accuracy: float
+    Attributes:
+        epochs: how often each image is learned from.
+        batch_size: images a step, those of all processes together.
+        seed: draws the first weights, the order of the images, and how they vary.
+        clip_norm: the largest length of a step's gradient.
+        average: how much of the running mean of the weights is kept at each step; the mean is what comes out.
+        patience: stop after so many epochs without a lower validation loss, and keep the best.
+        device: where; only `cpu` gives the same bytes every time.
+        processes: how many share the work.
+
+    """
+
+    epochs: Count
+    batch_size: Count
+    seed: Seed
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    patience: Count | None = None
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    processes: Count = 1
 
 
-def train_epoch(model: nn.Module, loss_function: nn.Module, optimizer: Optimizer, data: Iterable[Split]) -> list[float]:
+class Params(Section):
+    """What the stage uses."""
+
+    data: Data
+    model: Model
+    objective: Objective
+    train: Train
+    gate: Gate
+
+
+def train_epoch(
+    learner: Learner, loss_function: nn.Module, data: Iterable[Split], *, clip_norm: float | None = None
+) -> list[float]:
     """Learn from each batch once; return each batch's loss, as it was before the step."""
-    model.train()
+    learner.network.train()
     losses = []
     for images, labels in data:
-        logits = model(images)
+        logits = learner.network(images)
         loss = loss_function(logits, labels)
-        optimizer.zero_grad()
+        learner.optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(learner.model.parameters(), clip_norm)
+        learner.optimizer.step()
+        learner.schedule.step()
+        if learner.average is not None:
+            learner.average.update_parameters(learner.model)
         losses.append(loss.item())
     return losses
 
 
 def train(
-    model: nn.Module, loss_function: nn.Module, optimizer: Optimizer, splits: tuple[Split, Split], params: Train
+    learner: Learner,
+    loss_function: nn.Module,
+    splits: tuple[Split, Split],
+    params: Params,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[Epoch]:
-    """Train the model in place, on the first split; yield what each epoch came to, on the second too.
+    """Train on the first split; yield what each epoch came to, on the second too, and keep it in the history.
+
+    Args:
+        learner: goes on after the epochs of its history.
+        loss_function: of logits and labels.
+        splits: to learn from, and to watch.
+        params: of box 1, how images vary, and of box 4.
+        part: this process's number, and how many share the work.
 
     Raises:
         StageError: a loss is infinite or no number.
 
     """
     learn, watch = splits
-    generator = torch.Generator().manual_seed(params.seed)
-    for number in range(1, params.epochs + 1):
-        shuffled = batches(learn, batch_size=params.batch_size, generator=generator)
-        steps = math.ceil(len(learn.labels) / params.batch_size)
-        losses = train_epoch(model, loss_function, optimizer, _with_progress(shuffled, number, steps))
-        epoch = Epoch(number, sum(losses) / steps, *validate(model, loss_function, watch))
+    steps = math.ceil(len(learn.labels) / params.train.batch_size)
+    for number in range(len(learner.history) + 1, params.train.epochs + 1):
+        if _out_of_patience(learner.history, params.train.patience):
+            break
+        data = batches(
+            learn,
+            batch_size=params.train.batch_size,
+            generator=learner.generator,
+            augment=params.data.augment,
+            part=part,
+        )
+        losses = train_epoch(learner, loss_function, _with_progress(data, number, steps), clip_norm=params.train.clip_norm)
+        epoch = Epoch(number, sum(losses) / steps, *validate(learner.result, watch))
         if not math.isfinite(epoch.train_loss + epoch.val_loss):
             msg = f"the loss of epoch {number} is {epoch.train_loss}; {SUSPECTS}"
             raise StageError(msg)
         if number == 1 and epoch.train_loss >= losses[0]:
             print(f"warning: the loss has not fallen below its start, {losses[0]:.4f}; {SUSPECTS}", file=sys.stderr)
+        learner.history.append(epoch)
+        if params.train.patience and epoch.val_loss == min(line.val_loss for line in learner.history):
+            learner.best = deepcopy(learner.result.state_dict())
         yield epoch
+    if learner.best is not None:
+        learner.result.load_state_dict(learner.best)
 
 
-def validate(model: nn.Module, loss_function: nn.Module, watch: Split) -> tuple[float, float]:
-    """Return the loss and the share of right answers on images that the model does not learn from."""
+def validate(model: nn.Module, watch: Split) -> tuple[float, float]:
+    """Return the cross-entropy and the share of right answers on images that the model does not learn from."""
     logits = predict(model, watch.images)
     right = logits.argmax(dim=1) == watch.labels
-    return loss_function(logits, watch.labels).item(), right.float().mean().item()
+    loss = nn.functional.cross_entropy(logits, watch.labels).item()
+    return agreed(loss), agreed(right.float().mean().item())
+
+
+def _out_of_patience(history: list[Epoch], patience: int | None) -> bool:
+    """Whether the last `patience` epochs were all no better than the best before them."""
+    losses = [line.val_loss for line in history]
+    return patience is not None and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
 
 
 def _with_progress(data: Iterator[Split], epoch: int, steps: int) -> Iterable[Split]:
     """Show a bar while an epoch lasts, on a terminal only."""
-    return tqdm(data, desc=f"epoch {epoch}", total=steps, unit="batch", leave=False, disable=None)
+    return tqdm(data, desc=f"epoch {epoch}", total=steps, unit="batch", leave=False, disable=True if rank() else None)
 
 
-def _as_csv(history: list[Epoch]) -> str:
+def build_learner(params: Params, shape: tuple[int, int, int], *, classes: int, images: int) -> Learner:
+    """Return what boxes 2 to 4 say, untrained.
+
+    Args:
+        params: the boxes.
+        shape: of an image.
+        classes: how many there are.
+        images: how many an epoch has.
+
+    Raises:
+        StageError: a GPU is asked for that is not there.
+
+    """
+    torch.manual_seed(params.train.seed)
+    device = find_device(params.train.device)
+    model = params.model.build(shape, classes).to(device)
+    optimizer = params.objective.build_optimizer(model.parameters())
+    steps = params.train.epochs * math.ceil(images / params.train.batch_size)
+    return Learner(
+        model=model,
+        optimizer=optimizer,
+        schedule=params.objective.build_schedule(optimizer, steps=steps),
+        generator=torch.Generator().manual_seed(params.train.seed),
+        average=average_of(model, params.train.average) if params.train.average else None,
+    )
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of a name; `auto` is a GPU where there is one.
+
+    Raises:
+        StageError: there is no GPU.
+
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        msg = "params.yaml: `train.device` is 'cuda', but torch finds no GPU: say `cpu` or `auto`"
+        raise StageError(msg)
+    return torch.device("cuda", rank() % torch.cuda.device_count())
+
+
+def with_outliers(learn: Split, loss: object, *, seed: int) -> Split:
+    """Add pictures of no class to what is learned from, if the loss is one that has a use for them."""
+    if not isinstance(loss, OutlierExposure):
+        return learn
+    channels, height, width = learn.images[0].shape
+    drawn = torch.cat([draw(kind, loss.pictures, seed=seed) for kind in TRAINED])
+    images = torch.cat([learn.images, as_shape(drawn, (channels, height, width))])
+    return Split(images, torch.cat([learn.labels, torch.full((len(drawn),), NO_CLASS)]))
+
+
+def run_training(params: Params, splits: tuple[Split, Split], *, classes: int) -> Learner:
+    """Train, from the checkpoint of the same training where there is one; print a line an epoch."""
+    channels, height, width = splits[0].images[0].shape
+    learn = with_outliers(splits[0], params.objective.loss, seed=params.train.seed)
+    learner = build_learner(params, (channels, height, width), classes=classes, images=len(learn.labels))
+    device = next(learner.model.parameters()).device
+    loss_function = params.objective.loss.build().to(device)
+    fingerprint = fingerprint_of(params)
+    with joined(device) as part:
+        learner.network = shared(learner.model)
+        if learner.resume(CHECKPOINT_FILE, fingerprint=fingerprint) and not rank():
+            print(f"goes on after epoch {len(learner.history)} of an unfinished training")
+        elif not rank():
+            found = check(learner.model, loss_function, params.objective.build_optimizer, splits[0].to(device), classes=classes)
+            print(*(f"warning: {sentence}" for sentence in found), sep="\n", end="\n" * bool(found), file=sys.stderr)
+        for epoch in train(learner, loss_function, (learn.to(device), splits[1].to(device)), params, part):
+            if not rank():
+                learner.save(CHECKPOINT_FILE, fingerprint=fingerprint)
+                print(
+                    f"epoch {epoch.epoch}/{params.train.epochs} | avg loss {epoch.train_loss:.4f} | "
+                    f"val loss {epoch.val_loss:.4f} | val accuracy {epoch.val_accuracy:.4f}",
+                    flush=True,
+                )
+    learner.result.cpu()
+    return learner
+
+
+def fingerprint_of(params: Params) -> str:
+    """Return a digest of all that a training follows from: parameters, data, code and torch."""
+    digest = sha256(f"{params.model_dump_json()} {torch.__version__}".encode())
+    for path in [TRAIN_FILE, *sorted(Path(__file__).parent.rglob("*.py"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def as_csv(history: list[Epoch]) -> str:
+    """Return the history as `reports/history.csv` has it."""
     lines = [",".join(Epoch._fields)]
     lines += [f"{line.epoch},{line.train_loss:.6f},{line.val_loss:.6f},{line.val_accuracy:.6f}" for line in history]
     return "\n".join(lines) + "\n"
@@ -96,33 +268,26 @@ def _as_csv(history: list[Epoch]) -> str:
 
 def main() -> None:
     """Write `models/weights.safetensors`, `models/calibration.json` and `reports/history.csv`."""
-    params = load_params()
-    classes = len(params.data.labels)
-    everything = load_split(TRAIN_FILE, classes=classes)
+    params, facts = load_params(Params), load_facts(FACTS_FILE)
+    if params.train.processes > 1 and not launched():
+        launch("stages.train", params.train.processes)
+        return
+    everything = load_split(TRAIN_FILE, facts)
     splits = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
-    torch.manual_seed(params.train.seed)
-    model = build_model(hidden=params.model.hidden, classes=classes)
-    optimizer = build_optimizer(model, learning_rate=params.objective.learning_rate)
-
-    history = []
-    for epoch in train(model, build_loss(), optimizer, splits, params.train):
-        history.append(epoch)
-        print(
-            f"epoch {epoch.epoch}/{params.train.epochs} | avg loss {epoch.train_loss:.4f} | "
-            f"val loss {epoch.val_loss:.4f} | val accuracy {epoch.val_accuracy:.4f}",
-            flush=True,
-        )
-    save_tensors(WEIGHTS_FILE, KIND, model.state_dict())
-    write_whole(HISTORY_FILE, _as_csv(history).encode())
-
-    watch, gate = splits[1], load_gate(GATE_FILE, hidden=params.gate.hidden)
+    gate = load_gate(GATE_FILE, facts.shape, hidden=params.gate.hidden)
+    learner = run_training(params, splits, classes=len(facts.labels))
+    if rank():
+        return
+    save_tensors(WEIGHTS_FILE, KIND, learner.result.state_dict())
+    write_whole(HISTORY_FILE, as_csv(learner.history).encode())
     calibration = fit_calibration(
-        predict(model, watch.images),
-        watch.labels,
-        predict(gate, watch.images),
+        predict(learner.result, splits[1].images),
+        splits[1].labels,
+        predict(gate, splits[1].images),
         most_refused=params.gate.most_refused,
     )
     save_calibration(CALIBRATION_FILE, calibration)
+    CHECKPOINT_FILE.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

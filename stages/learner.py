@@ -1,0 +1,99 @@
+"""What a training changes from step to step, in one place: so that it can be saved after an epoch, and gone on with."""
+
+import io
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from stages.stage import write_whole
+
+
+class Epoch(NamedTuple):
+    """A line of `reports/history.csv`; the losses are means, the accuracy a share of 1."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass
+class Learner:
+    """A network in training.
+
+    Attributes:
+        model: what learns.
+        optimizer: with what it remembers of the gradients.
+        schedule: of its learning rate.
+        generator: draws the order of the images, and how they vary.
+        average: the running mean of the weights over the steps, where there is one; it is what comes out.
+        history: the epochs so far.
+        best: the weights of the epoch with the least validation loss, kept where training may stop early.
+        network: the model, or what shares its gradients between processes.
+
+    """
+
+    model: nn.Sequential
+    optimizer: Optimizer
+    schedule: LRScheduler
+    generator: torch.Generator
+    average: AveragedModel | None = None
+    history: list[Epoch] = field(default_factory=list)
+    best: dict[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        self.network: nn.Module = self.model
+
+    @property
+    def result(self) -> nn.Sequential:
+        """The network that comes out."""
+        return self.model if self.average is None else self.average.module  # type: ignore[return-value]
+
+    def save(self, path: Path, *, fingerprint: str) -> None:
+        """Write all of it, whole or not at all; `fingerprint` tells of which training it is."""
+        content = io.BytesIO()
+        torch.save(self._state() | {"fingerprint": fingerprint}, content)
+        write_whole(path, content.getvalue())
+
+    def resume(self, path: Path, *, fingerprint: str) -> bool:
+        """Go on from what `save` wrote, if it is of the same training; say whether it was."""
+        try:
+            state = torch.load(path, weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            return False  # there is none, or it is damaged: the training starts anew
+        if state.pop("fingerprint", None) != fingerprint:
+            return False
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["global_generator"])
+        self.history = [Epoch(*line) for line in state["history"]]
+        self.best = state["best"]
+        return True
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
+            "generator": self.generator.get_state(),
+            "global_generator": torch.get_rng_state(),
+            "history": [tuple(line) for line in self.history],
+            "best": self.best,
+        }
+
+
+def average_of(model: nn.Module, decay: float) -> AveragedModel:
+    """Return an exponential moving average of a model's weights, to be updated after every step."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))

@@ -1,0 +1,33 @@
+"""A small convolutional network: what the same pictures yield to one that knows that they are pictures."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import nn
+
+from stages.params import Section
+
+Channels = Annotated[int, Field(gt=0, le=4_096)]
+Side = Annotated[int, Field(gt=0, le=15)]
+
+
+class Cnn(Section):
+    """Blocks of a convolution, a ReLU and a pooling that halves the sides; then two fully connected layers.
+
+    `channels` are those of the blocks, `kernel` is the side of the convolutions, `hidden` the width before the logits.
+    """
+
+    kind: Literal["cnn"]
+    channels: Annotated[tuple[Channels, ...], Field(strict=False, min_length=1)]
+    kernel: Side = 5
+    hidden: Annotated[int, Field(gt=0, le=65_536)] = 128
+
+    def build(self, shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+        """Return the untrained network, float32 [B,channels,height,width] -> logits [B,classes]."""
+        size, height, width = shape
+        layers: list[nn.Module] = []
+        for next_size in self.channels:
+            layers += [nn.Conv2d(size, next_size, self.kernel, padding=self.kernel // 2), nn.ReLU(), nn.MaxPool2d(2)]
+            size, height, width = next_size, height // 2, width // 2
+        layers += [nn.Flatten(), nn.Linear(size * height * width, self.hidden), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Linear(self.hidden, classes))

@@ -1,0 +1,37 @@
+"""What is done with any trained network, the classifier and the gate alike: reading its weights, asking it."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stages.data import scale
+from stages.stage import StageError
+from stages.tensors import load_tensors
+
+AT_ONCE = 10_000  # images; as many as a convolution's intermediate results leave memory for
+
+
+def load_weights(network: nn.Sequential, path: Path, kind: str) -> nn.Sequential:
+    """Put the weights of a file, of a kind that `save_tensors` wrote, into a network; return it.
+
+    Raises:
+        StageError: the file is missing, damaged, or holds the weights of another network.
+
+    """
+    try:
+        network.load_state_dict(load_tensors(path, kind))
+    except RuntimeError as error:
+        msg = f"{path} holds the weights of another network: {' '.join(str(error).split())}"
+        raise StageError(msg) from error
+    return network
+
+
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the logits, float32 [N,classes], of uint8 images [N,C,H,W], without learning from them."""
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        logits = torch.cat([model(scale(some)) for some in images.split(AT_ONCE)])
+    model.train(was_training)
+    return logits

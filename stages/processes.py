@@ -1,0 +1,85 @@
+"""Several processes for one training, by PyTorch's own means: `torchrun` and `DistributedDataParallel`.
+
+`train.processes` starts them on this machine. On several, each runs, with its own `--node-rank`,
+
+    torchrun --nnodes 2 --node-rank 0 --nproc-per-node 1 --master-addr HOST --master-port 29500 -m stages.train
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from torch.nn.parallel import DistributedDataParallel
+
+from stages.stage import StageError
+
+
+def launched() -> bool:
+    """Whether this process is one of several that `torchrun` started."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def rank() -> int:
+    """Return this process's number; 0 writes the files."""
+    return int(os.environ["RANK"]) if launched() else 0
+
+
+def launch(module: str, processes: int) -> None:
+    """Run a module in several processes, and wait for all of them.
+
+    Raises:
+        StageError: one of them has died; the others are ended.
+
+    """
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the error below says it in one line
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, "python")("-m", module)
+    except ChildFailedError as error:
+        number, failure = error.get_first_failure()
+        how = failure.signal_name() if failure.exitcode < 0 else f"exit code {failure.exitcode}"
+        msg = (
+            f"process {number} of {processes} ended with {how}, and the others with it: "
+            "run it again, it goes on from the last whole epoch"
+        )
+        raise StageError(msg) from error
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[tuple[int, int]]:
+    """While it lasts this process can talk to the others, if there are any; yield its number and their count."""
+    if not launched():
+        yield 0, 1
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield distributed.get_rank(), distributed.get_world_size()
+    finally:
+        distributed.destroy_process_group()
+
+
+def shared(model: nn.Module) -> nn.Module:
+    """Return the model so that its gradients are means over all processes."""
+    return DistributedDataParallel(model) if launched() else model
+
+
+def agreed(value: float) -> float:
+    """Return the first process's value, in all of them."""
+    if not launched():
+        return value
+    told = Tensor([value])
+    distributed.broadcast(told, src=0)
+    return float(told)

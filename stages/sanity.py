@@ -1,0 +1,63 @@
+"""Two checks in a second, before a long training: what they find is what goes wrong most often.
+
+The first loss says whether the network starts without a prejudice, one batch learned by heart whether it can learn
+at all. Both are done on a copy, with random numbers of their own: the training that follows is the same with them.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from stages.data import Split, scale
+
+BATCH, STEPS = 32, 100
+FARTHEST = 0.5  # of the first loss from ln(classes)
+LEARNED = 0.9  # share of the one batch
+
+
+def check_first_loss(model: nn.Module, loss_function: nn.Module, batch: Split, *, classes: int) -> Iterator[str]:
+    """Yield what is wrong if the untrained network's loss is not near ln(classes), as it is for a blind guess."""
+    loss, expected = loss_function(model(scale(batch.images)), batch.labels).item(), math.log(classes)
+    if not abs(loss - expected) < FARTHEST:
+        yield (
+            f"the first loss is {loss:.2f}, not near ln({classes}) = {expected:.2f}: are the images scaled to 0..1, "
+            "is there a softmax before the loss, are the first weights too large?"
+        )
+
+
+def check_one_batch(model: nn.Module, loss_function: nn.Module, optimizer: Optimizer, batch: Split) -> Iterator[str]:
+    """Train on one batch again and again; yield what is wrong if it is not learned by heart."""
+    images = scale(batch.images)
+    for _ in range(STEPS):
+        logits = model(images)
+        loss = loss_function(logits, batch.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    right = (model(images).argmax(dim=1) == batch.labels).float().mean().item()
+    if right < LEARNED:
+        yield (
+            f"after {STEPS} steps on one batch of {len(batch.labels)} images {right:.0%} of them are right: "
+            "is the learning rate too high or too low (params.yaml, `objective.learning_rate`), "
+            "does the loss get raw logits, do the labels belong to the images?"
+        )
+
+
+def check(
+    model: nn.Module,
+    loss_function: nn.Module,
+    build_optimizer: Callable[[Iterator[nn.Parameter]], Optimizer],
+    learn: Split,
+    *,
+    classes: int,
+) -> list[str]:
+    """Return what both checks find wrong with a network that is about to learn from a split."""
+    batch = learn.take(torch.arange(0, len(learn.labels), max(1, len(learn.labels) // BATCH))[:BATCH])
+    with torch.random.fork_rng(devices=[]):
+        copy = deepcopy(model)
+        found = [*check_first_loss(copy, loss_function, batch, classes=classes)]
+        return found + [*check_one_batch(copy, loss_function, build_optimizer(copy.parameters()), batch)]

@@ -8,7 +8,7 @@ help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file and the proof that it is the model
-	@python -m stages.params
+	@python -m stages.check
 	@test -e .git || dvc config --local core.no_scm true
 	dvc repro
 	dvc metrics show
@@ -46,7 +46,7 @@ lock:  ## pin anew: the newest versions that pyproject.toml admits, into require
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)-lock/bin/python -m pip install --quiet --group pipeline --group dev --group bench
+	$(VENV)-lock/bin/python -m pip install --quiet --group pipeline --group dev
 	$(VENV)-lock/bin/python -m pip freeze | sed -E 's/\+cpu|\+cu[0-9]+//; /^(nvidia|triton|cuda)/d' > requirements.lock
 	rm -rf $(VENV)-lock
 

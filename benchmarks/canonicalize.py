@@ -26,9 +26,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks.degrade import KINDS, Picture, degrade
-from stages.data import hold_out, load_split
-from stages.params import load_params
-from stages.stage import MODEL_FILE, TEST_FILE, TRAIN_FILE
+from stages.data import hold_out, load_facts, load_split
+from stages.params import read_params
+from stages.stage import FACTS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE
 
 ROOT = Path(__file__).parents[1]
 SEED = 20
@@ -84,19 +84,17 @@ def main() -> None:
 
 def load_images(*, validation: bool) -> tuple[npt.NDArray[np.uint8], Labels]:
     """Return images uint8 [N,28,28] and labels [N]: the held-out part of the training set, or the test set."""
-    params = load_params(ROOT / "params.yaml").data
-    split = load_split(ROOT / (TRAIN_FILE if validation else TEST_FILE), classes=len(params.labels))
+    split = load_split(ROOT / (TRAIN_FILE if validation else TEST_FILE), load_facts(ROOT / FACTS_FILE))
     if validation:
-        _, split = hold_out(split, validation=params.validation, seed=params.split_seed)
+        data = read_params(ROOT / "params.yaml")["data"]
+        _, split = hold_out(split, validation=data["validation"], seed=data["split_seed"])
     return split.images[:, 0].numpy(), split.labels.numpy()
 
 
 def load_digits() -> tuple[npt.NDArray[np.uint8], Labels]:
     """Return scikit-learn's digits, uint8 [1797,8,8], white on black, and their labels."""
-    try:
-        from sklearn import datasets
-    except ImportError:
-        sys.exit("this benchmark reads scikit-learn's digits: pip install --group bench")
+    from sklearn import datasets
+
     digits = datasets.load_digits()
     return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target.astype(np.int64)
 

@@ -11,32 +11,28 @@ import time
 
 import torch
 
-from stages.data import hold_out, load_split
-from stages.model import build_model
-from stages.objective import build_loss, build_optimizer
+from stages.data import hold_out, load_facts, load_split
 from stages.params import load_params
-from stages.stage import TRAIN_FILE
-from stages.train import train
+from stages.stage import FACTS_FILE, TRAIN_FILE
+from stages.train import Params, build_learner, train
 
 
 def time_ours() -> float:
     """Train as the stage `train` does; return seconds, validation after each epoch included."""
-    params = load_params()
-    everything = load_split(TRAIN_FILE, classes=len(params.data.labels))
+    params, facts = load_params(Params), load_facts(FACTS_FILE)
+    everything = load_split(TRAIN_FILE, facts)
     splits = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
-    torch.manual_seed(params.train.seed)
-    model = build_model(hidden=params.model.hidden, classes=len(params.data.labels))
-    optimizer = build_optimizer(model, learning_rate=params.objective.learning_rate)
     start = time.perf_counter()
-    for _ in train(model, build_loss(), optimizer, splits, params.train):
+    learner = build_learner(params, facts.shape, classes=len(facts.labels), images=len(splits[0].labels))
+    for _ in train(learner, params.objective.loss.build(), splits, params):
         pass
     return time.perf_counter() - start
 
 
 def time_floor() -> float:
     """Multiply three matrices a step, nothing else: both layers forward, the first layer's gradient; return seconds."""
-    params = load_params()
-    batch, hidden = params.train.batch_size, params.model.hidden
+    params = load_params(Params, recipe="tutorial")
+    batch, hidden = params.train.batch_size, 128
     images, weights, last = torch.rand(batch, 784), torch.rand(hidden, 784), torch.rand(10, hidden)
     steps = params.train.epochs * -(-(60_000 - params.data.validation) // batch)
     start = time.perf_counter()

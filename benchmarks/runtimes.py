@@ -36,7 +36,7 @@ from benchmarks.environments import (
     NodeEnvironment,
     PythonEnvironment,
 )
-from stages.params import load_params
+from stages.params import read_params
 from stages.stage import LOGITS_FILE, MODEL_FILE, TEST_FILE
 
 BATCH_SIZES = (1, 2, 7, 64)
@@ -257,7 +257,7 @@ def main() -> None:
         real = load_file(IMAGES)["images"][: arguments.images]
         trained = load_file(LOGITS)["logits"][: arguments.images].astype(np.float64)
         sets["test"] = (real, trained, work_out(arguments.model, real)[1])
-    tolerance = load_params(ROOT / "params.yaml").export.tolerance
+    tolerance = read_params(ROOT / "params.yaml")["export"]["tolerance"]
     columns = ("runtime", "version", "batch sizes", *(f"logits, {key}" for key in sets), "probabilities", "other label")
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     passed = True

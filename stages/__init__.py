@@ -19,6 +19,7 @@ _PACKAGES = (
     "pydantic",
     "ruamel",
     "safetensors",
+    "sklearn",
     "torch",
     "torchvision",
     "tqdm",

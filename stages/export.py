@@ -103,32 +103,28 @@ def _translate_network(
 
 def _translate(layer: nn.Module, source: str, target: str, *, prefix: str) -> NodeProto:
     """Return the ONNX node of a layer whose weights are initializers named as in the state dict."""
+    weights = [f"{prefix}.weight", f"{prefix}.bias"]
     match layer:
         case nn.Flatten():
-            return helper.make_node("Flatten", [source], [target], axis=1)
+            node = helper.make_node("Flatten", [source], [target], axis=1)
         case nn.Linear():
-            return helper.make_node("Gemm", [source, f"{prefix}.weight", f"{prefix}.bias"], [target], transB=1)
-        case nn.AvgPool2d():
-            sides = [layer.kernel_size] * 2
-            return helper.make_node("AveragePool", [source], [target], kernel_shape=sides, strides=sides)
-        case nn.MaxPool2d():
-            sides = [layer.kernel_size] * 2
-            return helper.make_node("MaxPool", [source], [target], kernel_shape=sides, strides=sides)
-        case nn.Conv2d(padding=(rows, columns)) if layer.groups == 1 and layer.bias is not None:
-            return helper.make_node(
-                "Conv",
-                [source, f"{prefix}.weight", f"{prefix}.bias"],
-                [target],
-                kernel_shape=[*layer.kernel_size],
-                strides=[*layer.stride],
-                pads=[rows, columns, rows, columns],
+            node = helper.make_node("Gemm", [source, *weights], [target], transB=1)
+        case nn.Conv2d(padding=(rows, columns), groups=1):
+            node = helper.make_node(
+                "Conv", [source, *weights], [target], pads=[rows, columns] * 2, strides=layer.stride
             )
-        case nn.Dropout():
-            return helper.make_node("Identity", [source], [target])
+        case nn.AvgPool2d() | nn.MaxPool2d():
+            sides = [layer.kernel_size] * 2
+            kind = "AveragePool" if isinstance(layer, nn.AvgPool2d) else "MaxPool"
+            node = helper.make_node(kind, [source], [target], kernel_shape=sides, strides=sides)
         case nn.ReLU():
-            return helper.make_node("Relu", [source], [target])
-    msg = f"no ONNX node is known for {layer}: add a case to `_translate` in stages/export.py"
-    raise StageError(msg)
+            node = helper.make_node("Relu", [source], [target])
+        case nn.Dropout():
+            node = helper.make_node("Identity", [source], [target])
+        case _:
+            msg = f"no ONNX node is known for {layer}: add a case to `_translate` in stages/export.py"
+            raise StageError(msg)
+    return node
 
 
 def build_onnx(graph: onnx.GraphProto, *, metadata: Mapping[str, str]) -> bytes:
@@ -151,7 +147,8 @@ def describe_preprocessing(facts: Facts) -> dict[str, Any]:
     if facts.centred:
         return described | {
             "polarity": "0 = background (black), 255 = ink (white)",
-            "placing": "the digit fitted into 20x20, keeping its proportions, its centre of mass in the middle of 28x28",
+            "placing": "the digit fitted into 20x20, keeping its proportions, "
+            "its centre of mass in the middle of 28x28",
         }
     return described | {"polarity": "as in the data set", "placing": "as in the data set, the picture filled"}
 

@@ -49,6 +49,7 @@ class Learner:
     best: dict[str, Tensor] | None = None
 
     def __post_init__(self) -> None:
+        """Take the model itself for the network, as where there is one process."""
         self.network: nn.Module = self.model
 
     @property

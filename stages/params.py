@@ -142,4 +142,5 @@ def _locate(location: tuple[int | str, ...], wanted: type[Section]) -> tuple[str
 
 def _kind(member: object) -> object:
     """Return the type of a section's `kind`, `Literal["mlp"]` for one."""
-    return member.model_fields["kind"].annotation if getattr(member, "model_fields", {}).get("kind") else None
+    fields = getattr(member, "model_fields", {})
+    return fields["kind"].annotation if "kind" in fields else None

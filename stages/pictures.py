@@ -30,7 +30,11 @@ def draw_mistakes(images: Tensor, labels: Tensor, probabilities: Tensor, names: 
     side = SCALE * images.shape[-1]
     cell_width, cell_height = side + 2 * MARGIN, side + CAPTION + MARGIN
     rows = -(-len(shown) // COLUMNS)
-    picture = Image.new("L" if images.shape[1] == 1 else "RGB", (COLUMNS * cell_width, HEADING + max(1, rows) * cell_height), color="white")
+    picture = Image.new(
+        "L" if images.shape[1] == 1 else "RGB",
+        (COLUMNS * cell_width, HEADING + max(1, rows) * cell_height),
+        color="white",
+    )
     draw = ImageDraw.Draw(picture)
     heading = f"{len(wrong)} of {len(labels)} test images misread, the surest mistakes first"
     heading += f" ({MOST} shown)" if len(wrong) > MOST else ""

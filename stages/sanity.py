@@ -60,4 +60,4 @@ def check(
     with torch.random.fork_rng(devices=[]):
         copy = deepcopy(model)
         found = [*check_first_loss(copy, loss_function, batch, classes=classes)]
-        return found + [*check_one_batch(copy, loss_function, build_optimizer(copy.parameters()), batch)]
+        return [*found, *check_one_batch(copy, loss_function, build_optimizer(copy.parameters()), batch)]

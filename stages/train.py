@@ -138,7 +138,9 @@ def train(
             augment=params.data.augment,
             part=part,
         )
-        losses = train_epoch(learner, loss_function, _with_progress(data, number, steps), clip_norm=params.train.clip_norm)
+        losses = train_epoch(
+            learner, loss_function, _with_progress(data, number, steps), clip_norm=params.train.clip_norm
+        )
         epoch = Epoch(number, sum(losses) / steps, *validate(learner.result, watch))
         if not math.isfinite(epoch.train_loss + epoch.val_loss):
             msg = f"the loss of epoch {number} is {epoch.train_loss}; {SUSPECTS}"
@@ -237,7 +239,9 @@ def run_training(params: Params, splits: tuple[Split, Split], *, classes: int) -
         if learner.resume(CHECKPOINT_FILE, fingerprint=fingerprint) and not rank():
             print(f"goes on after epoch {len(learner.history)} of an unfinished training")
         elif not rank():
-            found = check(learner.model, loss_function, params.objective.build_optimizer, splits[0].to(device), classes=classes)
+            found = check(
+                learner.model, loss_function, params.objective.build_optimizer, splits[0].to(device), classes=classes
+            )
             print(*(f"warning: {sentence}" for sentence in found), sep="\n", end="\n" * bool(found), file=sys.stderr)
         for epoch in train(learner, loss_function, (learn.to(device), splits[1].to(device)), params, part):
             if not rank():

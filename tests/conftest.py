@@ -53,12 +53,15 @@ def mirror(tmp_path: Path, idx_files: dict[str, bytes]) -> Path:
 
 
 def edit_params(folder: Path, **changes: Any) -> None:  # noqa: ANN401 (whatever a test wants in there)
-    """Change `section__key=value` in the `params.yaml` of a folder."""
+    """Change `section__key=value`, or deeper, in the `params.yaml` of a folder."""
     yaml = YAML()
     content = yaml.load(folder / "params.yaml")
     for place, value in changes.items():
-        section, key = place.split("__")
-        content[section][key] = value
+        *sections, key = place.split("__")
+        section = content
+        for name in sections:
+            section = section[name]
+        section[key] = value
     yaml.dump(content, folder / "params.yaml")
 
 
@@ -73,8 +76,9 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
     edit_params(
         folder,
-        download__mirrors=[str(mirror)],
-        download__sha256=checksums,
+        recipe="tutorial",
+        download__mnist__mirrors=[str(mirror)],
+        download__mnist__sha256=checksums,
         data__validation=100,
         train__epochs=2,
         gate__pictures=20,

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.data import Split, batches, hold_out, load_split, save_split, scale
+from stages.data import Facts, Split, batches, hold_out, load_split, save_split, scale
 from stages.stage import StageError
+
+FACTS = Facts(name="made up", labels=tuple("0123456789"), shape=(1, 28, 28), centred=True, sha256={})
 
 
 def make_split(count: int) -> Split:
@@ -20,21 +22,39 @@ def rows_of(split: Split) -> set[int]:
 
 
 def test_held_out_images_are_not_trained_on_and_none_is_lost() -> None:
-    learn, watch = hold_out(make_split(100), validation=30, seed=1)
-    assert len(learn.labels) == 70
+    learn, watch = hold_out(make_split(200), validation=30, seed=1)
+    assert len(learn.labels) == 170
     assert len(watch.labels) == 30
-    assert rows_of(learn) | rows_of(watch) == set(range(100))
+    assert rows_of(learn) | rows_of(watch) == set(range(200))
 
 
 def test_the_seed_decides_what_is_held_out() -> None:
-    first, again, other = (rows_of(hold_out(make_split(100), validation=30, seed=seed)[1]) for seed in (1, 1, 2))
+    first, again, other = (rows_of(hold_out(make_split(200), validation=30, seed=seed)[1]) for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
-def test_a_validation_split_as_large_as_the_training_set_is_refused() -> None:
-    with pytest.raises(StageError, match=r"`data\.validation` is 100; it should be less than the 100 training images"):
-        hold_out(make_split(100), validation=100, seed=0)
+def test_of_a_small_data_set_at_most_a_sixth_is_held_out() -> None:
+    learn, watch = hold_out(make_split(100), validation=5_000, seed=0)
+    assert (len(learn.labels), len(watch.labels)) == (84, 16)
+    with pytest.raises(StageError, match="5 training images are too few"):
+        hold_out(make_split(5), validation=1, seed=0)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_each_batch_evenly(processes: int) -> None:
+    split = make_split(100)
+    shares = [
+        list(batches(split, batch_size=32, generator=torch.Generator().manual_seed(0), part=(number, processes)))
+        for number in range(processes)
+    ]
+    whole = list(batches(split, batch_size=32, generator=torch.Generator().manual_seed(0)))
+    for batch, *parts in zip(whole, *shares, strict=True):
+        sizes = {len(part.labels) for part in parts}
+        assert sizes == {len(batch.labels) // processes}
+        seen = [rows_of(Split(part.images.mul(255).round(), part.labels)) for part in parts]
+        assert len(set.union(*seen)) == sum(map(len, seen))
+        assert set.union(*seen) <= rows_of(Split(batch.images.mul(255).round(), batch.labels))
 
 
 def test_an_epoch_sees_every_image_once_with_its_label_in_a_new_order() -> None:
@@ -71,11 +91,11 @@ def test_a_split_of_the_wrong_shape_or_labels_is_refused(tmp_path: Path, split: 
     path = tmp_path / "train.safetensors"
     save_split(path, split)
     with pytest.raises(StageError, match=r"train\.safetensors"):
-        load_split(path, classes=10)
+        load_split(path, FACTS)
 
 
 def test_the_test_split_in_place_of_the_training_split_is_named(tmp_path: Path) -> None:
     save_split(tmp_path / "test.safetensors", make_split(10))
     (tmp_path / "test.safetensors").rename(tmp_path / "train.safetensors")
     with pytest.raises(StageError, match="holds test split where train split should be"):
-        load_split(tmp_path / "train.safetensors", classes=10)
+        load_split(tmp_path / "train.safetensors", FACTS)

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from stages import download
-from stages.data import load_split
-from stages.download import decode
-from stages.stage import TEST_FILE, TRAIN_FILE, StageError
+from stages.data import load_facts, load_split
+from stages.datasets.mnist import decode, import_torchvision
+from stages.stage import FACTS_FILE, TEST_FILE, TRAIN_FILE, StageError
 from tests.conftest import TEST_IMAGES, TRAIN_IMAGES, edit_params, make_digits
 
 
 def test_the_two_splits_hold_what_the_files_hold(project: Path) -> None:
     download.main()
     for path, count, seed in ((TRAIN_FILE, TRAIN_IMAGES, 1), (TEST_FILE, TEST_IMAGES, 2)):
-        split = load_split(project / path, classes=10)
+        split = load_split(project / path, load_facts(FACTS_FILE))
         images, labels = make_digits(count, seed)
         assert split.images.dtype == torch.uint8
         assert split.labels.dtype == torch.int64
@@ -37,7 +37,7 @@ def test_a_mirror_in_the_environment_comes_first(
 def test_without_any_source_the_error_lists_all_and_three_ways_on(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    edit_params(project, download__mirrors=["nowhere", "http://127.0.0.1:1/mnist"])
+    edit_params(project, download__mnist__mirrors=["nowhere", "http://127.0.0.1:1/mnist"])
     monkeypatch.setenv("MNIST_MIRROR", "not/there")
     with pytest.raises(StageError) as caught:
         download.main()
@@ -67,12 +67,15 @@ def test_files_with_the_right_checksum_that_are_no_idx_files_are_refused(
     name = "train-labels-idx1-ubyte.gz"
     (mirror / name).write_bytes(content)
     files = idx_files | {name: content}
-    edit_params(project, download__sha256={key: sha256(value).hexdigest() for key, value in files.items()})
+    edit_params(project, download__mnist__sha256={key: sha256(value).hexdigest() for key, value in files.items()})
     with pytest.raises(StageError, match="not of the MNIST format"):
         download.main()
 
 
 def test_torchvision_reads_every_type_check_it_makes_into_our_error(idx_files: dict[str, bytes]) -> None:
+    import_torchvision()
+    from torchvision.datasets import MNIST
+
     labels = idx_files["train-labels-idx1-ubyte.gz"]
     with pytest.raises(StageError, match="not of the MNIST format"):
-        decode(idx_files | {"train-images-idx3-ubyte.gz": labels})
+        decode(idx_files | {"train-images-idx3-ubyte.gz": labels}, MNIST)

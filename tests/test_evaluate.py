@@ -11,9 +11,9 @@ from PIL import Image
 from torch.nn.functional import cross_entropy
 
 from stages import download, evaluate, gate, train
-from stages.data import load_split
+from stages.data import load_facts, load_split
 from stages.pictures import draw_mistakes
-from stages.stage import LOGITS_FILE, METRICS_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
+from stages.stage import FACTS_FILE, LOGITS_FILE, METRICS_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
 from stages.tensors import load_tensors
 from tests.conftest import TEST_IMAGES, edit_params
 
@@ -31,7 +31,7 @@ def trained(project: Path) -> Path:
 def test_the_metrics_are_scalars_that_follow_from_the_logits(trained: Path) -> None:
     evaluate.main()
     metrics = json.loads((trained / METRICS_FILE).read_text())
-    labels = load_split(TEST_FILE, classes=10).labels
+    labels = load_split(TEST_FILE, load_facts(FACTS_FILE)).labels
     (logits,) = load_tensors(LOGITS_FILE, f"logits by torch {torch.__version__.partition('+')[0]}").values()
     correct = int((logits.argmax(dim=1) == labels).sum())
     assert all(isinstance(value, int | float | str) for value in metrics.values())

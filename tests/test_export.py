@@ -14,31 +14,35 @@ from torch import nn
 
 from stages import download, evaluate, export, gate, train
 from stages.calibrate import confidence
+from stages.data import Shape
 from stages.export import build_graph, build_onnx
 from stages.gate import build_gate
 from stages.golden import golden_images
-from stages.model import build_model, predict
+from stages.models.cnn import Cnn
+from stages.models.mlp import Mlp
+from stages.network import predict
 from stages.stage import MODEL_FILE, WEIGHTS_FILE, StageError
 from tests.conftest import ROOT
 
+SHAPE = (1, 28, 28)
 IMAGES = torch.randint(0, 256, (7, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture
 def network() -> nn.Sequential:
     torch.manual_seed(0)
-    return build_model(hidden=32, classes=10)
+    return Mlp(kind="mlp", hidden=(32,)).build(SHAPE, 10)
 
 
 @pytest.fixture
 def gate_network() -> nn.Sequential:
     torch.manual_seed(1)
-    return build_gate(hidden=16)
+    return build_gate(SHAPE, hidden=16)
 
 
 @pytest.fixture
 def exported(network: nn.Sequential, gate_network: nn.Sequential) -> bytes:
-    graph = build_graph(network, gate_network, classes=10, temperature=1.5)
+    graph = build_graph(network, gate_network, SHAPE, classes=10, temperature=1.5)
     return build_onnx(graph, metadata={"dataset": "made up"})
 
 
@@ -66,6 +70,16 @@ def test_onnxruntime_and_the_reference_evaluator_agree_with_torch(
         np.testing.assert_allclose(digit[:, 0] * probabilities.max(axis=1), sure.numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 20, 25)])
+def test_a_convolutional_network_is_translated_for_any_shape(shape: Shape) -> None:
+    network = Cnn(kind="cnn", channels=(4, 6), kernel=3, hidden=8).build(shape, 3)
+    graph = build_graph(network, build_gate(shape, hidden=4), shape, classes=3, temperature=1.0)
+    session = onnxruntime.InferenceSession(build_onnx(graph, metadata={}))
+    images = torch.randint(0, 256, (5, *shape), dtype=torch.uint8)
+    (logits,) = session.run(["logits"], {"image": images.numpy()})
+    np.testing.assert_allclose(logits, predict(network, images).numpy(), atol=1e-5)
+
+
 def test_the_lowest_opset_that_serves_is_used(exported: bytes) -> None:
     model = onnx.load_from_string(exported)
     assert model.ir_version == 7
@@ -74,11 +88,13 @@ def test_the_lowest_opset_that_serves_is_used(exported: bytes) -> None:
 
 def test_a_layer_without_a_translation_says_where_to_add_it() -> None:
     with pytest.raises(StageError, match=r"Tanh.*add a case to `_translate`"):
-        build_graph(nn.Sequential(nn.Flatten(), nn.Tanh()), build_gate(hidden=1), classes=784, temperature=1.0)
+        build_graph(
+            nn.Sequential(nn.Flatten(), nn.Tanh()), build_gate(SHAPE, hidden=1), SHAPE, classes=784, temperature=1.0
+        )
 
 
 def test_the_golden_pictures_cover_every_pixel() -> None:
-    images = golden_images()
+    images = golden_images(SHAPE)
     assert images.dtype == torch.uint8
     assert images.shape[1:] == (1, 28, 28)
     assert bool((images.amax(dim=0) > 0).all())

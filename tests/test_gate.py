@@ -16,12 +16,18 @@ from stages.calibrate import (
 )
 from stages.data import Split
 from stages.evaluate import UNSEEN_FONTS
-from stages.gate import fit_gate, gate_examples
-from stages.model import predict
+from stages.gate import Gate, fit_gate, gate_examples
+from stages.network import predict
 from stages.nondigits import FIGURES, NOISES, REPORTED, TRAINED, draw, jumble, redraw
-from stages.params import load_params
+from stages.params import Section, load_params
 from stages.stage import StageError
 from tests.conftest import ROOT, make_digits
+
+
+class GateParams(Section):
+    """The gate's section alone."""
+
+    gate: Gate
 
 
 @pytest.mark.parametrize("kind", [*FIGURES, *NOISES, "letters"])
@@ -60,8 +66,8 @@ def test_redrawn_and_jumbled_pictures_keep_shape_and_type() -> None:
 def test_the_gate_learns_to_tell_digits_from_scribbles_that_it_never_saw() -> None:
     images, labels = make_digits(400, seed=0)
     digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels).long())
-    params = load_params(ROOT / "params.yaml").gate
-    gate = fit_gate(gate_examples(digits, pictures=20, seed=0), params)
+    params = load_params(GateParams, path=ROOT / "params.yaml").gate
+    gate = fit_gate(gate_examples(digits, centred=True, pictures=20, seed=0), params)
     assert predict(gate, torch.from_numpy(make_digits(100, seed=1)[0]).unsqueeze(1)).median() > 0
     assert predict(gate, draw("scribbles", 100, seed=0)).median() < 0
 

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from stages.check import Params
+from stages.models.mlp import Mlp
 from stages.params import load_params
 from stages.stage import StageError
 from tests.conftest import ROOT, edit_params
 
 
-def test_the_repositorys_own_parameters_are_the_tutorials() -> None:
-    params = load_params(ROOT / "params.yaml")
-    assert params.model.hidden == 128
+def test_the_recipe_tutorial_is_the_tutorials() -> None:
+    params = load_params(Params, recipe="tutorial", path=ROOT / "params.yaml")
+    assert params.model == Mlp(kind="mlp", hidden=(128,))
     assert params.objective.learning_rate == 1e-3
     assert (params.train.epochs, params.train.batch_size) == (5, 64)
     assert params.data.validation == 5_000
@@ -29,10 +31,18 @@ def test_the_repositorys_own_parameters_are_the_tutorials() -> None:
         ({"train__batch_size": 0}, ["`train.batch_size` is 0", "greater than 0"]),
         ({"train__batch_size": 64.5}, ["`train.batch_size` is 64.5", "integer"]),
         ({"train__epochs": True}, ["`train.epochs` is True", "integer"]),
-        ({"data__validation": 60_000}, ["`data.validation` is 60000", "less than 60000"]),
-        ({"data__labels": []}, ["`data.labels` is []", "at least 1"]),
-        ({"download__sha256": {"train-images-idx3-ubyte.gz": "0" * 64}}, ["`download.sha256", "4"]),
-        ({"download__mirrors": "somewhere"}, ["`download.mirrors` is 'somewhere'", "tuple"]),
+        ({"data__validation": 0}, ["`data.validation` is 0", "greater than 0"]),
+        ({"model__kind": "mpl"}, ["`model` is", "'mlp', 'cnn', 'linear'"]),
+        ({"model__hiden": [3]}, ["unknown key `model.hiden`", "did you mean `hidden`?"]),
+        ({"model__hidden": [0]}, ["`model.hidden.0` is 0", "greater than 0"]),
+        (
+            {"objective__loss": {"kind": "cross_entropy", "smooth": 1}},
+            ["unknown key `objective.loss.smooth`", "label_"],
+        ),
+        ({"recipe": "tutorail"}, ["`recipe` is 'tutorail'", "tutorial, "]),
+        ({"recipes__tutorial__trian": {}}, ["unknown key `recipes.tutorial.trian`", "did you mean `train`?"]),
+        ({"download__mnist__sha256": {"train-images-idx3-ubyte.gz": "0" * 64}}, ["`download.mnist.sha256", "4"]),
+        ({"download__mnist__mirrors": "somewhere"}, ["`download.mnist.mirrors` is 'somewhere'", "tuple"]),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
@@ -40,7 +50,7 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
 ) -> None:
     edit_params(project, **change)
     with pytest.raises(StageError) as caught:
-        load_params()
+        load_params(Params)
     for word in words:
         assert word in str(caught.value)
 
@@ -49,7 +59,7 @@ def test_a_misspelt_section_is_named_with_the_nearest_one(project: Path) -> None
     path = project / "params.yaml"
     path.write_text(path.read_text().replace("objective:", "obective:"))
     with pytest.raises(StageError, match=r"unknown key `obective`.*did you mean `objective`") as caught:
-        load_params()
+        load_params(Params)
     assert "`objective` is missing" in str(caught.value)
 
 
@@ -57,18 +67,18 @@ def test_a_misspelt_section_is_named_with_the_nearest_one(project: Path) -> None
 def test_what_is_no_yaml_mapping_is_refused(project: Path, text: str) -> None:
     (project / "params.yaml").write_text(text)
     with pytest.raises(StageError, match=r"params\.yaml"):
-        load_params()
+        load_params(Params)
 
 
 def test_a_missing_file_says_where_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StageError, match="run this in the root"):
-        load_params()
+        load_params(Params)
 
 
 def test_the_check_alone_prints_one_line_a_mistake_and_no_traceback(project: Path) -> None:
     edit_params(project, train__epochs=0, train__batch_size=-1)
-    done = subprocess.run([sys.executable, "-m", "stages.params"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "stages.check"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 2
     assert "Traceback" not in done.stderr

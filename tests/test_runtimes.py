@@ -29,12 +29,12 @@ from benchmarks.runtimes import (
     judge,
     work_out,
 )
-from stages.params import load_params
+from stages.params import read_params
 from tests.conftest import ROOT
 
 ALWAYS_HERE = ("onnxruntime, the newest", "ONNX's reference evaluator")
 IMAGES = draw_images(200)
-TOLERANCE = load_params(ROOT / "params.yaml").export.tolerance
+TOLERANCE = read_params(ROOT / "params.yaml")["export"]["tolerance"]
 
 
 @pytest.fixture(scope="module")

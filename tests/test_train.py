@@ -9,22 +9,31 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from stages import download, gate, train
-from stages.data import hold_out, load_split
-from stages.model import build_model, load_model, predict
-from stages.objective import build_loss, build_optimizer
-from stages.stage import TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
+from stages.data import hold_out, load_facts, load_split
+from stages.losses.cross_entropy import CrossEntropy
+from stages.model import KIND
+from stages.models.mlp import Mlp
+from stages.network import load_weights, predict
+from stages.objective import Objective
+from stages.stage import FACTS_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
 from stages.tensors import save_tensors
 from tests.conftest import edit_params
 
+SHAPE = (1, 28, 28)
+
+
+def build_model(hidden: int = 128) -> nn.Sequential:
+    return Mlp(kind="mlp", hidden=(hidden,)).build(SHAPE, 10)
+
 
 def test_the_network_is_the_tutorials() -> None:
-    model = build_model(hidden=128, classes=10)
+    model = build_model()
     assert [type(layer) for layer in model] == [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear]
     assert sum(weights.numel() for weights in model.parameters()) == 101_770
 
 
 def test_predicting_neither_learns_nor_leaves_the_mode_changed() -> None:
-    model = nn.Sequential(build_model(hidden=8, classes=10), nn.Dropout(0.5))
+    model = nn.Sequential(build_model(8), nn.Dropout(0.5))
     images = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8)
     model.train()
     logits = predict(model, images)
@@ -36,13 +45,14 @@ def test_predicting_neither_learns_nor_leaves_the_mode_changed() -> None:
 def test_the_loss_is_the_cross_entropy_of_its_definition() -> None:
     logits, labels = torch.randn(6, 10), torch.randint(0, 10, (6,))
     by_hand = -logits.softmax(dim=1)[range(6), labels].log().mean()
-    torch.testing.assert_close(build_loss()(logits, labels), by_hand)
+    torch.testing.assert_close(CrossEntropy(kind="cross_entropy").build()(logits, labels), by_hand)
 
 
 def test_one_step_of_the_optimizer_is_adams_formula() -> None:
     model = nn.Linear(3, 1)
     before = model.weight.detach().clone()
-    optimizer = build_optimizer(model, learning_rate=0.1)
+    objective = Objective(loss=CrossEntropy(kind="cross_entropy"), optimizer="adam", learning_rate=0.1)
+    optimizer = objective.build_optimizer(model.parameters())
     model(torch.tensor([[1.0, -2.0, 3.0]])).sum().backward()
     optimizer.step()
     torch.testing.assert_close(model.weight, before - 0.1 * torch.tensor([[1.0, -1.0, 1.0]]))
@@ -61,18 +71,19 @@ def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.Captu
     assert len(history) == 5
     losses = [float(line.split(",")[1]) for line in history[1:]]
     assert losses == sorted(losses, reverse=True)
-    test = load_split(TEST_FILE, classes=10)
-    logits = predict(load_model(WEIGHTS_FILE, hidden=128, classes=10), test.images)
+    test = load_split(TEST_FILE, load_facts(FACTS_FILE))
+    logits = predict(load_weights(build_model(), WEIGHTS_FILE, KIND), test.images)
     assert (logits.argmax(dim=1) == test.labels).float().mean() > 0.99
 
 
-def test_the_reported_validation_loss_is_that_of_the_saved_weights(project: Path) -> None:
+@pytest.mark.usefixtures("project")
+def test_the_reported_validation_loss_is_that_of_the_saved_weights() -> None:
     download.main()
     gate.main()
     train.main()
-    everything = load_split(project / TRAIN_FILE, classes=10)
+    everything = load_split(TRAIN_FILE, load_facts(FACTS_FILE))
     held_out = hold_out(everything, validation=100, seed=0)[1]
-    logits = predict(load_model(WEIGHTS_FILE, hidden=128, classes=10), held_out.images)
+    logits = predict(load_weights(build_model(), WEIGHTS_FILE, KIND), held_out.images)
     last = Path("reports/history.csv").read_text().splitlines()[-1].split(",")
     assert float(last[2]) == pytest.approx(cross_entropy(logits, held_out.labels).item(), abs=1e-6)
 
@@ -95,7 +106,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_suspects(project: 
             return super().forward(logits, labels) * math.nan
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "build_loss", NoNumber)
+        patch.setattr(CrossEntropy, "build", lambda _: NoNumber())
         with pytest.raises(StageError, match=r"loss of epoch 1 is nan.*learning rate.*order in the loop.*data"):
             train.main()
     assert not (project / WEIGHTS_FILE).exists()
@@ -113,6 +124,6 @@ def test_a_loss_that_does_not_fall_is_warned_of(project: Path, capsys: pytest.Ca
 
 def test_the_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
-    save_tensors(path, "weights", build_model(hidden=16, classes=10).state_dict())
+    save_tensors(path, "weights", build_model(16).state_dict())
     with pytest.raises(StageError, match=r"weights\.safetensors holds the weights of another network"):
-        load_model(path, hidden=32, classes=10)
+        load_weights(build_model(32), path, KIND)

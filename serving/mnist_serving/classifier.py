@@ -70,7 +70,8 @@ class Classifier:
         """Recognise one image or many.
 
         Args:
-            images: uint8 [28,28], [N,28,28] or [N,1,28,28]; 0 = background (black), 255 = ink (white).
+            images: uint8 [28,28], [N,28,28] or [N,1,28,28]; 0 = background (black), 255 = ink (white). Of a model
+                of colour pictures [3,H,W] or [N,3,H,W], RGB.
 
         Raises:
             ValueError: anything else; the text says what came and what is wanted.
@@ -95,17 +96,18 @@ def as_batch(images: object, shape: tuple[int, int, int]) -> npt.NDArray[np.uint
 
     """
     if isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.size:
-        if images.shape[-2:] == shape[1:] and images.ndim in {2, 3}:
-            return np.ascontiguousarray(images).reshape(-1, *shape)
         if images.shape[1:] == shape:
             return np.ascontiguousarray(images)
+        if images.shape == shape or (shape[0] == 1 and images.shape[-2:] == shape[1:] and images.ndim in {2, 3}):
+            return np.ascontiguousarray(images).reshape(-1, *shape)
     raise ValueError(_what_is_wrong(images, shape))
 
 
 def _what_is_wrong(images: object, shape: tuple[int, int, int]) -> str:
     """Say what came and what is wanted."""
     channels, height, width = shape
-    wanted = f"uint8 [{height},{width}], [N,{height},{width}] or [N,{channels},{height},{width}], N at least 1"
+    grey = f"[{height},{width}], [N,{height},{width}]" if channels == 1 else f"[{channels},{height},{width}]"
+    wanted = f"uint8 {grey} or [N,{channels},{height},{width}], N at least 1"
     if not isinstance(images, np.ndarray):
         return f"got {type(images).__name__}, wanted a numpy array, {wanted}: numpy.asarray(images, numpy.uint8)"
     hint = "bring pictures of another size to it by canonicalize"

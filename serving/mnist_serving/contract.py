@@ -13,6 +13,7 @@ import onnxruntime
 from .errors import ModelError
 
 OUTPUTS = ("logits", "probabilities", "digit")  # in the order in which the classifier wants them
+CHANNELS = {"grey": 1, "rgb": 3}
 GOLDEN_TOLERANCE = 1e-3  # largest |difference of logits| that rounding in another onnxruntime may make
 
 
@@ -55,7 +56,8 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
     try:
         labels = tuple(json.loads(metadata["labels"]))
         preprocessing = json.loads(metadata["preprocessing"])
-        shape = (1, *preprocessing["size"])
+        height, width = preprocessing["size"]
+        shape = (CHANNELS[preprocessing["channels"]], int(height), int(width))
         golden = _decode_golden(json.loads(metadata["golden"]), shape)
         least_confidence = float(json.loads(metadata["abstention"])["least_confidence"])
     except (KeyError, TypeError, ValueError) as error:

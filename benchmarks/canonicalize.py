@@ -11,7 +11,6 @@ out of the training set and on the first 898 digits; without it, the test images
 import argparse
 import os
 import platform
-import sys
 import time
 from collections.abc import Iterable
 from importlib.metadata import version

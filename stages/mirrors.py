@@ -1,16 +1,17 @@
-"""Fetching files whose SHA-256 is known, from the first of several mirrors that has them whole."""
+"""Fetching files whose checksum is known, from the first of several mirrors that has them whole."""
 
 import sys
 import threading
 import urllib.request
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from hashlib import md5, sha256
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from queue import Empty, Queue
 
 from tqdm import tqdm
 
+SHA256_LENGTH = 64  # hexadecimal digits
 CHUNK = 16 * 1024  # bytes
 LARGEST_FILE = 256 * 1024**2  # bytes
 PATIENCE = 5.0  # seconds that a mirror may take for its next chunk
@@ -26,7 +27,7 @@ def fetch_from_first(mirrors: Sequence[str], checksums: Mapping[str, str]) -> di
 
     Args:
         mirrors: folders or http(s) URLs in the order to try; one that lacks a file is passed over.
-        checksums: SHA-256, in hexadecimal, by file name.
+        checksums: SHA-256 or MD5, in hexadecimal, by file name.
 
     Raises:
         MirrorError: no mirror has them whole; a line for each with what was wrong.
@@ -55,10 +56,15 @@ def _fetch(mirror: str, name: str, digest: str, patience: float) -> bytes:
         content = _download(f"{mirror.rstrip('/')}/{name}", patience)
     else:
         content = _read(Path(mirror).expanduser(), name)
-    if sha256(content).hexdigest() != digest:
+    if _digest_like(digest, content) != digest:
         msg = f"{name} is {_what_came(content)}"
         raise MirrorError(msg)
     return content
+
+
+def _digest_like(digest: str, content: bytes) -> str:
+    """Return the content's SHA-256, or its MD5 where the known digest is as short as one."""
+    return (sha256(content) if len(digest) == SHA256_LENGTH else md5(content, usedforsecurity=False)).hexdigest()
 
 
 def _read(folder: Path, name: str) -> bytes:

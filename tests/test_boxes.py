@@ -1,0 +1,146 @@
+"""Boxes 2 to 4: each thing that they can hold does what its name says."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from stages.data import NO_CLASS, Split
+from stages.learner import Learner, average_of
+from stages.losses.cross_entropy import CrossEntropy
+from stages.losses.outlier_exposure import OutlierExposure
+from stages.models.cnn import Cnn
+from stages.models.linear import Linear
+from stages.models.mlp import Mlp
+from stages.objective import Objective
+from stages.sanity import check
+from stages.train import train_epoch
+
+PLAIN = CrossEntropy(kind="cross_entropy")
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 21, 30)])
+@pytest.mark.parametrize(
+    "box",
+    [Mlp(kind="mlp", hidden=(16, 8)), Cnn(kind="cnn", channels=(4, 8), kernel=3, hidden=16), Linear(kind="linear")],
+)
+def test_every_model_takes_any_shape_and_number_of_classes(
+    box: Mlp | Cnn | Linear, shape: tuple[int, int, int]
+) -> None:
+    assert box.build(shape, 7)(torch.rand(5, *shape)).shape == (5, 7)
+
+
+def test_label_smoothing_and_class_weights_are_those_of_pytorch() -> None:
+    logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
+    box = CrossEntropy(kind="cross_entropy", label_smoothing=0.1, class_weights=(1.0, 2.0, 4.0))
+    wanted = cross_entropy(logits, labels, weight=torch.tensor([1.0, 2.0, 4.0]), label_smoothing=0.1)
+    torch.testing.assert_close(box.build()(logits, labels), wanted)
+
+
+def test_an_outlier_costs_least_where_all_classes_are_as_probable() -> None:
+    loss = OutlierExposure(kind="outlier_exposure", weight=0.5, pictures=1).build()
+    labels = torch.tensor([1, NO_CLASS])
+    known = torch.tensor([0.0, 3.0, 0.0])
+    unsure, sure = (loss(torch.stack([known, of_outlier]), labels) for of_outlier in (torch.zeros(3), known))
+    assert unsure < sure
+    torch.testing.assert_close(unsure, (cross_entropy(known[None], torch.tensor([1])) + 0.5 * math.log(3)) / 2)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
+def test_the_optimizers_are_pytorchs(name: str, kind: str) -> None:
+    objective = Objective(loss=PLAIN, optimizer=name, learning_rate=0.25, weight_decay=0.125)  # type: ignore[arg-type]
+    (group,) = objective.build_optimizer(nn.Linear(2, 2).parameters()).param_groups
+    assert type(objective.build_optimizer(nn.Linear(2, 2).parameters())).__name__ == kind
+    assert (group["lr"], group["weight_decay"], group["fused"]) == (0.25, 0.125, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "highest_at", "last"), [("constant", 0, 0.5), ("cosine", 0, 0.0), ("one_cycle", 30, 0.0)]
+)
+def test_the_schedules_start_rise_and_end_as_they_should(name: str, highest_at: int, last: float) -> None:
+    objective = Objective(loss=PLAIN, optimizer="sgd", learning_rate=0.5, schedule=name)  # type: ignore[arg-type]
+    optimizer = objective.build_optimizer(nn.Linear(2, 2).parameters())
+    schedule = objective.build_schedule(optimizer, steps=100)
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert max(rates) == pytest.approx(0.5, rel=0.01)
+    assert abs(rates.index(max(rates)) - highest_at) <= 1
+    assert rates[-1] == pytest.approx(last, abs=0.001)
+
+
+def make_learner(model: nn.Sequential, optimizer: Optimizer, *, average: float | None = None) -> Learner:
+    schedule = Objective(loss=PLAIN, optimizer="sgd", learning_rate=0.1).build_schedule(optimizer, steps=10)
+    mean = average_of(model, average) if average else None
+    return Learner(model, optimizer, schedule, torch.Generator(), average=mean)
+
+
+def weights_of(model: nn.Module) -> torch.Tensor:
+    return torch.cat([weights.detach().flatten() for weights in model.parameters()])
+
+
+def test_a_steps_gradient_is_no_longer_than_it_may_be() -> None:
+    model = nn.Sequential(nn.Linear(4, 3))
+    before = weights_of(model)
+    learner = make_learner(model, torch.optim.SGD(model.parameters(), lr=1.0))
+    batch = Split(100 * torch.ones(2, 4), torch.tensor([0, 1]))
+    train_epoch(learner, nn.CrossEntropyLoss(), [batch], clip_norm=0.5)
+    assert (weights_of(model) - before).norm().item() == pytest.approx(0.5, rel=0.01)
+
+
+def test_the_average_is_that_of_the_steps_weights() -> None:
+    model = nn.Sequential(nn.Linear(1, 2))
+    learner = make_learner(model, torch.optim.SGD(model.parameters(), lr=1.0), average=0.75)
+    batch = Split(torch.ones(1, 1), torch.tensor([0]))
+    seen = []
+    for _ in range(3):
+        train_epoch(learner, nn.CrossEntropyLoss(), [batch])
+        seen.append(weights_of(model))
+    wanted = 0.75 * (0.75 * seen[0] + 0.25 * seen[1]) + 0.25 * seen[2]
+    torch.testing.assert_close(weights_of(learner.result), wanted)
+
+
+def make_batch() -> Split:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (64, 1, 28, 28), generator=generator, dtype=torch.uint8)
+    return Split(images, torch.arange(64) % 10)
+
+
+def test_the_sanity_checks_find_nothing_wrong_with_a_sound_network_and_leave_it_as_it_is() -> None:
+    model = Mlp(kind="mlp", hidden=(64,)).build((1, 28, 28), 10)
+    before, random_state = weights_of(model), torch.get_rng_state()
+    objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=0.001)
+    assert check(model, PLAIN.build(), objective.build_optimizer, make_batch(), classes=10) == []
+    assert torch.equal(weights_of(model), before)
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+@pytest.mark.parametrize(
+    ("layer", "rate", "words"),
+    [
+        (nn.Softmax(dim=1), 1e-6, "of them are right"),
+        (nn.Identity(), 1e-7, "is the learning rate too high or too low"),
+        (nn.Hardtanh(-9, 9), 0.001, ""),
+    ],
+)
+def test_a_network_that_cannot_learn_one_batch_is_told(layer: nn.Module, rate: float, words: str) -> None:
+    model = nn.Sequential(*Mlp(kind="mlp", hidden=(64,)).build((1, 28, 28), 10), layer)
+    objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=rate)
+    found = check(model, PLAIN.build(), objective.build_optimizer, make_batch(), classes=10)
+    assert words in " ".join(found)
+    assert bool(found) == bool(words)
+
+
+def test_a_first_loss_far_from_that_of_a_blind_guess_is_told() -> None:
+    model = Mlp(kind="mlp", hidden=(64,)).build((1, 28, 28), 10)
+    with torch.no_grad():
+        next(reversed([*model.parameters()]))[0] = 20
+    objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=0.01)
+    found = check(model, PLAIN.build(), objective.build_optimizer, make_batch(), classes=10)
+    assert found[0].startswith("the first loss is ")
+    assert "not near ln(10) = 2.30" in found[0]

@@ -1,0 +1,146 @@
+"""The data sets of box 1: labels, shape and checksums travel with the images; wrong pictures are named."""
+
+import json
+from hashlib import md5
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from mnist_serving import Classifier
+from PIL import Image
+
+from stages import download, evaluate, export, gate, train
+from stages.data import load_facts, load_split
+from stages.datasets.folder import Folder
+from stages.datasets.mnist import FashionMnist, import_torchvision
+from stages.stage import FACTS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE, StageError
+from tests.conftest import TEST_IMAGES, TRAIN_IMAGES, edit_params
+
+COLOURS = {"blue": (0, 0, 200), "green": (0, 200, 0), "red": (200, 0, 0)}
+
+
+def draw_pictures(folder: Path, count: int, *, mode: str = "RGB", size: tuple[int, int] = (20, 24)) -> Path:
+    """Write noisy pictures of one colour, `count` of each label."""
+    random = np.random.default_rng(0)
+    for label, colour in COLOURS.items():
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            pixels = random.integers(0, 55, (size[1], size[0], 3)) + np.array(colour)
+            Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(folder / label / f"{number}.png")
+    return folder
+
+
+def run_pipeline() -> Classifier:
+    """Run all stages but `parity` where we are; return the exported model."""
+    for stage in (download, gate, train, evaluate, export):
+        stage.main()
+    return Classifier(MODEL_FILE)
+
+
+def test_colour_pictures_of_any_size_become_a_model_that_takes_them(project: Path) -> None:
+    pictures = draw_pictures(project / "pictures", 30)
+    edit_params(project, data__dataset="folder", download__folder__path=str(pictures))
+    classifier = run_pipeline()
+    assert classifier.labels == ("blue", "green", "red")
+    assert classifier.contract.image_shape == (3, 24, 20)
+    test = load_split(TEST_FILE, load_facts(FACTS_FILE))
+    assert len(test.labels) == round(0.2 * 90)
+    prediction = classifier.predict(test.images.numpy())
+    assert prediction.labels == [classifier.labels[label] for label in test.labels.tolist()]
+    assert classifier.predict(test.images[0].numpy()).labels == prediction.labels[:1]
+    with pytest.raises(ValueError, match=r"wanted uint8 \[3,24,20\] or \[N,3,24,20\]"):
+        classifier.predict(np.zeros((24, 20), np.uint8))
+    metadata = {entry.key: entry.value for entry in onnx.load(MODEL_FILE).metadata_props}
+    assert json.loads(metadata["preprocessing"])["channels"] == "rgb"
+
+
+def test_a_folder_may_bring_its_own_test_set(tmp_path: Path) -> None:
+    draw_pictures(tmp_path / "train", 5, mode="L")
+    draw_pictures(tmp_path / "test", 2, mode="L")
+    dataset = Folder(path=str(tmp_path), test=0.5, seed=0).load()
+    assert dataset.facts.shape == (1, 24, 20)
+    assert (len(dataset.train.labels), len(dataset.test.labels)) == (15, 6)
+    with Image.open(tmp_path / "test/red/1.png") as picture:
+        assert torch.equal(dataset.test.images[-1, 0], torch.from_numpy(np.array(picture)))
+
+
+def test_the_seed_decides_which_pictures_of_a_folder_are_tested_on(tmp_path: Path) -> None:
+    draw_pictures(tmp_path, 20)
+    first, again, other = (Folder(path=str(tmp_path), test=0.3, seed=seed).load() for seed in (1, 1, 2))
+    assert torch.equal(first.test.images, again.test.images)
+    assert not torch.equal(first.test.images, other.test.images)
+    assert len(first.train.labels) + len(first.test.labels) == 60
+
+
+def test_what_is_wrong_with_a_folder_is_said_with_its_path(tmp_path: Path) -> None:
+    def load() -> None:
+        Folder(path=str(tmp_path / "pictures"), test=0.2, seed=0).load()
+
+    with pytest.raises(StageError, match=r"pictures is no folder: params\.yaml, `download\.folder\.path`"):
+        load()
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(StageError, match="holds no pictures"):
+        load()
+    draw_pictures(tmp_path / "pictures", 3)
+    (tmp_path / "pictures/red/1.png").write_bytes(b"no picture")
+    with pytest.raises(StageError, match=r"red/1\.png is no picture that can be read"):
+        load()
+    Image.new("RGB", (7, 7)).save(tmp_path / "pictures/red/1.png")
+    with pytest.raises(StageError, match=r"red/1\.png is 7x7, the first picture is 20x24"):
+        load()
+    for label in ("blue", "green"):
+        (tmp_path / "pictures" / label).rename(tmp_path / label)
+    with pytest.raises(StageError, match="pictures of 1 labels; wanted are two at least"):
+        load()
+
+
+def test_the_digits_of_scikit_learn_need_no_mirror(project: Path) -> None:
+    edit_params(project, data__dataset="uci_digits", download__mnist__mirrors=["nowhere"], train__epochs=15)
+    classifier = run_pipeline()
+    train_split, test = (load_split(path, load_facts(FACTS_FILE)) for path in (TRAIN_FILE, TEST_FILE))
+    assert len(train_split.labels) + len(test.labels) == 1_797
+    assert classifier.metadata["dataset"] == "UCI digits"
+    prediction = classifier.predict(test.images.numpy())
+    right = sum(label == str(wanted) for label, wanted in zip(prediction.labels, test.labels.tolist(), strict=True))
+    assert right > 0.9 * len(test.labels)
+
+
+@pytest.mark.parametrize("wanted", [("fashion_mnist", "FashionMNIST", "coat"), ("kmnist", "KMNIST", "na")])
+def test_data_sets_in_mnists_image_are_checked_with_torchvisions_checksums(
+    project: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch, wanted: tuple[str, str, str]
+) -> None:
+    dataset, name, label = wanted
+    import_torchvision()
+    from torchvision import datasets
+
+    monkeypatch.setattr(getattr(datasets, name), "mirrors", [str(mirror)])
+    edit_params(project, data__dataset=dataset)
+    with pytest.raises(StageError, match="is half a file or another one"):
+        download.main()
+    checksums = [(path.name, md5(path.read_bytes(), usedforsecurity=False).hexdigest()) for path in mirror.iterdir()]
+    monkeypatch.setattr(getattr(datasets, name), "resources", checksums)
+    download.main()
+    facts = load_facts(FACTS_FILE)
+    assert (facts.name, facts.labels[4]) == (name, label)
+    assert not facts.centred
+    assert len(load_split(TRAIN_FILE, facts).labels) == TRAIN_IMAGES
+    assert len(load_split(TEST_FILE, facts).labels) == TEST_IMAGES
+
+
+def test_the_labels_are_torchvisions_in_their_order() -> None:
+    import_torchvision()
+    from torchvision import datasets
+
+    ours = [name.lower() for name in FashionMnist.labels]
+    assert all(
+        name.split()[-1] in theirs.lower() for name, theirs in zip(ours, datasets.FashionMNIST.classes, strict=True)
+    )
+
+
+def test_an_unknown_data_set_is_named_with_the_nearest(project: Path) -> None:
+    edit_params(project, data__dataset="fashon_mnist")
+    with pytest.raises(StageError, match=r"'fashon_mnist'; did you mean `fashion_mnist`\?.*uci_digits, folder"):
+        download.main()
+    assert not (project / "data").exists()

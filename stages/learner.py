@@ -1,8 +1,8 @@
 """What a training changes from step to step, in one place: so that it can be saved after an epoch, and gone on with."""
 
 import io
-import pickle
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stages.stage import write_whole
+
+DIGEST = 32  # bytes of a SHA-256
 
 
 class Epoch(NamedTuple):
@@ -61,15 +63,15 @@ class Learner:
         """Write all of it, whole or not at all; `fingerprint` tells of which training it is."""
         content = io.BytesIO()
         torch.save(self._state() | {"fingerprint": fingerprint}, content)
-        write_whole(path, content.getvalue())
+        write_whole(path, sha256(content.getvalue()).digest() + content.getvalue())
 
     def resume(self, path: Path, *, fingerprint: str) -> bool:
         """Go on from what `save` wrote, if it is of the same training; say whether it was."""
-        try:
-            state = torch.load(path, weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        content = path.read_bytes() if path.is_file() else b""
+        if content[:DIGEST] != sha256(content[DIGEST:]).digest():
             return False  # there is none, or it is damaged: the training starts anew
-        if state.pop("fingerprint", None) != fingerprint:
+        state = torch.load(io.BytesIO(content[DIGEST:]), weights_only=True)
+        if state["fingerprint"] != fingerprint:
             return False
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

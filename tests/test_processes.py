@@ -1,0 +1,140 @@
+"""Long and shared trainings: interrupted they go on, two processes learn what one does, one that dies ends both."""
+
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stages import download, gate, train
+from stages.learner import Learner
+from stages.stage import WEIGHTS_FILE, StageError
+from stages.train import CHECKPOINT_FILE, HISTORY_FILE
+from tests.conftest import edit_params
+
+
+@pytest.fixture
+def prepared(project: Path) -> Path:
+    """The made-up project, ready to be trained for four epochs with all that a loop can have."""
+    edit_params(
+        project,
+        train__epochs=4,
+        train__average=0.9,
+        train__clip_norm=1.0,
+        train__patience=3,
+        objective__schedule="one_cycle",
+        objective__weight_decay=0.01,
+    )
+    download.main()
+    gate.main()
+    return project
+
+
+def digests() -> list[str]:
+    return [sha256(path.read_bytes()).hexdigest() for path in (WEIGHTS_FILE, HISTORY_FILE)]
+
+
+@pytest.mark.usefixtures("prepared")
+def test_interrupted_a_training_goes_on_and_ends_in_the_same_bytes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train.main()
+    wanted = digests()
+    assert not CHECKPOINT_FILE.exists()
+
+    save = Learner.save
+
+    def save_and_stop(learner: Learner, path: Path, *, fingerprint: str) -> None:
+        save(learner, path, fingerprint=fingerprint)
+        if len(learner.history) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train.main()
+    capsys.readouterr()
+    train.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "goes on after epoch 2 of an unfinished training"
+    assert [line[:9] for line in lines[1:]] == ["epoch 3/4", "epoch 4/4"]
+    assert digests() == wanted
+
+
+@pytest.mark.parametrize("damage", [b"", b"junk", None])
+def test_another_training_or_a_damaged_checkpoint_starts_anew(
+    prepared: Path, capsys: pytest.CaptureFixture[str], damage: bytes | None
+) -> None:
+    train.main()
+    wanted = digests()
+    params = train.load_params(train.Params)
+    learner = train.build_learner(params, (1, 28, 28), classes=10, images=500)
+    learner.save(CHECKPOINT_FILE, fingerprint="of another training")
+    if damage is not None:
+        (prepared / CHECKPOINT_FILE).write_bytes(damage)
+    capsys.readouterr()
+    train.main()
+    assert "goes on" not in capsys.readouterr().out
+    assert digests() == wanted
+
+
+@pytest.mark.usefixtures("prepared")
+def test_without_a_lower_validation_loss_training_stops_and_the_best_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    losses = iter([0.5, 0.3, 0.4, 0.35, 0.2])
+    monkeypatch.setattr(train, "validate", lambda *_: (next(losses), 0.9))
+    edit_params(Path(), train__patience=2, train__epochs=50)
+    train.main()
+    history = HISTORY_FILE.read_text().splitlines()
+    assert [line.split(",")[2] for line in history[1:]] == ["0.500000", "0.300000", "0.400000", "0.350000"]
+
+
+def test_a_gpu_that_is_not_there_is_said_to_be_missing(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    edit_params(prepared, train__device="cuda")
+    with pytest.raises(StageError, match="torch finds no GPU: say `cpu` or `auto`"):
+        train.main()
+    edit_params(prepared, train__device="auto", train__epochs=1)
+    train.main()
+    assert (prepared / WEIGHTS_FILE).exists()
+
+
+def start() -> subprocess.Popen[str]:
+    """Start the stage."""
+    command = [sys.executable, "-m", "stages.train"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_learn_what_one_does(prepared: Path) -> None:
+    train.main()
+    alone = HISTORY_FILE.read_text().splitlines()[-1].split(",")
+    edit_params(prepared, train__processes=2)
+    printed, complaints = start().communicate()
+    assert complaints == ""
+    assert [line[:9] for line in printed.splitlines()] == [f"epoch {number}/4" for number in range(1, 5)]
+    together = HISTORY_FILE.read_text().splitlines()[-1].split(",")
+    assert float(together[2]) == pytest.approx(float(alone[2]), rel=0.02)
+    assert float(together[3]) == pytest.approx(float(alone[3]), abs=0.011)
+
+
+def test_a_process_that_dies_ends_the_others_and_the_next_run_goes_on(prepared: Path) -> None:
+    edit_params(prepared, train__processes=2, train__epochs=5_000, train__patience=None)
+    with start() as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline().startswith("epoch 1/5000")
+        workers = psutil.Process(running.pid).children()
+        workers[-1].kill()
+        complaint = running.stderr.read().strip()
+        assert running.wait() == 1
+    assert complaint.count("\n") == 0
+    assert "process 1 of 2 ended with SIGKILL, and the others with it" in complaint or "process 0 of 2" in complaint
+    assert not [worker for worker in workers if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE]
+    with start() as again:
+        assert again.stdout is not None
+        first = again.stdout.readline()
+        psutil.Process(again.pid).terminate()
+    assert first.startswith("goes on after epoch ")

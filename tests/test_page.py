@@ -174,6 +174,7 @@ def test_a_finger_and_a_pen_draw_and_do_not_scroll(page: Browser, pointer: str) 
 
 
 def test_while_one_draws_one_request_is_under_way_at_a_time_and_the_last_drawing_is_answered(page: Browser) -> None:
+    page.run("const ask = fetch; fetch = (call, options) => ask(call, (window.sent = options));")
     draw(page, "3")
     assert guess(page) == "3"
     events = [json.loads(entry["message"])["message"] for entry in page.log("performance")]
@@ -188,8 +189,11 @@ def test_while_one_draws_one_request_is_under_way_at_a_time_and_the_last_drawing
     assert most == 1
     assert asked > 1, "no guess came before the pen was lifted"
     shown = page.run(PIXELS, "seen")
-    content = page.run("return document.getElementById('paper').toDataURL().split(',')[1]")
-    assert np.array_equal(canonicalize(read_grey(base64.b64decode(content))).ravel(), shown)
+    sent = np.reshape(page.run("return sent.body.arrayBuffer().then((content) => [...new Uint8Array(content)])"), -1)
+    grey = read_grey(sent.astype(np.uint8).tobytes())
+    assert np.array_equal(canonicalize(grey).ravel(), shown)
+    drawn = np.reshape(page.run(PIXELS, "paper"), (560, 560)).reshape(280, 2, 280, 2).mean((1, 3))
+    assert np.abs(grey - drawn).mean() < 1
 
 
 def test_each_class_has_a_bar_as_long_as_it_is_probable(page: Browser) -> None:
@@ -223,6 +227,13 @@ def test_undo_takes_back_a_stroke_or_a_clearing_and_clear_takes_all(page: Browse
         act(undo)
         assert page.run(ink) == both
     assert guess(page)
+
+
+def test_a_click_draws_a_dot(page: Browser) -> None:
+    page.click("#paper")
+    assert guess(page)
+    dark = np.reshape(page.run(PIXELS, "paper"), (560, 560)) < 128
+    assert dark.sum() == pytest.approx(np.pi * (0.04 * 560) ** 2, rel=0.02)
 
 
 def test_the_line_can_be_made_thicker(page: Browser) -> None:

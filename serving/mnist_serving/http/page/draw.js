@@ -73,7 +73,8 @@ function makeAsker(guesser, sheet) {
           pause = Math.min(2 * pause, LONGEST_PAUSE);
           continue;
         }
-        if (asked === changes && !sheet.penDown) showNothing("", error.message); // of a begun stroke it may be early
+        // While the pen is down there may be too little yet.
+        if (asked === changes && !sheet.penDown) showNothing("", error.message);
       }
       pause = FIRST_PAUSE;
       answered = asked;

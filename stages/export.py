@@ -143,8 +143,12 @@ def build_onnx(graph: onnx.GraphProto, *, metadata: Mapping[str, str]) -> bytes:
 def describe_preprocessing(facts: Facts) -> dict[str, Any]:
     """Return what pixels the model takes, and how a picture becomes such."""
     channels, height, width = facts.shape
-    described = {"size": [height, width], "channels": "grey" if channels == 1 else "rgb", "range": [0, 255]}
-    described["centred"] = facts.centred
+    described: dict[str, Any] = {
+        "size": [height, width],
+        "channels": "grey" if channels == 1 else "rgb",
+        "range": [0, 255],
+        "centred": facts.centred,
+    }
     if facts.centred:
         return described | {
             "polarity": "0 = background (black), 255 = ink (white)",

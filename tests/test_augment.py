@@ -1,0 +1,56 @@
+"""How training images vary: the warp is PyTorch's own, the seed decides, nothing is lost where nothing is to vary."""
+
+import pytest
+import torch
+from torch.nn.functional import grid_sample
+
+from stages.augment import Augment, to_gather, warp
+
+
+def make_images(count: int, shape: tuple[int, int, int] = (1, 28, 28)) -> torch.Tensor:
+    return torch.rand(count, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_warp_of_no_strength_leaves_the_images_as_they_are() -> None:
+    images = make_images(70)
+    varied = Augment(strength=0, bend=0).vary(images, torch.Generator())
+    torch.testing.assert_close(varied, images)
+
+
+def test_a_map_one_pixel_to_the_right_shifts_by_one_and_brings_in_black() -> None:
+    images = make_images(3)
+    rows, columns = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
+    shifted = warp(images, *to_gather(torch.stack([rows, columns + 1])))
+    torch.testing.assert_close(shifted[..., :-1], images[..., 1:])
+    assert not shifted[..., -1].any()
+
+
+def test_it_is_the_bilinear_interpolation_of_pytorch_for_any_shape() -> None:
+    images = make_images(5, (3, 20, 31))
+    augment = Augment(strength=1, bend=2)
+    rows, columns = augment.draw_map(20, 31, torch.Generator().manual_seed(1))
+    grid = torch.stack([2 * columns / 30 - 1, 2 * rows / 19 - 1], dim=2).expand(5, -1, -1, -1)
+    wanted = grid_sample(images, grid, align_corners=True)
+    torch.testing.assert_close(augment.vary(images, torch.Generator().manual_seed(1)), wanted, atol=1e-4, rtol=0)
+
+
+def test_the_seed_decides() -> None:
+    augment = Augment(strength=1, bend=1)
+    images = make_images(4)
+    first, again, other = (augment.vary(images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_pixel_is_moved_as_far_as_is_asked_for() -> None:
+    generator, augment = torch.Generator().manual_seed(0), Augment(strength=0, bend=1.5)
+    maps = torch.stack([augment.draw_map(28, 28, generator) for _ in range(400)])
+    assert abs(maps.std(dim=0).mean().item() - 1.5) < 0.1
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_turning_slanting_and_stretching_stay_within_what_the_strength_allows(strength: float) -> None:
+    generator, augment = torch.Generator().manual_seed(0), Augment(strength=strength, bend=0)
+    for _ in range(100):
+        middle = augment.draw_map(29, 29, generator)[:, 14, 14] - 14
+        assert middle.abs().max() <= strength * 2 / 28 * 29 + 1e-4

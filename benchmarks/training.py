@@ -1,10 +1,10 @@
 """How fast the pipeline trains, against the tutorial's own program, in one run.
 
-    python -m benchmarks.training [--rounds 3]
+    python -m benchmarks.training [--rounds 3] [--recipes tutorial quick accurate]
 
 All take turns, each in a process of its own: the tutorial's program as people run it, the pipeline's
-loop, the pipeline as a whole (`dvc repro --force`, all stages with their start-up), and the floor, three matrix
-products a step and nothing else. Medians of the rounds, with their range.
+loop with some recipes, the pipeline as a whole with the recipe `tutorial` (`dvc repro --force`, all stages with their
+start-up), and the floor, three matrix products a step and nothing else. Medians of the rounds, with their range.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import gzip
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -27,7 +28,7 @@ import torch
 from tqdm import trange
 
 from stages.mirrors import fetch_from_first
-from stages.params import load_params
+from stages.params import read_params
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,9 +63,9 @@ def run(command: Sequence[str], folder: Path) -> Run:
 
 def prepare(folder: Path) -> None:
     """Lay out the pipeline, a mirror and the tutorial's raw files in a folder."""
-    params = load_params(ROOT / "params.yaml").download
-    mirrors = [os.environ.get("MNIST_MIRROR", ""), *params.mirrors]
-    files = fetch_from_first([mirror for mirror in mirrors if mirror], params.sha256)
+    source = read_params(ROOT / "params.yaml")["download"]["mnist"]
+    mirrors = [os.environ.get("MNIST_MIRROR", ""), *source["mirrors"]]
+    files = fetch_from_first([mirror for mirror in mirrors if mirror], source["sha256"])
     for place in ("mirror", "MNIST/raw", "serving", ".dvc"):
         (folder / place).mkdir(parents=True)
     for name, content in files.items():
@@ -72,8 +73,10 @@ def prepare(folder: Path) -> None:
         (folder / "MNIST/raw" / name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
     for name in ("stages", "serving/mnist_serving"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+    for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (folder / "params.yaml").write_text(re.sub("^recipe: .*", "recipe: tutorial", text, flags=re.MULTILINE))
     (folder / ".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
 
 
@@ -82,50 +85,50 @@ def summarise(values: Sequence[float], unit: str) -> str:
     return f"{statistics.median(values):.2f} {unit} ({min(values):.2f}-{max(values):.2f})"
 
 
-def report(tutorial: list[Run], ours: list[Run], pipeline: list[Run], floor: list[Run], accuracy: float) -> str:
-    """Return the table, in Markdown, with the two ratios under it."""
-    rows = [
-        "| program | training loop | as a whole | peak memory | test accuracy |",
-        "| --- | --- | --- | --- | --- |",
+def report(rows: dict[str, list[Run]]) -> str:
+    """Return the table, in Markdown, of the runs by the program's name; the first is the rival."""
+    lines = [
+        "| program | training loop | of the tutorial's | as a whole | peak memory | test accuracy |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, runs, correct in (
-        ("the tutorial's", tutorial, tutorial[0].accuracy),
-        ("the stage `train`", ours, accuracy),
-        ("`dvc repro`, all stages", pipeline, accuracy),
-        ("the floor, three products", floor, None),
-    ):
-        loop = summarise([run.loop for run in runs], "s") if runs[0].loop else ""
+    rival = next(iter(rows.values()))
+    for name, runs in rows.items():
+        loop = ratio = ""
+        if runs[0].loop:
+            loop = summarise([run.loop for run in runs], "s")
+            ratio = (
+                f"{statistics.median(ours.loop / theirs.loop for ours, theirs in zip(runs, rival, strict=True)):.2f}"
+            )
+        whole = summarise([run.whole for run in runs], "s")
         memory = f"{max(run.memory for run in runs):.0f} MB"
-        shown = f"{correct:.4f}" if correct else ""
-        rows.append(f"| {name} | {loop} | {summarise([run.whole for run in runs], 's')} | {memory} | {shown} |")
-    loops = statistics.median(a.loop / b.loop for a, b in zip(tutorial, ours, strict=True))
-    wholes = statistics.median(a.whole / b.whole for a, b in zip(tutorial, pipeline, strict=True))
-    return "\n".join(rows) + (
-        f"\n\nThe loop is {loops:.1f} times as fast as the tutorial's; "
-        f"the whole pipeline takes {1 / wholes:.2f} of the tutorial's time."
-    )
+        accuracy = f"{runs[0].accuracy:.4f}" if runs[0].accuracy else ""
+        lines.append(f"| {name} | {loop} | {ratio} | {whole} | {memory} | {accuracy} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="How fast the pipeline trains, against the tutorial's own program.")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is run; default: %(default)s")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--recipes", nargs="+", default=["tutorial", "quick", "accurate"], help="default: %(default)s")
+    arguments = parser.parse_args()
     python = [sys.executable, "-m"]
-    epochs = str(load_params(ROOT / "params.yaml").train.epochs)
-    tutorial, ours, pipeline, floor = [], [], [], []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(folder)
-        for _ in trange(rounds, desc="rounds", disable=None, leave=False):
-            tutorial.append(run([*python, "benchmarks.tutorial", str(folder), epochs], folder))
-            pipeline.append(run([*python, "dvc", "repro", "--force"], folder))
-            ours.append(run([*python, "benchmarks.loops", "ours"], folder))
-            floor.append(run([*python, "benchmarks.loops", "floor"], folder))
-        accuracy = json.loads((folder / "metrics.json").read_text())["accuracy"]
-    print(report(tutorial, ours, pipeline, floor, accuracy))
+        commands = {
+            "the tutorial's": [*python, "benchmarks.tutorial", str(folder), "5"],
+            "`dvc repro`, all stages": [*python, "dvc", "repro", "--force"],
+            **{f"the loop of `{name}`": [*python, "benchmarks.loops", name] for name in arguments.recipes},
+            "the floor, three products": [*python, "benchmarks.loops", "floor"],
+        }
+        rows: dict[str, list[Run]] = {name: [] for name in commands}
+        for _ in trange(arguments.rounds, desc="rounds", disable=None, leave=False):
+            for name, command in commands.items():
+                rows[name].append(run(command, folder))
+    print(report(rows))
     print(
-        f"\nn = {rounds}, medians and ranges; {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"\nn = {arguments.rounds}, medians and ranges; {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"torch {torch.__version__}, torchvision {version('torchvision')}"
     )
 

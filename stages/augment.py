@@ -88,4 +88,4 @@ def warp(images: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:
     count, channels, height, width = images.shape
     columns = images.flatten(2).permute(2, 0, 1).flatten(1).contiguous()  # a row a pixel, all images beside it
     warped: Tensor = embedding_bag(pixels, columns, per_sample_weights=weights, mode="sum")
-    return warped.view(height * width, count, channels).permute(1, 2, 0).unflatten(2, (height, width))
+    return warped.view(height, width, count, channels).permute(2, 3, 0, 1)

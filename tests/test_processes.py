@@ -10,6 +10,7 @@ import pytest
 
 from stages import download, gate, train
 from stages.learner import Learner
+from stages.params import load_params
 from stages.stage import WEIGHTS_FILE, StageError
 from stages.train import CHECKPOINT_FILE, HISTORY_FILE
 from tests.conftest import edit_params
@@ -69,7 +70,7 @@ def test_another_training_or_a_damaged_checkpoint_starts_anew(
 ) -> None:
     train.main()
     wanted = digests()
-    params = train.load_params(train.Params)
+    params = load_params(train.Params)
     learner = train.build_learner(params, (1, 28, 28), classes=10, images=500)
     learner.save(CHECKPOINT_FILE, fingerprint="of another training")
     if damage is not None:

@@ -58,8 +58,10 @@ def import_closure(module: Path) -> set[str]:
 def test_a_stage_depends_on_exactly_the_code_that_it_imports(stage: str) -> None:
     module = ROOT.joinpath(*STAGES[stage]["cmd"].split()[2].split("."))
     entry = module.with_suffix(".py")
-    listed = [path for path in paths_of(STAGES[stage]["deps"]) if path.endswith(".py")]
-    assert sorted(listed) == sorted(import_closure(entry))
+    listed = {path for path in paths_of(STAGES[stage]["deps"]) if path.endswith((".py", "/"))}
+    folders = {path for path in listed if path.endswith("/")}
+    wanted = {next((folder for folder in folders if path.startswith(folder)), path) for path in import_closure(entry)}
+    assert listed == wanted
 
 
 def test_only_evaluate_and_parity_see_the_test_file() -> None:
@@ -109,6 +111,13 @@ def copied(reproduced: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(reproduced, tmp_path / "copy", symlinks=True))
 
 
+def files_under(folder: Path) -> Iterator[str]:
+    """Every file but bytecode."""
+    for path in folder.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(folder).as_posix()
+
+
 def run_stage(stage: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = STAGES[stage]["cmd"].replace("${export.tolerance}", "0.0001").split()
     return subprocess.run(
@@ -121,15 +130,16 @@ def test_a_stage_needs_what_it_lists_and_nothing_else(stage: str, reproduced: Pa
     needed = [*paths_of(STAGES[stage]["deps"]), "params.yaml"]
     for name in needed:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(reproduced / name, tmp_path / name)
+        copy = shutil.copytree if name.endswith("/") else shutil.copyfile
+        copy(reproduced / name, tmp_path / name)
+    before = set(files_under(tmp_path))
     done = run_stage(stage, tmp_path)
     assert done.returncode == 0, done.stderr
-    made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    new = {name for name in made - set(needed) if "__pycache__" not in name}
+    new = set(files_under(tmp_path)) - before
     assert new == set(outputs_of(stage))
     assert all((tmp_path / name).read_bytes() == (reproduced / name).read_bytes() for name in new)
     for name in paths_of(STAGES[stage]["deps"]):
-        if not name.endswith(".py"):
+        if not name.endswith((".py", "/")):
             (tmp_path / name).unlink()
             failed = run_stage(stage, tmp_path)
             assert failed.returncode == 1

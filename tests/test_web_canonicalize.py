@@ -45,8 +45,8 @@ writeFileSync("replies", JSON.stringify([...toGrey({ data: readFileSync("pixels"
 """
 
 
-def run_in_node(program: str, pixels: bytes, shapes: list[tuple[int, ...]], folder: Path) -> list[list[int] | str]:
-    """Run one of the programs above in a folder."""
+def run_in_node(program: str, pixels: bytes, shapes: list[tuple[int, ...]], folder: Path) -> bytes:
+    """Run one of the programs above in a folder; return its replies."""
     try:
         node = find_command("node")
     except RuntimeMissingError as error:
@@ -56,8 +56,7 @@ def run_in_node(program: str, pixels: bytes, shapes: list[tuple[int, ...]], fold
     (folder / "program.mjs").write_text(program.replace("WEB", WEB.as_uri()))
     done = subprocess.run([node, "program.mjs"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    replies: list[list[int] | str] = json.loads((folder / "replies").read_text())
-    return replies
+    return (folder / "replies").read_bytes()
 
 
 def in_python(picture: Picture) -> list[int] | str:
@@ -71,7 +70,8 @@ def in_python(picture: Picture) -> list[int] | str:
 def assert_both_agree(pictures: list[Picture], folder: Path) -> list[list[int] | str]:
     """Compare the two on each picture; return what they say."""
     pixels = b"".join(picture.tobytes() for picture in pictures)
-    replies = run_in_node(CANONICALIZE, pixels, [picture.shape for picture in pictures], folder)
+    shapes = [picture.shape for picture in pictures]
+    replies: list[list[int] | str] = json.loads(run_in_node(CANONICALIZE, pixels, shapes, folder))
     wanted = [in_python(picture) for picture in pictures]
     assert len(replies) == len(wanted)
     differing = [place for place, reply in enumerate(replies) if reply != wanted[place]]
@@ -148,5 +148,6 @@ def test_colours_and_transparency_become_the_grey_that_pillow_makes_of_them(tmp_
     pixels = np.stack([level, 255 - level, (7 * level + alpha) % 256, alpha], -1).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    grey = run_in_node(TO_GREY, pixels.tobytes(), [], tmp_path)
-    assert grey == read_grey(file.getvalue()).ravel().tolist()
+    assert (
+        json.loads(run_in_node(TO_GREY, pixels.tobytes(), [], tmp_path)) == read_grey(file.getvalue()).ravel().tolist()
+    )

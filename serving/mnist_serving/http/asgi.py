@@ -68,7 +68,8 @@ class Application:
         path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
         path = path.removeprefix(scope.get("root_path", "")) or "/"
         identity = self.service.identities.of(headers)
-        return Request(scope["method"], path, headers, started=time.perf_counter(), identity=identity)
+        query = scope["query_string"].decode("latin-1")
+        return Request(scope["method"], path, headers, started=time.perf_counter(), identity=identity, query=query)
 
     async def _respond(self, request: Request, receive: Receive) -> Response:
         """Read the body and answer; requests with a body count as in flight meanwhile."""

@@ -43,6 +43,7 @@ class Request:
         started: when its head was complete, on the clock `time.perf_counter`.
         identity: the client's `X-Request-Id`, or one of ours.
         refusal: set by a server that could not read the request whole.
+        query: what follows the question mark in the target, percent-encoded.
 
     """
 
@@ -53,6 +54,7 @@ class Request:
     started: float = 0.0
     identity: str = ""
     refusal: HttpError | None = None
+    query: str = ""
 
     @property
     def has_body(self) -> bool:

@@ -31,8 +31,9 @@ def describe_api(limits: Limits, *, version: str) -> Json:
             "description": 'Recognises MNIST digits. Every error, on every path, is `{"error": "..."}`.',
         },
         "paths": {
-            "/": {"get": _get("The start page, which leads to the calls", _html())},
+            "/": {"get": _get("The page to draw on", _html())},
             "/predict": {"post": _predict(limits)},
+            "/model": {"get": _get("What the model file says of itself", {JSON: {"schema": _ref("Model")}}, 503)},
             **_health_paths(),
             **_model_paths(),
             "/metrics": {"get": _get("Counts and latencies for Prometheus", {"text/plain": {"schema": _string()}})},
@@ -51,6 +52,14 @@ def _predict(limits: Limits) -> Json:
             "One image as `image`, several as `images`; or the body is a PNG or JPEG file with one digit on a page, "
             f"of at most {limits.pixels:,} pixels, which is cut out, scaled and centred first."
         ),
+        "parameters": [
+            {
+                "name": "seen",
+                "in": "query",
+                "description": "With `true` each prediction holds the pixels that the model saw, as `seen`.",
+                "schema": {"type": "boolean", "default": False},
+            }
+        ],
         "requestBody": {"required": True, "content": {JSON: {"schema": _ref("PredictRequest")}, **pictures}},
         "responses": {"200": _reply("The predictions", {JSON: {"schema": _ref("PredictReply")}})} | _errors(*REASONS),
     }
@@ -130,21 +139,31 @@ def _schemas(limits: Limits) -> Json:
         "Image": {"oneOf": [flat, square, {"type": "array", "items": square, "minItems": 1, "maxItems": 1}]},
         "PredictRequest": {"oneOf": [_object({"image": _ref("Image")}) | closed, _object({"images": images}) | closed]},
         "PredictReply": _object({"predictions": predictions}),
-        "Prediction": _object(
+        "Prediction": _prediction(flat),
+        "Model": _object(
             {
-                "label": _string(),
-                "probability": _probability(),
-                "probabilities": {
-                    "type": "array",
-                    "items": _probability(),
-                    "minItems": CLASSES,
-                    "maxItems": CLASSES,
-                },
-                "abstained": {"type": "boolean", "description": "The model should not be believed here."},
+                "sha256": _string(),
+                "labels": {"type": "array", "items": _string()},
+                "accuracy": _probability() | {"description": "On the test images of the data set."},
+                "dataset": _string(),
             }
         ),
         **_infer_schemas(limits),
     }
+
+
+def _prediction(pixels: Json) -> Json:
+    probabilities = {"type": "array", "items": _probability(), "minItems": CLASSES, "maxItems": CLASSES}
+    prediction = _object(
+        {
+            "label": _string(),
+            "probability": _probability(),
+            "probabilities": probabilities,
+            "abstained": {"type": "boolean", "description": "The model should not be believed here."},
+        }
+    )
+    prediction["properties"]["seen"] = pixels | {"description": "What the model saw, where `seen=true` asks for it."}
+    return prediction
 
 
 def _infer_schemas(limits: Limits) -> Json:

@@ -1,10 +1,20 @@
 """The pages for people. They need nothing from outside."""
 
+import base64
 import json
+import re
+from hashlib import sha256
 from html import escape
+from pathlib import Path
 from typing import Any
 
+from .messages import Response
+
 HTML = "text/html; charset=utf-8"
+
+PAGE = Path(__file__).with_name("page")
+SCRIPTS = ("sheet.js", "input.js", "gallery.js", "draw.js", "service.js")  # each after those that it imports
+INLINED = re.compile(r"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
 
 STYLE = """
 body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }
@@ -14,12 +24,45 @@ td { padding: 0 1rem 0 0; vertical-align: top; } :root { color-scheme: light dar
 """
 
 
-def home_page() -> bytes:
-    """Return the start page, which leads to the calls."""
-    return _page("mnist-serving", '<p><a href="docs">The calls, described</a></p>')
+class Page:
+    """A page, and the policy that lets it do what is inlined in it, ask its own host, and nothing else."""
+
+    def __init__(self, html: str) -> None:
+        """Take the whole page."""
+        self.content = html.encode()
+        allowed: dict[str, list[str]] = {"script": [], "style": []}
+        for kind, text in INLINED.findall(html):
+            digest = base64.b64encode(sha256(text.encode()).digest()).decode()
+            allowed[kind].append(f"'sha256-{digest}'")
+        sources = "".join(f"{kind}-src {' '.join(hashes)}; " for kind, hashes in allowed.items() if hashes)
+        self.policy = (
+            f"default-src 'none'; {sources}connect-src 'self'; img-src data:; "  # its icon is such a picture
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+
+    def response(self) -> Response:
+        """Return the page as a reply."""
+        return Response(200, self.content, HTML, {"Content-Security-Policy": self.policy})
 
 
-def reference_page(described: dict[str, Any]) -> bytes:
+def drawing_page() -> Page:
+    """Return the page to draw on: `page/index.html` with its style and its scripts inside.
+
+    The scripts become one: what they import from one another is there already.
+    """
+    style = _read("style.css")
+    script = re.sub(r"^import .*\n|^export ", "", "\n".join(map(_read, SCRIPTS)), flags=re.MULTILINE)
+    page = _read("index.html")
+    page = page.replace('<link rel="stylesheet" href="style.css">', f"<style>\n{style}</style>")
+    page = page.replace(' src="service.js"></script>', f">\n{script}</script>")
+    return Page(page)
+
+
+def _read(name: str) -> str:
+    return (PAGE / name).read_text(encoding="utf-8")
+
+
+def reference_page(described: dict[str, Any]) -> Page:
     """Return an OpenAPI document as a page to read."""
     calls = [
         _call(path, method, call)
@@ -57,6 +100,6 @@ def _schema_name(content: dict[str, Any]) -> str:
     return str(schema.get("$ref", schema.get("format", ""))).rpartition("/")[2]
 
 
-def _page(title: str, body: str) -> bytes:
+def _page(title: str, body: str) -> Page:
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    return f'<!doctype html><html lang="en">{head}<style>{STYLE}</style><h1>{escape(title)}</h1>{body}</html>'.encode()
+    return Page(f'<!doctype html><html lang="en">{head}<style>{STYLE}</style><h1>{escape(title)}</h1>{body}</html>')

@@ -1,9 +1,16 @@
-"""`POST /predict`, the call for people: pixels as JSON, or a picture file."""
+"""The calls for people: `POST /predict`, pixels as JSON or a picture file, and `GET /model`, what answers them."""
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from .documents import may_hold_booleans, read_object
 from .limits import Limits
 from .messages import Answers, HttpError, Images, Response, json_response
 from .pixels import IMAGE_SHAPE, IMAGE_SIZE, SIDE, read_pixels, to_images
+
+if TYPE_CHECKING:
+    from mnist_serving.classifier import Classifier
 
 PICTURES = ("image/png", "image/jpeg")
 
@@ -54,11 +61,47 @@ def read_picture(body: bytes, limits: Limits) -> Images:
         raise HttpError(400, str(error)) from error
 
 
-def render_predictions(answers: Answers) -> Response:
-    """Return the reply: label, its probability, all probabilities, and whether the model should not be believed."""
+def read_seen(query: str) -> bool:
+    """Return whether the reply shall hold what the model saw: `?seen=true`. Other parameters mean nothing.
+
+    Raises:
+        HttpError: 400, it is neither true nor false, or there twice.
+
+    """
+    values = parse_qs(query, keep_blank_values=True).get("seen", ["false"]) if query else ["false"]
+    if values not in (["true"], ["false"]):
+        raise HttpError(400, "`seen` must be true or false")
+    return values == ["true"]
+
+
+def render_predictions(answers: Answers, seen: Images | None = None) -> Response:
+    """Return the reply: label, its probability, all probabilities, and whether the model should not be believed.
+
+    Args:
+        answers: to N images.
+        seen: the images, uint8 [N,1,28,28], where the reply shall hold them, 784 numbers each.
+
+    """
     best = answers.probabilities.max(axis=1)
     predictions = [
         {"label": str(label), "probability": best[row], "probabilities": answers.probabilities[row], "abstained": flag}
         for row, (label, flag) in enumerate(zip(answers.labels, answers.abstained.tolist(), strict=True))
     ]
+    if seen is not None:
+        for prediction, image in zip(predictions, seen, strict=True):
+            prediction["seen"] = image.ravel()
     return json_response({"predictions": predictions})
+
+
+def describe_model(classifier: "Classifier") -> dict[str, Any]:
+    """Return what the model file says of itself, without its golden examples."""
+    facts = {key: _decoded(text) for key, text in classifier.metadata.items() if key != "golden"}
+    return {"sha256": classifier.checksum, **facts}
+
+
+def _decoded(text: str) -> object:
+    """Return what a text stands for where it is JSON, the text itself where not."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

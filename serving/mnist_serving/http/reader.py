@@ -95,7 +95,8 @@ class RequestReader:
         headers = self._headers
         method = self._parser.get_method().decode("latin-1")
         identity = self._identities.of(headers)
-        self._request = Request(method, _path(self._url), headers, started=time.perf_counter(), identity=identity)
+        path, query = _split_target(self._url)
+        self._request = Request(method, path, headers, started=time.perf_counter(), identity=identity, query=query)
         version = self._parser.get_http_version()
         if version not in VERSIONS:
             raise HttpError(400, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
@@ -148,12 +149,14 @@ class RequestReader:
         return HttpError(413, f"the body is larger than {self._limits.body:,} bytes")
 
 
-def _path(url: bytes) -> str:
-    """Return the path of a request's target, without the query; a whole URL is a target too."""
+def _split_target(url: bytes) -> tuple[str, str]:
+    """Return the path and the query of a request's target; a whole URL is a target too."""
     target = url.decode("latin-1")
     if not target.startswith(("/", "*")):
         try:
-            return urlsplit(target).path or "/"
+            parts = urlsplit(target)
         except ValueError:
-            return target
-    return target.partition("?")[0]
+            return target, ""
+        return parts.path or "/", parts.query
+    path, _, query = target.partition("?")
+    return path, query

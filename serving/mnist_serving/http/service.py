@@ -16,9 +16,9 @@ from .messages import JSON, Answers, HttpError, Images, Job, Request, Response, 
 from .metrics import CONTENT_TYPE as PROMETHEUS
 from .metrics import Metrics
 from .openapi import describe_api
-from .pages import HTML, home_page, reference_page
+from .pages import drawing_page, reference_page
 from .pixels import IMAGE_SHAPE
-from .predict import PICTURES, read_picture, read_predict_request, render_predictions
+from .predict import PICTURES, describe_model, read_picture, read_predict_request, read_seen, render_predictions
 
 if TYPE_CHECKING:
     from mnist_serving.classifier import Classifier
@@ -48,6 +48,7 @@ class Service:
         self._closing = False
         described = describe_api(self.limits, version=__version__)
         self._described = json_response(described).body
+        self._drawing = drawing_page()
         self._reference = reference_page(described)
         self._calls = self._list_calls()
 
@@ -120,8 +121,9 @@ class Service:
             "/infer": {"POST": self._infer},
         }
         calls: dict[str, tuple[str, dict[str, Handler]]] = {
-            "/": ("/", {"GET": self._home}),
+            "/": ("/", {"GET": self._draw}),
             "/predict": ("/predict", {"POST": self._predict}),
+            "/model": ("/model", {"GET": self._model}),
             "/metrics": ("/metrics", {"GET": self._metrics}),
             "/openapi.json": ("/openapi.json", {"GET": self._openapi}),
             "/docs": ("/docs", {"GET": self._docs}),
@@ -135,11 +137,14 @@ class Service:
                 calls[f"/v2/models/{MODEL_NAME}{version}{end}"] = (MODEL + end, handlers)
         return calls
 
-    def _home(self, _: Request) -> Response:
-        return Response(200, home_page(), HTML)
+    def _draw(self, _: Request) -> Response:
+        return self._drawing.response()
 
     def _docs(self, _: Request) -> Response:
-        return Response(200, self._reference, HTML)
+        return self._reference.response()
+
+    def _model(self, _: Request) -> Response:
+        return json_response(describe_model(self._loaded()))
 
     def _openapi(self, _: Request) -> Response:
         return Response(200, self._described)
@@ -178,12 +183,13 @@ class Service:
 
     def _predict(self, request: Request) -> Job:
         self._loaded()
+        seen = read_seen(request.query)
         kind = _media_type(request)
         if kind not in ("", JSON, *PICTURES):
             raise HttpError(415, f"Content-Type {kind[:60]!r} is not taken; {JSON}, {' and '.join(PICTURES)} are")
         body = decompress(request, limit=self.limits.body)
         images = read_picture(body, self.limits) if kind in PICTURES else read_predict_request(body, self.limits)
-        return Job(images, render_predictions)
+        return Job(images, lambda answers: render_predictions(answers, images if seen else None))
 
     def _infer(self, request: Request) -> Job:
         names = self._loaded().labels

@@ -1,0 +1,153 @@
+// The drawing page: a sheet, the guess, the probabilities, what the model saw, drawings to try. It asks no network:
+// `start` is given a guesser that asks a service (service.js) or runs the model itself:
+//
+//   open()         -> {labels: string[], about: string, links?: {text: address}}
+//   guess(canvas)  -> {label, probability, probabilities: number[], abstained, seen: 784 grey levels, row by row}
+//
+// Both may throw: an Error whose `retry` is true is asked again by and by; of any other the message is shown.
+
+import { hangGallery } from "./gallery.js";
+import { drawWithKeys, drawWithPointer, takePictures } from "./input.js";
+import { Sheet } from "./sheet.js";
+
+const FIRST_PAUSE = 500; // milliseconds before a question is asked again; twice as long each time,
+const LONGEST_PAUSE = 8000; // up to this
+const QUIET = 700; // milliseconds without a change before the guess is spoken
+const NO_PICTURE = "This file is no picture that the browser can read.";
+
+const find = (id) => document.getElementById(id);
+const percent = (share) => share.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 });
+
+/** Bring the page to life with a guesser. */
+export function start(guesser) {
+  const sheet = new Sheet(find("paper"));
+  sheet.changed = makeAsker(guesser, sheet);
+  drawWithPointer(sheet);
+  drawWithKeys(sheet, find("pen"));
+  takePictures(sheet, find("file"), () => showNotice(NO_PICTURE));
+  listenToTools(sheet);
+  hangGallery(sheet, find("gallery"));
+  sheet.changed();
+}
+
+function listenToTools(sheet) {
+  find("undo").addEventListener("click", () => sheet.undo());
+  find("clear").addEventListener("click", () => sheet.clear());
+  find("width").addEventListener("input", (event) => (sheet.width = Number(event.target.value)));
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "z") sheet.undo();
+    else if (event.key === "Delete" || event.key === "Escape") sheet.clear();
+    else return;
+    event.preventDefault();
+  });
+}
+
+/** Return the function to be called at every change: one question at a time, and the last drawing is answered. */
+function makeAsker(guesser, sheet) {
+  let changes = 0;
+  let running = false;
+  let opened = false;
+  const ask = async () => {
+    if (!opened) showModel(await guesser.open());
+    opened = true;
+    if (sheet.blank) return showNothing;
+    const reply = await guesser.guess(sheet.drawing());
+    return () => showGuess(reply);
+  };
+  const askUntilAnswered = async () => {
+    let pause = FIRST_PAUSE;
+    for (let answered = 0; answered !== changes; ) {
+      const asked = changes;
+      try {
+        const show = await ask();
+        if (asked === changes || sheet.penDown) show();
+      } catch (error) {
+        if (error.retry) {
+          showNotice(error.message);
+          opened = false; // what comes back may be another model
+          await new Promise((done) => setTimeout(done, pause));
+          pause = Math.min(2 * pause, LONGEST_PAUSE);
+          continue;
+        }
+        if (asked === changes && !sheet.penDown) showNotice(error.message); // of a mere dot it may be "no digit"
+      }
+      pause = FIRST_PAUSE;
+      answered = asked;
+    }
+  };
+  return async () => {
+    changes += 1;
+    if (running) return;
+    running = true;
+    await askUntilAnswered();
+    running = false;
+  };
+}
+
+function showModel({ labels, about, links = {} }) {
+  find("about").textContent = about;
+  find("links").replaceChildren(...Object.entries(links).map(([text, address]) => make("a", text, { href: address })));
+  const rows = labels.map((label) => {
+    const row = make("tr", "", {});
+    row.append(make("th", label, { scope: "row" }), make("td", "", { className: "bar" }), make("td", "", {}));
+    return row;
+  });
+  find("bars").tBodies[0].replaceChildren(...rows);
+}
+
+function make(tag, textContent, properties) {
+  return Object.assign(document.createElement(tag), { textContent, ...properties });
+}
+
+function showGuess({ label, probability, probabilities, abstained, seen }) {
+  showNotice("");
+  showAnswer(abstained ? "not sure" : label, abstained ? `Perhaps ${label}` : percent(probability), label);
+  showBars(probabilities);
+  showSeen(seen);
+}
+
+function showNothing() {
+  showNotice("");
+  showAnswer("–", "Nothing is drawn yet.");
+  showBars([]);
+  showSeen(new Uint8Array(28 * 28));
+}
+
+function showAnswer(guess, comment, label = "") {
+  find("guess").textContent = guess;
+  find("guess").classList.toggle("words", guess.length > 2);
+  find("comment").textContent = comment;
+  find("answer").dataset.label = label;
+  speak(label && `${guess}, ${comment}`);
+}
+
+function showBars(probabilities) {
+  const best = probabilities.indexOf(Math.max(...probabilities));
+  [...find("bars").rows].forEach((row, place) => {
+    const share = probabilities[place] ?? 0;
+    row.classList.toggle("best", place === best);
+    row.cells[1].style.setProperty("--share", share);
+    row.cells[2].textContent = probabilities.length ? percent(share) : "";
+  });
+}
+
+function showSeen(levels) {
+  const image = new ImageData(28, 28);
+  levels.forEach((level, place) => image.data.set([level, level, level, 255], 4 * place));
+  find("seen").getContext("2d").putImageData(image, 0, 0);
+}
+
+function showNotice(message) {
+  if (find("notice").textContent !== message) find("notice").textContent = message;
+  find("answer").classList.toggle("stale", message !== "");
+}
+
+let speaking = 0;
+
+/** Tell those who listen, once the drawing rests. */
+function speak(text) {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => {
+    if (find("spoken").textContent !== text) find("spoken").textContent = text;
+  }, QUIET);
+}

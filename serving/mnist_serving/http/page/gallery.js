@@ -1,0 +1,49 @@
+// Drawings to try: some that are easy, some that are hard to read, some that are no digit.
+
+import { UNITS, drawStrokes, makeCanvas } from "./sheet.js";
+
+const LINE = 8; // units
+
+// A name, the strokes, and which digit it is meant to be.
+const DRAWINGS = {
+  "Easy": [
+    ["two", "M28 32C32 14 66 12 68 34C69 52 40 64 28 82L74 80", "2"],
+    ["three", "M30 24C44 12 68 18 66 34C64 46 50 48 46 48C60 48 72 56 70 68C66 88 36 88 28 74", "3"],
+    ["five", "M68 18L38 18L34 46C52 38 72 48 70 66C66 88 38 88 28 76", "5"],
+    ["eight", "M66 28C58 12 32 16 34 34C36 50 70 54 68 72C64 92 30 88 34 68C38 54 66 46 66 28", "8"],
+  ],
+  "Hard": [
+    ["seven with a long bar", "M26 22L72 22L44 86M28 52L76 52", "7"],
+    ["nine with a hook", "M66 34C58 16 34 18 34 36C34 54 60 52 66 34L64 70C60 90 38 88 32 78", "9"],
+    ["one with flag and foot", "M28 40L50 16L50 84M26 84L76 84", "1"],
+    ["four, closed", "M54 16L24 60L76 60M56 16L56 86", "4"],
+  ],
+  "No digit": [
+    ["letter A", "M24 84L50 16L76 84M34 60L66 60"],
+    ["face", "M50 12C98 12 98 88 50 88C2 88 2 12 50 12M36 38L36 42M64 38L64 42M32 62C42 74 58 74 68 62"],
+    ["scribble", "M16 60C24 10 40 10 36 50C32 90 52 90 54 50C56 10 72 10 68 50C64 90 80 90 86 40"],
+    ["star", "M50 14L72 84L14 40L86 40L28 84L50 14"],
+  ],
+};
+
+/** Hang a button for each drawing on the wall; a click draws it on the sheet. */
+export function hangGallery(sheet, wall) {
+  for (const [title, drawings] of Object.entries(DRAWINGS)) {
+    const group = Object.assign(document.createElement("div"), { className: "group" });
+    group.append(Object.assign(document.createElement("h2"), { textContent: title }));
+    group.append(...drawings.map((drawing) => makeButton(sheet, ...drawing)));
+    wall.append(group);
+  }
+}
+
+function makeButton(sheet, name, path, digit = "") {
+  const strokes = [{ path: new Path2D(path), width: LINE }];
+  const properties = { type: "button", title: name, ariaLabel: `Draw: ${name}` };
+  const button = Object.assign(document.createElement("button"), properties);
+  const thumbnail = makeCanvas(UNITS, UNITS);
+  drawStrokes(thumbnail.getContext("2d"), strokes);
+  button.dataset.digit = digit;
+  button.append(thumbnail);
+  button.addEventListener("click", () => sheet.add({ fresh: true, strokes }));
+  return button;
+}

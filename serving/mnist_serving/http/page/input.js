@@ -1,0 +1,96 @@
+// How marks come onto the sheet: mouse, pen and finger, the keyboard, picture files.
+
+import { UNITS, makeCanvas } from "./sheet.js";
+
+const STEP = 4; // units that an arrow key moves the pen; with Shift, one
+
+/** Draw with whatever points: the pointer that came down first, until it is lifted. */
+export function drawWithPointer(sheet) {
+  const { canvas } = sheet;
+  let drawOn = null;
+  let pointer = null;
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [((event.clientX - box.left) / box.width) * UNITS, ((event.clientY - box.top) / box.height) * UNITS];
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    if (drawOn || event.button !== 0) return;
+    pointer = event.pointerId;
+    canvas.setPointerCapture(pointer);
+    sheet.penDown = true;
+    drawOn = sheet.begin(place(event));
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!drawOn || event.pointerId !== pointer) return;
+    const passed = event.getCoalescedEvents(); // where the pointer was since the last event
+    drawOn((passed.length > 0 ? passed : [event]).map(place));
+  });
+  canvas.addEventListener("lostpointercapture", (event) => {
+    if (event.pointerId !== pointer) return;
+    drawOn = null;
+    sheet.penDown = false;
+    sheet.changed();
+  });
+}
+
+/** Draw with the arrow keys: they move a pen, which the space bar puts down and lifts. */
+export function drawWithKeys(sheet, pen) {
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  let place = [UNITS / 2, UNITS / 4];
+  let drawOn = null;
+  const hold = (held) => {
+    drawOn = held;
+    pen.classList.toggle("down", held !== null);
+  };
+  sheet.canvas.addEventListener("pointerdown", () => hold(null));
+  sheet.canvas.addEventListener("blur", () => {
+    hold(null);
+    pen.hidden = true;
+  });
+  sheet.canvas.addEventListener("keydown", (event) => {
+    const move = moves[event.key];
+    if (event.key === " ") hold(drawOn ? null : sheet.begin(place));
+    else if (move) {
+      place = place.map((at, axis) => Math.min(UNITS, Math.max(0, at + move[axis] * (event.shiftKey ? 1 : STEP))));
+      drawOn?.([place]);
+    } else return;
+    event.preventDefault();
+    pen.hidden = false;
+    pen.style.left = `${place[0]}%`;
+    pen.style.top = `${place[1]}%`;
+  });
+}
+
+/** Take picture files that are chosen, dropped or pasted; `refuse` is called with one that is no picture. */
+export function takePictures(sheet, input, refuse) {
+  const take = async ([file]) => {
+    if (!file) return;
+    try {
+      sheet.add({ fresh: true, picture: await readPicture(file, sheet.canvas.width) });
+    } catch {
+      refuse(file);
+    }
+  };
+  input.addEventListener("change", async () => {
+    await take(input.files);
+    input.value = ""; // so that the same file can be chosen again
+  });
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    take(event.dataTransfer.files);
+  });
+  document.addEventListener("paste", (event) => take(event.clipboardData.files));
+}
+
+/** Return a picture file as a canvas whose longer side is that of the sheet. */
+async function readPicture(file, side) {
+  const bitmap = await createImageBitmap(file);
+  const scale = side / Math.max(bitmap.width, bitmap.height);
+  const picture = makeCanvas(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
+  const context = picture.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, picture.width, picture.height);
+  bitmap.close();
+  return picture;
+}

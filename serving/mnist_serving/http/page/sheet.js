@@ -1,0 +1,106 @@
+// The sheet: what is drawn, on a canvas, with every step to be undone.
+
+export const UNITS = 100; // along a side of the sheet; strokes are given in these
+
+/**
+ * Marks, each some strokes or a picture; a fresh mark covers all before it. A stroke is {path: Path2D, width}.
+ *
+ * `changed` is called after each change. The canvas has the classes `blank` and `picture` where that is so.
+ */
+export class Sheet {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", { alpha: false });
+    this.marks = [];
+    this.width = 8; // of the next stroke
+    this.penDown = false;
+    this.changed = () => {};
+    this.draw();
+  }
+
+  get shown() {
+    return this.marks.slice(Math.max(0, this.marks.findLastIndex((mark) => mark.fresh)));
+  }
+
+  get picture() {
+    return this.shown[0]?.picture;
+  }
+
+  get blank() {
+    return !this.shown.some((mark) => mark.picture || mark.strokes.length > 0);
+  }
+
+  add(mark) {
+    this.marks.push({ strokes: [], ...mark });
+    this.redraw();
+  }
+
+  undo() {
+    this.marks.pop();
+    this.redraw();
+  }
+
+  clear() {
+    if (!this.blank) this.add({ fresh: true });
+  }
+
+  /** Begin a stroke; return the function that draws it on, through some points. */
+  begin(point) {
+    const path = new Path2D();
+    let last = point;
+    path.moveTo(...point);
+    path.lineTo(...point);
+    this.add({ strokes: [{ path, width: this.width }] });
+    return (points) => {
+      for (const next of points) {
+        path.quadraticCurveTo(...last, (last[0] + next[0]) / 2, (last[1] + next[1]) / 2);
+        last = next;
+      }
+      this.redraw();
+    };
+  }
+
+  redraw() {
+    this.draw();
+    this.changed();
+  }
+
+  draw() {
+    const { canvas, context, picture } = this;
+    const scale = canvas.width / UNITS;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = "white";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    if (picture) context.drawImage(picture, ...this.pictureCorner());
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    drawStrokes(context, this.shown.flatMap((mark) => mark.strokes));
+    canvas.classList.toggle("picture", picture !== undefined);
+    canvas.classList.toggle("blank", this.blank);
+  }
+
+  pictureCorner() {
+    return [(this.canvas.width - this.picture.width) / 2, (this.canvas.height - this.picture.height) / 2];
+  }
+
+  /** Return a canvas with what is to be guessed: of a picture no more than itself, for its edge is no ink. */
+  drawing() {
+    if (!this.picture) return this.canvas;
+    const part = makeCanvas(this.picture.width, this.picture.height);
+    const [left, top] = this.pictureCorner();
+    part.getContext("2d").drawImage(this.canvas, -left, -top);
+    return part;
+  }
+}
+
+export function makeCanvas(width, height) {
+  return Object.assign(document.createElement("canvas"), { width, height });
+}
+
+export function drawStrokes(context, strokes) {
+  context.strokeStyle = "black";
+  context.lineCap = context.lineJoin = "round";
+  for (const { path, width } of strokes) {
+    context.lineWidth = width;
+    context.stroke(path);
+  }
+}

@@ -171,14 +171,30 @@ function normalEquations(points, count) {
 /** How far the slightly blurred picture lies above the page, in quarter levels. */
 export function relief(picture, surface, y, x) {
   const { height, width, data } = picture;
-  return mapped(picture, (level, place) => {
-    const [row, column] = [Math.floor(place / width), place % width];
-    const [up, down] = [row ? -width : 0, row + 1 < height ? width : 0];
-    const [west, east] = [column ? -1 : 0, column + 1 < width ? 1 : 0];
-    const across = (at) => data[at + west] + 2 * data[at] + data[at + east];
-    const blurred = across(place + up) + 2 * across(place) + across(place + down); // sixteen times the level
-    return rounded(blurred / (16 / QUARTERS) - QUARTERS * surfaceAt(surface, y[row], x[column]));
-  });
+  const rows = weighted(data, height, width, width, 1);
+  const columns = weighted(rows, width, height, 1, width); // sixteen times the blurred level
+  const out = blank(height, width);
+  for (let row = 0, place = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, place++) {
+      const level = columns[place] / (16 / QUARTERS);
+      out.data[place] = rounded(level - QUARTERS * surfaceAt(surface, y[row], x[column]));
+    }
+  }
+  return out;
+}
+
+/** Each level twice with its two neighbours along lines of `length`, `step` apart; the border's level goes on. */
+function weighted(data, length, lines, step, apart) {
+  const sums = new Float64Array(data.length);
+  for (let line = 0; line < lines; line++) {
+    const start = line * apart;
+    for (let at = 0; at < length; at++) {
+      const before = data[start + Math.max(at - 1, 0) * step];
+      const after = data[start + Math.min(at + 1, length - 1) * step];
+      sums[start + at * step] = before + 2 * data[start + at * step] + after;
+    }
+  }
+  return sums;
 }
 
 /** Twice the places of the middles of `count` equal parts of `length`. */

@@ -23,12 +23,15 @@ const pixelsOf = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.w
 /** Grey levels of pixels, what is transparent on white, as Pillow mixes and weighs colours: to the last bit. */
 export function toGrey({ data }) {
   const grey = new Uint8Array(data.length / 4);
-  for (let from = 0; from < data.length; from += 4) {
+  for (let place = 0, from = 0; place < grey.length; place++, from += 4) {
     const alpha = data[from + 3];
-    const [red, green, blue] = [0, 1, 2].map((colour) => onWhite(data[from + colour], alpha));
-    grey[from / 4] = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
+    const red = onWhite(data[from], alpha);
+    const green = onWhite(data[from + 1], alpha);
+    const blue = onWhite(data[from + 2], alpha);
+    grey[place] = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
   }
   return grey;
 }
 
-const onWhite = (level, alpha) => Math.floor((level * alpha + 255 * (255 - alpha)) / 255 + 0.5);
+const onWhite = (level, alpha) =>
+  alpha === 255 ? level : Math.floor((level * alpha + 255 * (255 - alpha)) / 255 + 0.5);

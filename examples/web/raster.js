@@ -10,7 +10,10 @@ export const blank = (height, width) => ({ height, width, data: new Float64Array
 
 /** The picture of the same shape with each level put through `change(level, place)`. */
 export function mapped({ height, width, data }, change) {
-  return { height, width, data: data.map(change) };
+  const out = blank(height, width);
+  // A loop: `data.map` takes twice as long.
+  for (let place = 0; place < data.length; place++) out.data[place] = change(data[place], place);
+  return out;
 }
 
 /** The smallest box around the pixels that are not 0; `bottom` and `right` are outside. All zeros where there is none. */
@@ -60,21 +63,39 @@ export const divided = (numerator, denominator) => Math.floor((2 * numerator + d
 /** The nearest whole number, the larger of two equally near. */
 export const rounded = (value) => Math.floor(value + 0.5);
 
-/** The value that stands `share` of the way up when all are sorted. */
-export const ranked = (values, share) => Float64Array.from(values).sort()[Math.floor(share * values.length)];
+/** The value that stands `share` of the way up when all are sorted; found by Hoare's selection, without sorting all. */
+export function ranked(values, share) {
+  const sorted = Float64Array.from(values);
+  const place = Math.floor(share * sorted.length);
+  for (let [low, high] = [0, sorted.length - 1]; low < high; ) {
+    const pivot = sorted[place];
+    let [left, right] = [low, high];
+    while (left <= right) {
+      while (sorted[left] < pivot) left++;
+      while (sorted[right] > pivot) right--;
+      if (left > right) break;
+      const value = sorted[left];
+      sorted[left++] = sorted[right];
+      sorted[right--] = value;
+    }
+    if (right < place) low = left;
+    if (left > place) high = right;
+  }
+  return sorted[place];
+}
 
 /** The rounded means of `factor` x `factor` blocks; what is left over is dropped. */
 export function blockMean(picture, factor) {
   if (factor === 1) return picture;
   const out = blank(Math.floor(picture.height / factor), Math.floor(picture.width / factor));
-  return mapped(out, (_, place) => {
-    const corner = (Math.floor(place / out.width) * picture.width + (place % out.width)) * factor;
-    let sum = 0;
-    for (let y = 0; y < factor; y++) {
-      for (let x = 0; x < factor; x++) sum += picture.data[corner + y * picture.width + x];
+  for (let y = 0; y < out.height * factor; y++) {
+    const from = y * picture.width;
+    const to = Math.floor(y / factor) * out.width;
+    for (let x = 0; x < out.width; x++) {
+      for (let shift = 0; shift < factor; shift++) out.data[to + x] += picture.data[from + x * factor + shift];
     }
-    return divided(sum, factor * factor);
-  });
+  }
+  return mapped(out, (sum) => divided(sum, factor * factor));
 }
 
 /** The picture at another size: area means to shrink, linear between middles to grow. */

@@ -15,11 +15,17 @@ from tests.http_server import PATIENCE, ROOT, Server, read_all, statuses
 
 BODY = json.dumps({"image": [0] * 784}).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
-MODULE = """
+MODULE = '''
 from mnist_serving.http import Limits, create_app
 
-app = create_app(limits=Limits(body=100_000, request_seconds=0.5, in_flight=2))
-"""
+digits = create_app(limits=Limits(body=100_000, request_seconds=0.5, in_flight=2))
+
+
+async def app(scope, receive, send):
+    """The application at /, and once more under /digits, as frameworks mount it."""
+    root = "/digits" if scope.get("path", "").startswith("/digits/") else ""
+    await digits({**scope, "root_path": root}, receive, send)
+'''
 COMMANDS = {
     "uvicorn": ["-m", "uvicorn", "mounted:app", "--port", "0"],
     "hypercorn": ["-m", "hypercorn", "mounted:app", "--bind", "127.0.0.1:0"],
@@ -55,6 +61,12 @@ def test_the_mounted_application_answers(server: Server) -> None:
     assert len(prediction["probabilities"]) == 10
     assert b'mnist_requests_total{call="/predict",status="200"}' in server.call("GET", "/metrics").body
     assert server.call("HEAD", "/v2").body == b""
+
+
+def test_it_answers_under_the_path_that_it_is_mounted_at_and_reads_the_query(server: Server) -> None:
+    assert server.call("GET", "/digits/").headers["content-security-policy"]
+    (prediction,) = server.call("POST", "/digits/predict?seen=true", BODY).json()["predictions"]
+    assert prediction["seen"] == [0] * 784
 
 
 def test_binary_tensors_go_through(server: Server) -> None:

@@ -79,7 +79,9 @@ function makeAsker(guesser, sheet) {
     changes += 1;
     if (running) return;
     running = true;
+    find("answer").ariaBusy = "true";
     await askUntilAnswered();
+    find("answer").ariaBusy = "false";
     running = false;
   };
 }
@@ -108,7 +110,7 @@ function showGuess({ label, probability, probabilities, abstained, seen }) {
 
 function showNothing() {
   showNotice("");
-  showAnswer("–", "Nothing is drawn yet.");
+  showAnswer("", "Nothing is drawn yet.");
   showBars([]);
   showSeen(new Uint8Array(28 * 28));
 }

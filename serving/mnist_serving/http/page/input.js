@@ -22,7 +22,7 @@ export function drawWithPointer(sheet) {
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!drawOn || event.pointerId !== pointer) return;
-    const passed = event.getCoalescedEvents(); // where the pointer was since the last event
+    const passed = event.getCoalescedEvents?.() ?? []; // where the pointer was since the last event
     drawOn((passed.length > 0 ? passed : [event]).map(place));
   });
   canvas.addEventListener("lostpointercapture", (event) => {

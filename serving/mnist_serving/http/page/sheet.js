@@ -10,7 +10,7 @@ export const UNITS = 100; // along a side of the sheet; strokes are given in the
 export class Sheet {
   constructor(canvas) {
     this.canvas = canvas;
-    this.context = canvas.getContext("2d", { alpha: false });
+    this.context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     this.marks = [];
     this.width = 8; // of the next stroke
     this.penDown = false;

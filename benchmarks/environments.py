@@ -64,7 +64,7 @@ class NodeEnvironment:
     """The packages of a folder's `package-lock.json`."""
 
     name: str
-    folder: Path
+    folder: Path = RUNNERS
 
     def ready(self) -> bool:
         """It was made to the end, from the lock that is here."""
@@ -112,7 +112,7 @@ def run(command: Sequence[str], folder: Path) -> str:
 OLDEST_ONNXRUNTIME = PythonEnvironment("onnxruntime-oldest", ("onnxruntime",))
 OPENCV_5 = PythonEnvironment("opencv-5", ("opencv-python-headless==5.0.0.93", "numpy==2.4.6"))
 OPENCV_4 = PythonEnvironment("opencv-4", ("opencv-python-headless==4.14.0.94", "numpy==2.4.6"))
-JAVASCRIPT = NodeEnvironment("javascript", RUNNERS)
+JAVASCRIPT = NodeEnvironment("javascript")
 WEB = NodeEnvironment("web", ROOT / "examples/web")
 
 

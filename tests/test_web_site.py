@@ -249,11 +249,20 @@ def test_a_model_that_does_not_answer_its_golden_examples_is_refused(
         browser.wait("document.getElementById('notice').textContent.startsWith('Model.onnx is not the model')")
 
 
-def test_a_server_that_lacks_the_model_is_told(browser: Browser, site: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model.json", "model.json is missing: the server answers with status 404."),
+        ("model.onnx", "model.onnx is missing: the server answers with status 404."),
+        ("ort-wasm-simd-threaded.wasm", "No available backend found."),
+        ("ort.wasm.bundle.min.mjs", "The model cannot be started."),
+    ],
+)
+def test_a_server_that_lacks_a_file_is_told(name: str, said: str, browser: Browser, site: Path, tmp_path: Path) -> None:
     with served(site, tmp_path) as address:
-        (tmp_path / FOLDER / "model.onnx").unlink()
+        (tmp_path / FOLDER / name).unlink()
         browser.open(address)
-        browser.wait("document.getElementById('notice').textContent.includes('model.onnx is missing')")
+        browser.wait("document.getElementById('notice').textContent.includes(arguments[0])", said)
 
 
 def test_its_own_server_gives_the_site_and_nothing_else(site: Path) -> None:

@@ -35,7 +35,9 @@ function copy(folder, names) {
 /** The service's page with the guesser that needs none. */
 function withLocalModel(page) {
   const policy = `<meta http-equiv="Content-Security-Policy" content="${POLICY}">`;
-  const changed = page.replace('src="service.js"', 'src="local.js"').replace('<meta charset="utf-8">', `$&\n    ${policy}`);
+  const changed = page
+    .replace('src="service.js"', 'src="local.js"')
+    .replace('<meta charset="utf-8">', `$&\n    ${policy}`);
   if (!changed.includes("local.js") || !changed.includes(policy)) throw new Error("index.html is not as it was");
   return changed;
 }

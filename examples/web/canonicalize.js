@@ -7,7 +7,7 @@
 import { INK_RANK, LEAST_CONTRAST, QUARTERS, findInk, grouped, masses, middlePoints, relief } from "./page.js";
 import { DIGIT_SIDE, HALF, evenPen } from "./pen.js";
 import {
-  blank, blockMean, box, boxOf, ceilDiv, components, cut, divided, highest, laid, mapped, ranked, resampled, smooth,
+  blockMean, box, boxOf, ceilDiv, chosen, components, cut, divided, highest, laid, mapped, ranked, resampled, smooth,
 } from "./raster.js";
 
 export const SIDE = 28; // of MNIST's picture
@@ -42,7 +42,7 @@ export class PictureError extends Error {}
  */
 export function canonicalize(grey, width, height) {
   check(grey, width, height);
-  const picture = { height, width, data: Float64Array.from(grey) };
+  const picture = { height, width, data: new Float64Array(grey) };
   if (isCanonical(picture)) return grey.slice();
   const small = fine(picture);
   const factor = Math.min(ceilDiv(Math.max(small.height, small.width), COARSE_SIDE), small.height, small.width);
@@ -87,13 +87,16 @@ function cutOut(small, factor, { mask, sign, surface }) {
   const { top, bottom, left, right, longer } = box(mask);
   const margin = 2 + Math.floor(longer / 8);
   const part = boxOf(
-    Math.max(0, top - margin), Math.min(height, bottom + margin), Math.max(0, left - margin), Math.min(width, right + margin),
+    Math.max(0, top - margin),
+    Math.min(height, bottom + margin),
+    Math.max(0, left - margin),
+    Math.min(width, right + margin),
   );
   const [rows, columns] = [part.height, part.width].map((length) => divided(length * WORK_SIDE, longer));
   const picture = resampled(cut(small, part, factor), rows, columns);
   const y = middlePoints(part.height, rows).map((middle) => 2 * part.top - height + middle);
   const x = middlePoints(part.width, columns).map((middle) => 2 * part.left - width + middle);
-  const near = resampled(cut(highest(mask, NEAR), part), rows, columns);
+  const near = resampled(highest(cut(mask, part), NEAR), rows, columns);
   return { ink: mapped(relief(picture, surface, y, x), (level) => sign * level), near };
 }
 
@@ -101,10 +104,10 @@ function cutOut(small, factor, { mask, sign, surface }) {
 function crisp({ ink: soft, near }) {
   const blurred = smooth(smooth(soft, SHARPEN_RADIUS), SHARPEN_RADIUS);
   const ink = mapped(soft, (level, at) => (near.data[at] > 0 ? level + SHARPEN * (level - blurred.data[at]) : 0));
-  const strong = ink.data.filter((level) => level > LEAST_CONTRAST * QUARTERS);
+  const strong = chosen(ink.data, (level) => level > LEAST_CONTRAST * QUARTERS);
   if (!strong.length) throw new PictureError(BLANK);
   const half = Math.floor(ranked(strong, INK_RANK) / 2);
-  const full = ranked(strong.filter((level) => level > half), 0.5);
+  const full = ranked(chosen(strong, (level) => level > half), 0.5);
   const parts = components(mapped(ink, (level) => (level > Math.floor(full / 2) ? 1 : 0)));
   const digit = highest(grouped(ink, parts, masses(parts, ink.data)), 2);
   // From 30 % of full ink to 70 %, black to white.

@@ -1,7 +1,6 @@
 // The guesser of the drawing page that needs no service: the model runs here, in a worker.
 
 import { start } from "./draw.js";
-import { readPixels } from "./picture.js";
 
 const worker = new Worker("worker.js", { type: "module" });
 
@@ -18,7 +17,7 @@ start({
     };
   },
 
-  guess: async (drawing) => ask({ pixels: await readPixels(drawing) }),
+  guess: (canvas) => ask({ pixels: canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height) }),
 });
 
 /** Send a message to the worker; its reply comes through a port of its own. */

@@ -2,7 +2,7 @@
 //
 // Floats are added and multiplied in the order of `page.py`: in another they would be rounded otherwise.
 
-import { blank, blockMean, box, ceilDiv, components, mapped, ranked, rounded } from "./raster.js";
+import { blank, blockMean, box, ceilDiv, chosen, components, mapped, ranked, rounded } from "./raster.js";
 
 export const QUARTERS = 4; // of a grey level: the unit of what stands out from the page
 const SURFACE_SIDE = 60; // longer side of the copy that the surface is fitted to, in pixels
@@ -39,7 +39,7 @@ function outstanding(picture, page, islands) {
   const surface = pageSurface(picture, page);
   const [y, x] = [picture.height, picture.width].map((side) => middlePoints(side, side).map((place) => place - side));
   const heights = relief(picture, surface, y, x);
-  const onPage = heights.data.filter((_, place) => page.data[place]);
+  const onPage = chosen(heights.data, (_, place) => page.data[place]);
   const noise = ranked(onPage.map(Math.abs), 0.25) / QUARTER_OF_NORMAL;
   const least = Math.max(NOISE_FACTOR * noise, LEAST_CONTRAST * QUARTERS);
   const group = (sign) => heaviest(mapped(heights, (height) => sign * height), least, islands);
@@ -49,7 +49,7 @@ function outstanding(picture, page, islands) {
 /** The heaviest group above the threshold with its main stroke's mass; islands touch no border. */
 function heaviest(above, least, islands) {
   const { height, width, data } = above;
-  const strong = data.filter((level) => level > least);
+  const strong = chosen(data, (level) => level > least);
   if (!strong.length) return { mask: blank(height, width), mass: 0 };
   const threshold = Math.max(least, FOUND_SHARE * ranked(strong, INK_RANK));
   const parts = components(mapped(above, (level) => (level > threshold ? 1 : 0)));
@@ -104,42 +104,46 @@ function pageSurface(picture, page) {
   const { height, width } = picture;
   const step = Math.min(ceilDiv(Math.max(height, width), SURFACE_SIDE), height, width);
   const small = blockMean(picture, step);
-  const points = sampled(small, step, page, picture);
-  const start = page.data.every(Boolean) ? rim(small) : points.map(({ level }) => level);
-  let surface = [ranked(start, 0.5), 0, 0, 0, 0, 0];
+  const places = placesOn(page, small, step);
+  const level = Float64Array.from(places, (place) => small.data[place]);
+  const y = Float64Array.from(places, (place) => (2 * Math.floor(place / small.width) + 1) * step - height);
+  const x = Float64Array.from(places, (place) => (2 * (place % small.width) + 1) * step - width);
+  const terms = [x.map(() => 1), x, y, x.map((at) => at * at), x.map((at, one) => at * y[one]), y.map((at) => at * at)];
+  let surface = [ranked(page.data.every(Boolean) ? rim(small) : level, 0.5), 0, 0, 0, 0, 0];
   for (const count of FITS) {
-    const residuals = points.map(({ level, y, x }) => Math.abs(level - surfaceAt(surface, y, x)));
-    const most = PAGE_SPREAD * ranked(residuals, PAGE_SHARE) + 1;
-    surface = leastSquares(points.filter((_, place) => residuals[place] <= most), count);
+    const residual = level.map((value, one) => Math.abs(value - surfaceAt(surface, y[one], x[one])));
+    const most = PAGE_SPREAD * ranked(residual, PAGE_SHARE) + 1;
+    const kept = [level, ...terms.slice(0, count)].map((values) => chosen(values, (_, one) => residual[one] <= most));
+    surface = leastSquares(kept.slice(1), kept[0]);
   }
   return surface;
 }
 
-/** The small copy's pixels that lie on the page, or all: level, y, x, and the terms of the surface. */
-function sampled(small, step, page, { height, width }) {
-  const points = [];
+/** The places of the small copy's pixels whose middle lies on the page; of all where none does. */
+function placesOn(page, small, step) {
   const half = Math.floor(step / 2);
-  small.data.forEach((level, place) => {
+  const isOn = (place) => {
     const [row, column] = [Math.floor(place / small.width), place % small.width];
-    const [y, x] = [(2 * row + 1) * step - height, (2 * column + 1) * step - width];
-    const inside = page.data[(half + row * step) * width + half + column * step];
-    points.push({ level, y, x, terms: [1, x, y, x * x, x * y, y * y], inside });
-  });
-  return points.some(({ inside }) => inside) ? points.filter(({ inside }) => inside) : points;
+    return page.data[(half + row * step) * page.width + half + column * step];
+  };
+  const all = [...small.data.keys()];
+  return all.some(isOn) ? all.filter(isOn) : all;
 }
 
 /** The levels along the four sides, those of the corners twice. */
 function rim({ height, width, data }) {
-  const columns = [...data.keys()].slice(0, height).flatMap((y) => [data[y * width], data[(y + 1) * width - 1]]);
-  return [...data.subarray(0, width), ...data.subarray((height - 1) * width), ...columns];
+  const side = (x) => Array.from({ length: height }, (_, y) => data[y * width + x]);
+  return [...data.subarray(0, width), ...data.subarray((height - 1) * width), ...side(0), ...side(width - 1)];
 }
 
 /** The surface's level; two rows of three terms, a parabola along x for each y. */
 const surfaceAt = (c, y, x) => c[0] + c[2] * y + c[5] * (y * y) + x * (c[1] + c[4] * y + c[3] * x);
 
-/** Solve the normal equations of the first `count` terms by Gaussian elimination, in one fixed order of operations. */
-function leastSquares(points, count) {
-  const { matrix, right } = normalEquations(points, count);
+/** Solve the normal equations by Gaussian elimination, in one fixed order of operations. */
+function leastSquares(terms, level) {
+  const count = terms.length;
+  const matrix = terms.map((one) => terms.map((other) => dot(one, other)));
+  const right = terms.map((one) => dot(one, level));
   const floor = matrix.map((row, i) => 1e-9 * row[i]);
   for (let i = 0; i < count; i++) {
     for (let j = i + 1; j < count; j++) {
@@ -156,16 +160,10 @@ function leastSquares(points, count) {
   return solution;
 }
 
-function normalEquations(points, count) {
-  const matrix = Array.from({ length: count }, () => new Float64Array(count));
-  const right = new Float64Array(count);
-  for (const { level, terms } of points) {
-    for (let i = 0; i < count; i++) {
-      right[i] += terms[i] * level;
-      for (let j = 0; j < count; j++) matrix[i][j] += terms[i] * terms[j];
-    }
-  }
-  return { matrix, right };
+function dot(one, other) {
+  let sum = 0;
+  for (let place = 0; place < one.length; place++) sum += one[place] * other[place];
+  return sum;
 }
 
 /** How far the slightly blurred picture lies above the page, in quarter levels. */

@@ -1,26 +1,11 @@
-// Pictures into grey levels: the numbers that `images.py` of `serving/mnist_serving` gets from the same pixels.
+// Pixels into grey levels: those that `images.py` of `serving/mnist_serving` gets from the same picture as a PNG.
 
 /**
- * The pixels of a canvas, or of a picture file as the browser reads it.
+ * Grey levels of a canvas's pixels, what is transparent on white; mixed and weighed as Pillow does, to the last bit.
  *
- * @param {HTMLCanvasElement | Blob} picture
- * @returns {Promise<ImageData>}
- * @throws {Error} the file is none that the browser can read
+ * @param {ImageData} pixels
+ * @returns {Uint8Array} `width * height` levels
  */
-export async function readPixels(picture) {
-  if (!(picture instanceof Blob)) return pixelsOf(picture);
-  const bitmap = await createImageBitmap(picture, { colorSpaceConversion: "none" }).catch(() => {
-    throw new Error("this is no picture that the browser can read");
-  });
-  const canvas = Object.assign(document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
-  bitmap.close();
-  return pixelsOf(canvas);
-}
-
-const pixelsOf = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-
-/** Grey levels of pixels, what is transparent on white, as Pillow mixes and weighs colours: to the last bit. */
 export function toGrey({ data }) {
   const grey = new Uint8Array(data.length / 4);
   for (let place = 0, from = 0; place < grey.length; place++, from += 4) {

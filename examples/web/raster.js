@@ -16,7 +16,15 @@ export function mapped({ height, width, data }, change) {
   return out;
 }
 
-/** The smallest box around the pixels that are not 0; `bottom` and `right` are outside. All zeros where there is none. */
+/** The values for which `wanted(value, place)` holds. */
+export function chosen(values, wanted) {
+  const out = new Float64Array(values.length);
+  let count = 0;
+  for (let place = 0; place < values.length; place++) if (wanted(values[place], place)) out[count++] = values[place];
+  return out.subarray(0, count);
+}
+
+/** The smallest box around the pixels that are not 0; `bottom` and `right` lie outside. All 0 where there is none. */
 export function box({ height, width, data }) {
   let [top, bottom, left, right] = [height, 0, width, 0];
   for (let y = 0, place = 0; y < height; y++) {

@@ -27,10 +27,10 @@ bench: $(VENV)/installed  ## all benchmarks, each against its rival in the same 
 	python -m benchmarks.training
 	python -m benchmarks.inference
 	python -m benchmarks.canonicalize
-	python -m benchmarks.web
 	python -m benchmarks.serving
 	python -m benchmarks.fuzz --cases 5000
 	python -m benchmarks.soak --requests 1000000
+	python -m benchmarks.web
 
 wheel: $(VENV)/installed  ## the package, with the model in it, into dist/
 	python -m hatchling build --target wheel

@@ -23,7 +23,13 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-TYPES = {".html": "text/html", ".mjs": "text/javascript", ".wasm": "application/wasm"}
+TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".wasm": "application/wasm",
+}
 SECONDS = 120  # a browser that has not answered by then never will
 
 # Before the page's own scripts: an error, wherever it happens, is posted as well.

@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 Stroke = npt.NDArray[np.float64]  # [N,2], x to the right and y downwards, in a square of 100x100
-STEPS = 2  # of a stroke between two of its points
 
-# Each way of writing: its strokes, each a list of points that the pen goes through. A point twice is a corner.
+# Each way of writing: its strokes, each a list of points that the pen goes through. The page rounds what lies
+# between two points; a point twice stays a corner.
 WAYS: dict[str, list[list[list[tuple[int, int]]]]] = {
     "0": [
         [[(52, 12), (32, 22), (24, 50), (32, 80), (52, 88), (70, 78), (76, 50), (68, 22), (52, 12)]],
@@ -86,20 +86,4 @@ def write_digit(digit: str, seed: int) -> list[Stroke]:
     shape = np.array([[1, 0], [-slant, 1]]) @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
     size = random.uniform(0.55, 0.85) * random.uniform([0.85, 1], [1.15, 1])
     place = 50 + random.uniform(-8, 8, 2)
-    return [_trembling(_through(points), random) @ shape * size + place for points in way]
-
-
-def _through(points: list[tuple[int, int]]) -> Stroke:
-    """Return a smooth curve through points, around 0, 0: a Catmull-Rom spline."""
-    knots = np.array([points[0], *points, points[-1]], float) - 50
-    t = np.linspace(0, 1, STEPS, endpoint=False)[:, None]
-    pieces = [
-        b + t * (c - a) / 2 + t**2 * (a - 2.5 * b + 2 * c - d / 2) + t**3 * (1.5 * (b - c) + (d - a) / 2)
-        for a, b, c, d in zip(knots, knots[1:], knots[2:], knots[3:], strict=False)
-    ]
-    return np.concatenate([*pieces, knots[-1:]])
-
-
-def _trembling(stroke: Stroke, random: np.random.Generator) -> Stroke:
-    """Return the stroke as a hand that is not quite still draws it."""
-    return stroke + random.normal(0, 0.7, stroke.shape)
+    return [(np.array(points) - 50 + random.normal(0, 1, (len(points), 2))) @ shape * size + place for points in way]

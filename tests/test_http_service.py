@@ -21,6 +21,7 @@ INFER = "/v2/models/mnist/infer"
 JSON = {b"content-type": b"application/json"}
 GREY = np.add.outer(np.arange(28), np.arange(28)).astype(np.uint8)  # some picture, 0 to 54
 CLASSIFIER = Classifier()
+ONE_IMAGE = json.dumps({"image": GREY.tolist()}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +35,16 @@ def make_service(**limits: int) -> Service:
     return service
 
 
-def ask(
-    service: Service, path: str, body: bytes = b"", headers: dict[bytes, bytes] | None = None, method: str = ""
+def ask(  # noqa: PLR0913 (the parts of a request)
+    service: Service,
+    path: str,
+    body: bytes = b"",
+    headers: dict[bytes, bytes] | None = None,
+    *,
+    method: str = "",
+    query: str = "",
 ) -> Response:
-    request = Request(method or ("POST" if body else "GET"), path, headers or {}, body)
+    request = Request(method or ("POST" if body else "GET"), path, headers or {}, body, query=query)
     outcome = service.answer(request)
     if isinstance(outcome, Job):
         return service.complete(request, outcome, service.predict(outcome.images))
@@ -171,6 +178,25 @@ def test_predict_takes_a_picture_file(service: Service, form: str) -> None:
     response = ask(service, "/predict", content.getvalue(), {b"content-type": f"image/{form.lower()}".encode()})
     assert response.status == 200, response.body
     assert len(json.loads(response.body)["predictions"]) == 1
+
+
+def test_predict_shows_what_the_model_saw_where_it_is_asked_to(service: Service) -> None:
+    body = json.dumps({"images": [GREY.tolist(), (GREY * 4).tolist()]}).encode()
+    response = ask(service, "/predict", body, JSON, query="other=1&seen=true")
+    predictions = json.loads(response.body)["predictions"]
+    assert [prediction["seen"] for prediction in predictions] == [GREY.ravel().tolist(), (GREY * 4).ravel().tolist()]
+
+
+@pytest.mark.parametrize("query", ["", "seen=false", "unknown=1", "seens=true"])
+def test_predict_keeps_to_four_keys_where_it_is_not(service: Service, query: str) -> None:
+    (prediction,) = json.loads(ask(service, "/predict", ONE_IMAGE, JSON, query=query).body)["predictions"]
+    assert list(prediction) == ["label", "probability", "probabilities", "abstained"]
+
+
+@pytest.mark.parametrize("query", ["seen", "seen=", "seen=yes", "seen=True", "seen=true&seen=false", "seen=%ff"])
+def test_a_wish_that_is_neither_true_nor_false_is_refused(service: Service, query: str) -> None:
+    response = ask(service, "/predict", ONE_IMAGE, JSON, query=query)
+    assert (response.status, error_of(response)) == (400, "`seen` must be true or false")
 
 
 def png_of_size(side: int) -> bytes:
@@ -444,6 +470,15 @@ def test_the_reference_page_names_every_call_and_needs_nothing_from_outside(serv
     assert all(path in page for path in described["paths"])
     assert "//" not in page.replace("<!doctype", "")
     assert ask(service, "/").content_type.startswith("text/html")
+
+
+def test_the_model_says_what_it_is_without_its_golden_examples(service: Service) -> None:
+    model = json.loads(ask(service, "/model").body)
+    assert model["labels"] == [*CLASSIFIER.labels]
+    assert model["sha256"] == CLASSIFIER.checksum
+    assert 0.9 < model["accuracy"] < 1
+    assert "golden" not in model
+    assert ask(Service(), "/model").status == 503
 
 
 def test_metrics_count_requests_images_and_abstentions() -> None:

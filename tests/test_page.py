@@ -15,6 +15,7 @@ from mnist_serving.http.pages import PAGE, SCRIPTS, drawing_page
 from mnist_serving.images import read_grey
 from PIL import Image, ImageDraw
 
+from benchmarks.browser import find_browser, post_from
 from tests.handwriting import WAYS, Stroke, write_digit
 from tests.http_server import Server, eventually, running_server
 from tests.test_http_mount import mounted
@@ -25,7 +26,7 @@ AWAY = "The service cannot be reached. The page goes on trying."
 BUSY = "The service is busy. The page goes on trying."
 GUESS = "document.getElementById('guess').textContent"
 NOTICE = "document.getElementById('notice').textContent"
-ANSWERED = "document.getElementById('answer').ariaBusy === 'false'"
+ANSWERED = "document.getElementById('bars').ariaBusy === 'false'"
 PIXELS = """
 const canvas = document.getElementById(arguments[0]);
 return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)
@@ -39,6 +40,21 @@ FILES = """
 const [name, type, content] = arguments;
 const files = new DataTransfer();
 files.items.add(new File([Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0))], name, {type}));
+"""
+
+
+GUESSER = b"""
+import { start } from "./draw.js";
+
+const prediction = { label: "a", probability: 1, probabilities: [1, 0], abstained: false, seen: new Uint8Array(784) };
+start({
+  open: async () => ({ labels: ["a", "b"], about: "made up" }),
+  guess: async (canvas) => {
+    await fetch("answer", { method: "POST", body: `${canvas.width} ${document.getElementById("about").textContent}` });
+    return prediction;
+  },
+});
+document.querySelector("#gallery button").click();
 """
 
 
@@ -137,6 +153,13 @@ def test_a_source_imports_only_what_stands_before_it() -> None:
         assert set(imported) <= set(SCRIPTS[:place])
 
 
+def test_the_sources_work_as_they_stand_with_another_guesser() -> None:
+    if (browser := find_browser()) is None:
+        pytest.skip("there is no chromium here")
+    files = {path.name: path.read_bytes() for path in PAGE.iterdir()} | {"service.js": GUESSER}
+    assert post_from("index.html", files, browser=browser) == b"280 made up"
+
+
 def test_the_policy_lets_in_what_is_inlined_and_nothing_else(server: Server) -> None:
     for path in ("/", "/docs"):
         policy = server.call("GET", path).headers["Content-Security-Policy"]
@@ -147,6 +170,20 @@ def test_the_policy_lets_in_what_is_inlined_and_nothing_else(server: Server) -> 
         assert (rules.pop("connect-src"), rules.pop("img-src")) == ("'self'", "data:")
         assert rules.keys() == {"default-src", "base-uri", "form-action", "frame-ancestors"}
         assert set(rules.values()) == {"'none'"}
+
+
+def test_the_policy_keeps_out_what_is_injected_and_other_hosts(browser: Browser, server: Server) -> None:
+    show(browser, server)
+    browser.run("document.head.append(Object.assign(document.createElement('script'), {text: 'window.injected = 1'}))")
+    browser.run("document.body.setAttribute('style', 'color: red')")
+    assert browser.run("return fetch('http://127.0.0.2:9/').then(() => 'asked', (error) => error.name)") == "TypeError"
+    assert browser.run("return [window.injected ?? 'kept out', document.body.style.length]") == ["kept out", 0]
+    assert len([entry for entry in browser.log("browser") if "Content Security Policy" in entry["message"]]) >= 3
+
+
+def test_a_browser_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert missing() == "there is no chromium here: on Debian, apt-get install chromium"
 
 
 # --- drawing --------------------------------------------------------------------------------------------
@@ -174,6 +211,7 @@ def test_a_finger_and_a_pen_draw_and_do_not_scroll(page: Browser, pointer: str) 
 
 
 def test_while_one_draws_one_request_is_under_way_at_a_time_and_the_last_drawing_is_answered(page: Browser) -> None:
+    page.run("const ask = fetch; fetch = (call, options) => ask(call, (window.sent = options));")
     draw(page, "3")
     assert guess(page) == "3"
     events = [json.loads(entry["message"])["message"] for entry in page.log("performance")]
@@ -188,8 +226,11 @@ def test_while_one_draws_one_request_is_under_way_at_a_time_and_the_last_drawing
     assert most == 1
     assert asked > 1, "no guess came before the pen was lifted"
     shown = page.run(PIXELS, "seen")
-    content = page.run("return document.getElementById('paper').toDataURL().split(',')[1]")
-    assert np.array_equal(canonicalize(read_grey(base64.b64decode(content))).ravel(), shown)
+    sent = np.reshape(page.run("return sent.body.arrayBuffer().then((content) => [...new Uint8Array(content)])"), -1)
+    grey = read_grey(sent.astype(np.uint8).tobytes())
+    assert np.array_equal(canonicalize(grey).ravel(), shown)
+    drawn = np.reshape(page.run(PIXELS, "paper"), (560, 560)).reshape(280, 2, 280, 2).mean((1, 3))
+    assert np.abs(grey - drawn).mean() < 1
 
 
 def test_each_class_has_a_bar_as_long_as_it_is_probable(page: Browser) -> None:
@@ -223,6 +264,13 @@ def test_undo_takes_back_a_stroke_or_a_clearing_and_clear_takes_all(page: Browse
         act(undo)
         assert page.run(ink) == both
     assert guess(page)
+
+
+def test_a_click_draws_a_dot(page: Browser) -> None:
+    page.click("#paper")
+    assert guess(page)
+    dark = np.reshape(page.run(PIXELS, "paper"), (560, 560)) < 128
+    assert dark.sum() == pytest.approx(np.pi * (0.04 * 560) ** 2, rel=0.02)
 
 
 def test_the_line_can_be_made_thicker(page: Browser) -> None:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +51,23 @@ const answers = async () => {
 return answers();
 """
 
+# Before the page's own scripts: keep what it last gave its worker to guess.
+KEEP_SENT = """
+const { postMessage } = Worker.prototype;
+Worker.prototype.postMessage = function (message, ports) {
+  window.sent = message.pixels;
+  postMessage.call(this, message, ports);
+};
+"""
+
+# What it last gave, as a PNG in base64.
+SENT = """
+const { width, height } = window.sent;
+const canvas = Object.assign(document.createElement("canvas"), { width, height });
+canvas.getContext("2d").putImageData(window.sent, 0, 0);
+return canvas.toDataURL().split(",")[1];
+"""
+
 # What the page shows.
 READ = """
 const find = (id) => document.getElementById(id);
@@ -63,17 +79,11 @@ return {
   labels: [...find("bars").rows].map((row) => row.cells[0].textContent),
   shares: [...find("bars").rows].map((row) => parseFloat(row.cells[2].textContent) / 100),
   seen: [...data].filter((_, place) => place % 4 === 0),
-  paper: find("paper").toDataURL().split(",")[1],
 };
 """
 
-# Whether the page shows what the model saw: its levels, as JSON.
-SEEN = """\
-JSON.stringify([...document.getElementById("seen").getContext("2d").getImageData(0, 0, 28, 28).data]
-  .filter((_, place) => place % 4 === 0)) === arguments[0]
-"""
-
-READY = 'document.getElementById("bars").rows.length'
+READY = "document.getElementById('bars').rows.length"
+ANSWERED = "document.getElementById('bars').ariaBusy === 'false'"
 PASTE = """
 const files = new DataTransfer();
 files.items.add(new File([Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0))], "page.png"));
@@ -98,6 +108,7 @@ def browser() -> Iterator[Browser]:
     if reason := missing():
         pytest.skip(reason)
     with running_browser() as browser:
+        browser.emulate("Page.addScriptToEvaluateOnNewDocument", source=KEEP_SENT)
         yield browser
 
 
@@ -133,18 +144,13 @@ def page(browser: Browser, address: str) -> Browser:
     return browser
 
 
-def read_when_seen(page: Browser) -> tuple[dict[str, Any], Picture]:
-    """Wait until the page shows what Python makes of its sheet; return what it shows, and that picture."""
-    paper = base64.b64decode(page.run(READ)["paper"])
-    seen = canonicalize(read_grey(paper))
-    page.wait(SEEN, json.dumps(seen.ravel().tolist(), separators=(",", ":")))
-    return page.run(READ), seen
-
-
 def assert_shows_what_python_says(page: Browser) -> str:
-    """Compare the page with the package on the same sheet; return the guess."""
-    shown, seen = read_when_seen(page)
+    """Compare the page, once it has answered, with the package on the same pixels; return the guess."""
+    page.wait(ANSWERED)
+    shown = page.run(READ)
+    seen = canonicalize(read_grey(base64.b64decode(page.run(SENT))))
     said = CLASSIFIER.predict(seen)
+    assert shown["seen"] == seen.ravel().tolist()
     assert shown["guess"] == ("not sure" if said.abstained[0] else said.labels[0])
     np.testing.assert_allclose(shown["shares"], said.probabilities[0], atol=0.0006)  # shown to a tenth of a per cent
     assert shown["notice"] == ""
@@ -195,10 +201,12 @@ def test_of_what_is_no_digit_it_is_not_sure(page: Browser) -> None:
 
 def test_a_sheet_without_a_stroke_has_no_guess(page: Browser) -> None:
     page.click("[title=two]")
-    read_when_seen(page)
+    assert_shows_what_python_says(page)
     page.click("#clear")
-    page.wait("document.getElementById('comment').textContent.startsWith('Nothing is drawn')")
-    assert not any(page.run(READ)["seen"])
+    page.wait(ANSWERED)
+    shown = page.run(READ)
+    assert shown["comment"].startswith("Nothing is drawn")
+    assert not any(shown["seen"])
 
 
 def test_of_a_blank_picture_it_says_what_python_says(page: Browser) -> None:
@@ -216,7 +224,7 @@ def test_it_loads_nothing_from_elsewhere_and_the_console_stays_quiet(browser: Br
     browser.open(address)
     browser.wait(READY)
     browser.click("[title=two]")
-    read_when_seen(browser)
+    assert_shows_what_python_says(browser)
     loaded = browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert all(name.startswith((address, "data:")) for name in loaded)
     assert [entry["message"] for entry in browser.log("browser") if entry["level"] == "SEVERE"] == []
@@ -233,7 +241,8 @@ def test_labels_and_threshold_are_those_of_the_description(browser: Browser, sit
         browser.wait(READY)
         assert browser.run(READ)["labels"] == contract["labels"]
         browser.click("[title=two]")
-        shown, _ = read_when_seen(browser)
+        browser.wait(ANSWERED)
+        shown = browser.run(READ)
         assert (shown["guess"], shown["comment"]) == ("not sure", "Perhaps class 2")
 
 

@@ -35,7 +35,7 @@ def add_serve_command(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     parser = commands.add_parser(
         "serve",
         help="answer over HTTP",
-        description="Answer over HTTP: POST /predict, the Open Inference Protocol under /v2, and /docs.",
+        description="Answer over HTTP: a page to draw on, POST /predict, the Open Inference Protocol under /v2, /docs.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--model", type=Path, default=PACKAGED_MODEL, help="the ONNX file")

@@ -79,9 +79,9 @@ function makeAsker(guesser, sheet) {
     changes += 1;
     if (running) return;
     running = true;
-    find("answer").ariaBusy = "true";
+    find("bars").ariaBusy = "true";
     await askUntilAnswered();
-    find("answer").ariaBusy = "false";
+    find("bars").ariaBusy = "false";
     running = false;
   };
 }

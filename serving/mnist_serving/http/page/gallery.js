@@ -15,7 +15,7 @@ const DRAWINGS = {
   "Hard": [
     ["one with a long upstroke", "M18 70L60 12L60 90", "1"],
     ["three, underlined", "M34 14C44 6 66 10 64 26C62 36 50 38 46 38C60 38 70 46 66 58C62 74 38 74 30 62M14 88L86 88", "3"],
-    ["four in outline", "M52 10L66 10L66 54L80 54L80 66L66 66L66 90L52 90L52 66L16 66L16 54L52 10M52 30L34 54L52 54L52 30", "4"],
+    ["two of dots", "M28 32v.1M32 20v.1M44 14v.1M58 16v.1M66 28v.1M64 42v.1M54 54v.1M44 66v.1M34 78v.1M48 80v.1M62 80v.1M75 80v.1", "2"],
     ["five, struck out", "M66 18L38 18L34 46C52 38 72 48 70 66C66 88 38 88 28 76M12 80L88 16", "5"],
   ],
   "No digit": [

@@ -40,13 +40,16 @@ export function drawWithKeys(sheet, pen) {
   let drawOn = null;
   const hold = (held) => {
     drawOn = held;
-    pen.classList.toggle("down", held !== null);
+    sheet.penDown = held !== null;
+    pen.classList.toggle("down", sheet.penDown);
+    if (!sheet.penDown) sheet.changed();
   };
-  sheet.canvas.addEventListener("pointerdown", () => hold(null));
-  sheet.canvas.addEventListener("blur", () => {
-    hold(null);
+  const putAway = () => {
+    if (drawOn) hold(null);
     pen.hidden = true;
-  });
+  };
+  sheet.canvas.addEventListener("pointerdown", putAway);
+  sheet.canvas.addEventListener("blur", putAway);
   sheet.canvas.addEventListener("keydown", (event) => {
     const move = moves[event.key];
     if (event.key === " ") hold(drawOn ? null : sheet.begin(place));

@@ -10,7 +10,7 @@ export const UNITS = 100; // along a side of the sheet; strokes are given in the
 export class Sheet {
   constructor(canvas) {
     this.canvas = canvas;
-    this.context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    this.context = canvas.getContext("2d", { alpha: false });
     this.marks = [];
     this.width = 8; // of the next stroke
     this.penDown = false;
@@ -46,16 +46,23 @@ export class Sheet {
 
   /** Begin a stroke; return the function that draws it on, through some points. */
   begin(point) {
-    const path = new Path2D();
+    const curve = new Path2D(); // up to the middle between the last two points; from there it is straight
+    const stroke = { width: this.width };
     let last = point;
-    path.moveTo(...point);
-    path.lineTo(...point);
-    this.add({ strokes: [{ path, width: this.width }] });
+    const reachLast = () => {
+      stroke.path = new Path2D(curve);
+      stroke.path.lineTo(...last);
+    };
+    curve.moveTo(...point);
+    curve.lineTo(point[0] + 0.1, point[1]); // a dot, if nothing follows; a line of no length would not show
+    reachLast();
+    this.add({ strokes: [stroke] });
     return (points) => {
       for (const next of points) {
-        path.quadraticCurveTo(...last, (last[0] + next[0]) / 2, (last[1] + next[1]) / 2);
+        curve.quadraticCurveTo(...last, (last[0] + next[0]) / 2, (last[1] + next[1]) / 2);
         last = next;
       }
+      reachLast();
       this.redraw();
     };
   }
@@ -71,24 +78,27 @@ export class Sheet {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "white";
     context.fillRect(0, 0, canvas.width, canvas.height);
-    if (picture) context.drawImage(picture, ...this.pictureCorner());
+    if (picture) context.drawImage(picture, ...this.corner(picture));
     context.setTransform(scale, 0, 0, scale, 0, 0);
     drawStrokes(context, this.shown.flatMap((mark) => mark.strokes));
     canvas.classList.toggle("picture", picture !== undefined);
     canvas.classList.toggle("blank", this.blank);
   }
 
-  pictureCorner() {
-    return [(this.canvas.width - this.picture.width) / 2, (this.canvas.height - this.picture.height) / 2];
+  /** Return the left and the top of a picture, which stands in the middle. */
+  corner({ width, height }) {
+    return [(this.canvas.width - width) / 2, (this.canvas.height - height) / 2];
   }
 
   /** Return a canvas with what is to be guessed: of a picture no more than itself, for its edge is no ink. */
   drawing() {
-    if (!this.picture) return this.canvas;
-    const part = makeCanvas(this.picture.width, this.picture.height);
-    const [left, top] = this.pictureCorner();
-    part.getContext("2d").drawImage(this.canvas, -left, -top);
-    return part;
+    const shown = this.picture ?? this.canvas;
+    const scale = this.picture ? 1 : 0.5; // at half the size strokes are read as well, in half the time
+    const { width, height } = shown;
+    const copy = makeCanvas(width * scale, height * scale);
+    const whole = [0, 0, copy.width, copy.height];
+    copy.getContext("2d").drawImage(this.canvas, ...this.corner(shown), width, height, ...whole);
+    return copy;
   }
 }
 

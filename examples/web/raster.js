@@ -11,7 +11,7 @@ export const blank = (height, width) => ({ height, width, data: new Float64Array
 /** The picture of the same shape with each level put through `change(level, place)`. */
 export function mapped({ height, width, data }, change) {
   const out = blank(height, width);
-  // A loop: `data.map` takes twice as long.
+  // A loop, for `data.map` is slower, and this is most of the work.
   for (let place = 0; place < data.length; place++) out.data[place] = change(data[place], place);
   return out;
 }

@@ -10,12 +10,14 @@ import { hangGallery } from "./gallery.js";
 import { drawWithKeys, drawWithPointer, takePictures } from "./input.js";
 import { Sheet } from "./sheet.js";
 
+const SPACING = 50; // milliseconds between an answer and the next question while one draws
 const FIRST_PAUSE = 500; // milliseconds before a question is asked again; twice as long each time,
 const LONGEST_PAUSE = 8000; // up to this
 const QUIET = 700; // milliseconds without a change before the guess is spoken
 const NO_PICTURE = "This file is no picture that the browser can read.";
 
 const find = (id) => document.getElementById(id);
+const wait = (time) => new Promise((done) => setTimeout(done, time));
 const percent = (share) => share.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 });
 
 /** Bring the page to life with a guesser. */
@@ -33,7 +35,9 @@ export function start(guesser) {
 function listenToTools(sheet) {
   find("undo").addEventListener("click", () => sheet.undo());
   find("clear").addEventListener("click", () => sheet.clear());
-  find("width").addEventListener("input", (event) => (sheet.width = Number(event.target.value)));
+  const takeWidth = () => (sheet.width = Number(find("width").value));
+  find("width").addEventListener("input", takeWidth);
+  takeWidth(); // a browser may have kept it from the last visit
   document.addEventListener("keydown", (event) => {
     if ((event.ctrlKey || event.metaKey) && event.key === "z") sheet.undo();
     else if (event.key === "Delete" || event.key === "Escape") sheet.clear();
@@ -50,7 +54,7 @@ function makeAsker(guesser, sheet) {
   const ask = async () => {
     if (!opened) showModel(await guesser.open());
     opened = true;
-    if (sheet.blank) return showNothing;
+    if (sheet.blank) return () => showNothing("Nothing is drawn yet.");
     const reply = await guesser.guess(sheet.drawing());
     return () => showGuess(reply);
   };
@@ -65,14 +69,16 @@ function makeAsker(guesser, sheet) {
         if (error.retry) {
           showNotice(error.message);
           opened = false; // what comes back may be another model
-          await new Promise((done) => setTimeout(done, pause));
+          await wait(pause);
           pause = Math.min(2 * pause, LONGEST_PAUSE);
           continue;
         }
-        if (asked === changes && !sheet.penDown) showNotice(error.message); // of a mere dot it may be "no digit"
+        // While the pen is down there may be too little yet.
+        if (asked === changes && !sheet.penDown) showNothing("", error.message);
       }
       pause = FIRST_PAUSE;
       answered = asked;
+      if (answered !== changes) await wait(SPACING);
     }
   };
   return async () => {
@@ -108,9 +114,9 @@ function showGuess({ label, probability, probabilities, abstained, seen }) {
   showSeen(seen);
 }
 
-function showNothing() {
-  showNotice("");
-  showAnswer("", "Nothing is drawn yet.");
+function showNothing(comment, notice = "") {
+  showNotice(notice);
+  showAnswer("", comment);
   showBars([]);
   showSeen(new Uint8Array(28 * 28));
 }

@@ -12,7 +12,7 @@ export class Sheet {
     this.canvas = canvas;
     this.context = canvas.getContext("2d", { alpha: false });
     this.marks = [];
-    this.width = 8; // of the next stroke
+    this.width = 8; // of the next stroke, in units
     this.penDown = false;
     this.changed = () => {};
     this.draw();

@@ -188,14 +188,14 @@ export function distance({ height, width, data }) {
   const column = new Float64Array(height * width);
   for (let x = 0; x < width; x++) distancesAlong(data, column, x, width, height);
   const out = blank(height, width);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      let squared = (REACH + 1) ** 2;
-      const last = Math.min(x + REACH, width - 1);
-      for (let near = Math.max(x - REACH, 0); near <= last; near++) {
-        squared = Math.min(squared, column[y * width + near] + (near - x) ** 2);
+  for (let y = 0, place = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, place++) {
+      let squared = column[place];
+      for (let gap = 1; gap * gap < squared; gap++) {
+        if (x >= gap) squared = Math.min(squared, column[place - gap] + gap * gap);
+        if (x + gap < width) squared = Math.min(squared, column[place + gap] + gap * gap);
       }
-      out.data[y * width + x] = rounded(SIXTEENTHS * Math.sqrt(squared));
+      out.data[place] = rounded(SIXTEENTHS * Math.sqrt(squared));
     }
   }
   return out;

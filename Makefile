@@ -30,6 +30,7 @@ bench: $(VENV)/installed  ## all benchmarks, each against its rival in the same 
 	python -m benchmarks.serving
 	python -m benchmarks.fuzz --cases 5000
 	python -m benchmarks.soak --requests 1000000
+	python -m benchmarks.web
 
 wheel: $(VENV)/installed  ## the package, with the model in it, into dist/
 	python -m hatchling build --target wheel
@@ -51,7 +52,7 @@ lock:  ## pin anew: the newest versions that pyproject.toml admits, into require
 	rm -rf $(VENV)-lock
 
 clean:  ## remove the environment and all that the pipeline can rebuild from its cache or anew
-	rm -rf $(VENV) .venv-runtimes benchmarks/runners/node_modules data/*.safetensors models/*.safetensors dvc_plots build dist
+	rm -rf $(VENV) .venv-runtimes benchmarks/runners/node_modules examples/web/node_modules examples/web/dist data/*.safetensors models/*.safetensors dvc_plots build dist
 
 $(VENV)/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

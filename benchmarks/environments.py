@@ -2,8 +2,9 @@
 
     python -m benchmarks.environments
 
-Makes those that are missing, once, under `.venv-runtimes/` and `benchmarks/runners/node_modules/`; says in one line
-which could not be made and why, and then exits with 1. This, and nothing that uses it, needs the network.
+Makes those that are missing, once, under `.venv-runtimes/` and in the `node_modules/` of `benchmarks/runners/` and
+`examples/web/`; says in one line which could not be made and why, and then exits with 1. This, and nothing that uses
+it, needs the network.
 """
 
 import re
@@ -60,7 +61,7 @@ class PythonEnvironment:
 
 @dataclass(frozen=True)
 class NodeEnvironment:
-    """The packages of `benchmarks/runners/package-lock.json`."""
+    """The packages of a folder's `package-lock.json`."""
 
     name: str
     folder: Path = RUNNERS
@@ -112,12 +113,13 @@ OLDEST_ONNXRUNTIME = PythonEnvironment("onnxruntime-oldest", ("onnxruntime",))
 OPENCV_5 = PythonEnvironment("opencv-5", ("opencv-python-headless==5.0.0.93", "numpy==2.4.6"))
 OPENCV_4 = PythonEnvironment("opencv-4", ("opencv-python-headless==4.14.0.94", "numpy==2.4.6"))
 JAVASCRIPT = NodeEnvironment("javascript")
+WEB = NodeEnvironment("web", ROOT / "examples/web")
 
 
 def main() -> None:
     """Make what is missing."""
     failed = False
-    for environment in (OLDEST_ONNXRUNTIME, OPENCV_5, OPENCV_4, JAVASCRIPT):
+    for environment in (OLDEST_ONNXRUNTIME, OPENCV_5, OPENCV_4, JAVASCRIPT, WEB):
         if environment.ready():
             continue
         print(f"making the environment {environment.name}, once", flush=True)

@@ -183,8 +183,9 @@ def test_the_oldest_version_comes_with_the_numpy_that_it_needs(
     assert environments.oldest("onnxruntime", ["pip"]) == wanted
 
 
-def test_the_javascript_lock_names_versions_and_checksums_but_no_host() -> None:
-    lock = json.loads((environments.RUNNERS / "package-lock.json").read_text())["packages"]
+@pytest.mark.parametrize("environment", [environments.JAVASCRIPT, environments.WEB], ids=lambda one: one.name)
+def test_a_javascript_lock_names_versions_and_checksums_but_no_host(environment: environments.NodeEnvironment) -> None:
+    lock = json.loads((environment.folder / "package-lock.json").read_text())["packages"]
     packages = {name: entry for name, entry in lock.items() if name}
     assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
     assert not any("resolved" in entry for entry in packages.values())

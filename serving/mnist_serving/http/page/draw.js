@@ -3,14 +3,14 @@
 //
 //   open()         -> {labels: string[], about: string, links?: {text: address}}
 //   guess(canvas)  -> {label, probability, probabilities: number[], abstained, seen: 784 grey levels, row by row}
+//   spacing        milliseconds that it wants between an answer and the next question while one draws; none if left out
 //
-// Both may throw: an Error whose `retry` is true is asked again by and by; of any other the message is shown.
+// The two may throw: an Error whose `retry` is true is asked again by and by; of any other the message is shown.
 
 import { hangGallery } from "./gallery.js";
 import { drawWithKeys, drawWithPointer, takePictures } from "./input.js";
 import { Sheet } from "./sheet.js";
 
-const SPACING = 50; // milliseconds between an answer and the next question while one draws
 const FIRST_PAUSE = 500; // milliseconds before a question is asked again; twice as long each time,
 const LONGEST_PAUSE = 8000; // up to this
 const QUIET = 700; // milliseconds without a change before the guess is spoken
@@ -78,7 +78,7 @@ function makeAsker(guesser, sheet) {
       }
       pause = FIRST_PAUSE;
       answered = asked;
-      if (answered !== changes) await wait(SPACING);
+      if (answered !== changes) await wait(guesser.spacing ?? 0);
     }
   };
   return async () => {

@@ -1,0 +1,141 @@
+// Turn a picture of one digit into what MNIST looks like: the same bytes as `canonicalize` of the package.
+//
+// This and page.js, pen.js and raster.js are `canonicalize.py`, `page.py`, `pen.py` and `raster.py` of
+// `serving/mnist_serving` in JavaScript, function by function; why a step is as it is stands there.
+// `tests/test_web_canonicalize.py` compares the two. Change both or neither.
+
+import { INK_RANK, LEAST_CONTRAST, QUARTERS, findInk, grouped, masses, middlePoints, relief } from "./page.js";
+import { DIGIT_SIDE, HALF, evenPen } from "./pen.js";
+import {
+  blockMean, box, boxOf, ceilDiv, chosen, components, cut, divided, highest, laid, mapped, ranked, resampled, smooth,
+} from "./raster.js";
+
+export const SIDE = 28; // of MNIST's picture
+const CENTRE = 14; // its digits' centre of mass
+const LEAST_SIDE = 8;
+const LEAST_EXTENT = 5; // of a digit, in coarse pixels
+
+// Sizes of the copies worked on, in pixels along the longer side.
+const [FINE_SIDE, COARSE_SIDE, WORK_SIDE] = [1024, 240, 80];
+const SMALL_SIDE = 56; // what is smaller gets enlarged first
+
+const NEAR = 2; // coarse pixels beyond the ink that are still looked at: beyond may lie the edge of the page
+const [SHARPEN_RADIUS, SHARPEN] = [8, 2]; // working pixels; times the difference from the blurred
+const EDGE = 63; // levels above it belong to the digit's box
+const SOFT = 2; // working pixels that the strokes' edges are blurred by: MNIST's are softer than ours
+
+const BLANK =
+  "there is no digit in the picture: nothing larger than a speck stands out from the page; " +
+  "send one digit, clearly darker or lighter than the page, at least a fiftieth of its size";
+
+/** What is wrong with the picture; its message is for people. */
+export class PictureError extends Error {}
+
+/**
+ * Return a picture of one digit as MNIST draws it: white on black, centred, 28x28.
+ *
+ * @param {Uint8Array} grey `width * height` levels, row by row, ink darker or lighter than the page
+ * @param {number} width at least 8
+ * @param {number} height at least 8
+ * @returns {Uint8Array} 784 levels
+ * @throws {PictureError} too small, or no ink stands out from the page
+ */
+export function canonicalize(grey, width, height) {
+  check(grey, width, height);
+  const picture = { height, width, data: new Float64Array(grey) };
+  if (isCanonical(picture)) return grey.slice();
+  const small = fine(picture);
+  const factor = Math.min(ceilDiv(Math.max(small.height, small.width), COARSE_SIDE), small.height, small.width);
+  const found = findInk(blockMean(small, factor));
+  if (box(found.mask).longer < LEAST_EXTENT) throw new PictureError(BLANK);
+  return Uint8Array.from(place(evenPen(crisp(cutOut(small, factor, found)))).data);
+}
+
+function check(grey, width, height) {
+  if (!ArrayBuffer.isView(grey) || grey.BYTES_PER_ELEMENT !== 1 || grey.length !== width * height) {
+    throw new PictureError("canonicalize wants a Uint8Array of width x height grey levels");
+  }
+  if (Math.min(width, height) < LEAST_SIDE) {
+    throw new PictureError(
+      `canonicalize wants grey levels 0-255 as uint8 [height, width], not uint8 [${height}, ${width}]: ` +
+        `each side must be at least ${LEAST_SIDE} pixels`,
+    );
+  }
+}
+
+/** Whether the picture is what `centred` makes of the digit in it. */
+function isCanonical(picture) {
+  const { height, width, data } = picture;
+  if (height !== SIDE || width !== SIDE || !data.some((level) => level > HALF)) return false;
+  const digit = box(picture);
+  if (digit.longer !== DIGIT_SIDE) return false;
+  return centred(cut(picture, digit)).data.every((level, place) => level === data[place]);
+}
+
+/** The picture at a workable size: the longer side 56 to 1024 pixels. */
+function fine(picture) {
+  const { height, width } = picture;
+  const longer = Math.max(height, width);
+  if (longer >= SMALL_SIDE) return blockMean(picture, Math.min(ceilDiv(longer, FINE_SIDE), height, width));
+  const times = ceilDiv(SMALL_SIDE, longer);
+  return resampled(picture, height * times, width * times);
+}
+
+/** The ink with a margin, in quarter levels, about 80 pixels long, and where the digit may lie in it. */
+function cutOut(small, factor, { mask, sign, surface }) {
+  const { height, width } = mask;
+  const { top, bottom, left, right, longer } = box(mask);
+  const margin = 2 + Math.floor(longer / 8);
+  const part = boxOf(
+    Math.max(0, top - margin),
+    Math.min(height, bottom + margin),
+    Math.max(0, left - margin),
+    Math.min(width, right + margin),
+  );
+  const [rows, columns] = [part.height, part.width].map((length) => divided(length * WORK_SIDE, longer));
+  const picture = resampled(cut(small, part, factor), rows, columns);
+  const y = middlePoints(part.height, rows).map((middle) => 2 * part.top - height + middle);
+  const x = middlePoints(part.width, columns).map((middle) => 2 * part.left - width + middle);
+  const near = resampled(highest(cut(mask, part), NEAR), rows, columns);
+  return { ink: mapped(relief(picture, surface, y, x), (level) => sign * level), near };
+}
+
+/** The ink sharpened and cleaned of specks, 0 or 255 but for its softest edges. */
+function crisp({ ink: soft, near }) {
+  const blurred = smooth(smooth(soft, SHARPEN_RADIUS), SHARPEN_RADIUS);
+  const ink = mapped(soft, (level, at) => (near.data[at] > 0 ? level + SHARPEN * (level - blurred.data[at]) : 0));
+  const strong = chosen(ink.data, (level) => level > LEAST_CONTRAST * QUARTERS);
+  if (!strong.length) throw new PictureError(BLANK);
+  const half = Math.floor(ranked(strong, INK_RANK) / 2);
+  const full = ranked(chosen(strong, (level) => level > half), 0.5);
+  const parts = components(mapped(ink, (level) => (level > Math.floor(full / 2) ? 1 : 0)));
+  const digit = highest(grouped(ink, parts, masses(parts, ink.data)), 2);
+  // From 30 % of full ink to 70 %, black to white.
+  const level = (value) => Math.min(Math.max(Math.floor((2550 * value - 765 * full) / (4 * full)), 0), 255);
+  return mapped(ink, (value, at) => level(value) * digit.data[at]);
+}
+
+/** The ink fitted into 20x20, both sides shrunk by the same factor, and centred in 28x28. */
+function place(redrawn) {
+  const ink = smooth(redrawn, SOFT);
+  const digit = box(mapped(ink, (level) => (level > EDGE ? 1 : 0)));
+  if (digit.longer === 0) throw new PictureError(BLANK);
+  const [top, left] = [digit.height, digit.width].map((length) => Math.floor((digit.longer - length) / 2));
+  const square = laid(cut(ink, digit), digit.longer, digit.longer, top, left);
+  const small = resampled(square, DIGIT_SIDE, DIGIT_SIDE);
+  return centred(cut(small, box(small)));
+}
+
+/** 28x28 with the digit moved by whole pixels, its centre of mass on pixel 14, 14. */
+function centred(digit) {
+  const { height, width, data } = digit;
+  let [mass, y, x] = [0, 0, 0];
+  data.forEach((level, at) => {
+    mass += level;
+    y += level * Math.floor(at / width);
+    x += level * (at % width);
+  });
+  const top = Math.min(Math.max(CENTRE - divided(y, mass), 0), SIDE - height);
+  const left = Math.min(Math.max(CENTRE - divided(x, mass), 0), SIDE - width);
+  return laid(digit, SIDE, SIDE, top, left);
+}

@@ -1,0 +1,34 @@
+// Canonicalising and the model, off the page's thread: a stroke is drawn smoothly while the last is looked at.
+//
+// A message is `{ pixels: ImageData }` with a port for the reply; without pixels it asks for the contract.
+
+import { SIDE, canonicalize } from "./canonicalize.js";
+import { openModel } from "./model.js";
+import { toGrey } from "./picture.js";
+
+const WARM_UPS = 5; // code that runs for the first time takes ten times as long as later: not at the first stroke
+const STROKE = new ImageData(280, 280); // black on a transparent page, that is on white
+for (let y = 60; y < 220; y++) for (let x = 130; x < 150; x++) STROKE.data[4 * (280 * y + x) + 3] = 255;
+
+let model;
+
+onmessage = async ({ data: { pixels }, ports: [port] }) => {
+  try {
+    port.postMessage({ reply: pixels ? await guess(pixels) : await open() });
+  } catch ({ message, retry }) {
+    port.postMessage({ error: { message, retry } });
+  }
+};
+
+async function open() {
+  model = await openModel(new URL("model.json", import.meta.url));
+  const { size } = model.contract.preprocessing;
+  if (size.some((side) => side !== SIDE)) throw new Error(`the model wants pictures of ${size.join("x")} pixels`);
+  for (let time = 0; time < WARM_UPS; time++) await guess(STROKE);
+  return model.contract;
+}
+
+async function guess(pixels) {
+  const seen = canonicalize(toGrey(pixels), pixels.width, pixels.height);
+  return { ...(await model.predict(seen)), seen };
+}

@@ -1,0 +1,291 @@
+"""examples/web in a real browser: the built site answers as the package does, from any folder of a static server."""
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mnist_serving import Classifier, canonicalize
+from mnist_serving.images import read_grey
+from PIL import Image
+
+from benchmarks.degrade import KINDS, Picture, degrade
+from benchmarks.environments import WEB
+from benchmarks.runtimes import RuntimeMissingError, check_made, draw_images, find_command
+from tests.handwriting import write_digit
+from tests.web_driver import Browser, missing, running_browser
+
+CLASSIFIER = Classifier()
+FOLDER = "some/where"  # that the site lies in: its addresses must not begin at the root
+TOLERANCE = 1e-4  # of probabilities
+
+# Guess pictures, given as [height, width, base64 of the grey levels], in a worker like the page's own.
+GUESS = """
+const worker = new Worker("worker.js", { type: "module" });
+const ask = (message) => new Promise((done) => {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = ({ data }) => done(data);
+  worker.postMessage(message, [port2]);
+});
+const answers = async () => {
+  const replies = [await ask({})];
+  for (const [height, width, text] of arguments[0]) {
+    const pixels = new ImageData(width, height);
+    [...atob(text)].forEach((letter, place) => pixels.data.fill(letter.charCodeAt(0), 4 * place, 4 * place + 3));
+    for (let place = 3; place < pixels.data.length; place += 4) pixels.data[place] = 255;
+    replies.push(await ask({ pixels }));
+  }
+  return replies.slice(1).map(({ reply, error }) => (reply ? { ...reply, seen: [...reply.seen] } : error));
+};
+return answers();
+"""
+
+# Before the page's own scripts: keep what it last gave its worker to guess.
+KEEP_SENT = """
+const { postMessage } = Worker.prototype;
+Worker.prototype.postMessage = function (message, ports) {
+  window.sent = message.pixels;
+  postMessage.call(this, message, ports);
+};
+"""
+
+# What it last gave, as a PNG in base64.
+SENT = """
+const { width, height } = window.sent;
+const canvas = Object.assign(document.createElement("canvas"), { width, height });
+canvas.getContext("2d").putImageData(window.sent, 0, 0);
+return canvas.toDataURL().split(",")[1];
+"""
+
+# What the page shows.
+READ = """
+const find = (id) => document.getElementById(id);
+const { data } = find("seen").getContext("2d").getImageData(0, 0, 28, 28);
+return {
+  guess: find("guess").textContent,
+  comment: find("comment").textContent,
+  notice: find("notice").textContent,
+  labels: [...find("bars").rows].map((row) => row.cells[0].textContent),
+  shares: [...find("bars").rows].map((row) => parseFloat(row.cells[2].textContent) / 100),
+  seen: [...data].filter((_, place) => place % 4 === 0),
+};
+"""
+
+READY = "document.getElementById('bars').rows.length"
+ANSWERED = "document.getElementById('bars').ariaBusy === 'false'"
+PASTE = """
+const files = new DataTransfer();
+files.items.add(new File([Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0))], "page.png"));
+document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: files }));
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site."""
+    folder = tmp_path_factory.mktemp("built")
+    try:
+        check_made(WEB)
+        subprocess.run([find_command("node"), WEB.folder / "build.js", folder], check=True)
+    except RuntimeMissingError as error:
+        pytest.skip(str(error))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if reason := missing():
+        pytest.skip(reason)
+    with running_browser() as browser:
+        browser.emulate("Page.addScriptToEvaluateOnNewDocument", source=KEEP_SENT)
+        yield browser
+
+
+@contextmanager
+def served(site: Path, root: Path) -> Iterator[str]:
+    """Serve a copy of the site in a folder of a static server that knows nothing of it; give its address."""
+    shutil.copytree(site, root / FOLDER)
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=root))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/{FOLDER}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def address(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(site, tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Browser:
+    """The browser with the site open, its model loaded."""
+    browser.open(address)
+    browser.wait(READY)
+    return browser
+
+
+def assert_shows_what_python_says(page: Browser) -> str:
+    """Compare the page, once it has answered, with the package on the same pixels; return the guess."""
+    page.wait(ANSWERED)
+    shown = page.run(READ)
+    seen = canonicalize(read_grey(base64.b64decode(page.run(SENT))))
+    said = CLASSIFIER.predict(seen)
+    assert shown["seen"] == seen.ravel().tolist()
+    assert shown["guess"] == ("not sure" if said.abstained[0] else said.labels[0])
+    np.testing.assert_allclose(shown["shares"], said.probabilities[0], atol=0.0006)  # shown to a tenth of a per cent
+    assert shown["notice"] == ""
+    return str(shown["guess"])
+
+
+def has_ink(picture: Picture) -> bool:
+    try:
+        canonicalize(picture)
+    except ValueError:
+        return False
+    return True
+
+
+def test_it_answers_as_the_package_does(page: Browser) -> None:
+    golden = CLASSIFIER.contract.golden.images[:, 0]
+    strokes = draw_images(25)[:-3, 0]
+    degraded = [degrade(stroke, list(KINDS)[place % len(KINDS)], place) for place, stroke in enumerate(strokes)]
+    pictures = [picture for picture in [*golden, *degraded] if has_ink(picture)]
+    replies = page.run(GUESS, [[*one.shape, base64.b64encode(one.tobytes()).decode()] for one in pictures])
+    seen = np.stack([canonicalize(picture) for picture in pictures])
+    said = CLASSIFIER.predict(seen)
+    assert [reply["label"] for reply in replies] == said.labels
+    assert [reply["abstained"] for reply in replies] == said.abstained.tolist()
+    assert [reply["seen"] for reply in replies] == seen.reshape(len(seen), -1).tolist()
+    np.testing.assert_allclose([reply["probabilities"] for reply in replies], said.probabilities, atol=TOLERANCE)
+    np.testing.assert_allclose([reply["probability"] for reply in replies], said.probabilities.max(1), atol=TOLERANCE)
+    assert {True, False} == set(said.abstained.tolist())
+
+
+def test_digits_drawn_with_the_mouse_are_guessed_as_the_package_guesses_them(page: Browser) -> None:
+    left, top, side = page.run(
+        "const box = document.getElementById('paper').getBoundingClientRect(); return [box.left, box.top, box.width]"
+    )
+    right = 0
+    for digit in CLASSIFIER.labels:
+        page.click("#clear")
+        page.draw([[(left + x * side / 100, top + y * side / 100) for x, y in pen] for pen in write_digit(digit, 0)])
+        right += assert_shows_what_python_says(page) == digit
+    assert right >= 8
+
+
+def test_of_what_is_no_digit_it_is_not_sure(page: Browser) -> None:
+    page.click("[title=scribble]")
+    assert assert_shows_what_python_says(page) == "not sure"
+    assert page.run(READ)["comment"].startswith("Perhaps ")
+
+
+def test_a_sheet_without_a_stroke_has_no_guess(page: Browser) -> None:
+    page.click("[title=two]")
+    assert_shows_what_python_says(page)
+    page.click("#clear")
+    page.wait(ANSWERED)
+    shown = page.run(READ)
+    assert shown["comment"].startswith("Nothing is drawn")
+    assert not any(shown["seen"])
+
+
+def test_of_a_blank_picture_it_says_what_python_says(page: Browser) -> None:
+    file = io.BytesIO()
+    Image.new("RGBA", (120, 90), (255, 255, 255, 0)).save(file, "PNG")
+    page.run(PASTE, base64.b64encode(file.getvalue()).decode())
+    page.wait("document.getElementById('notice').textContent")
+    with pytest.raises(ValueError, match="no digit") as refused:
+        canonicalize(read_grey(file.getvalue()))
+    assert page.run(READ)["notice"].casefold() == f"{refused.value}.".casefold()
+
+
+def test_it_loads_nothing_from_elsewhere_and_the_console_stays_quiet(browser: Browser, address: str) -> None:
+    browser.log("browser")
+    browser.open(address)
+    browser.wait(READY)
+    browser.click("[title=two]")
+    assert_shows_what_python_says(browser)
+    loaded = browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert all(name.startswith((address, "data:")) for name in loaded)
+    assert [entry["message"] for entry in browser.log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_labels_and_threshold_are_those_of_the_description(browser: Browser, site: Path, tmp_path: Path) -> None:
+    with served(site, tmp_path) as address:
+        description = tmp_path / FOLDER / "model.json"
+        contract = json.loads(description.read_text())
+        contract["labels"] = [f"class {label}" for label in contract["labels"]]
+        contract["abstention"]["least_confidence"] = 2
+        description.write_text(json.dumps(contract))
+        browser.open(address)
+        browser.wait(READY)
+        assert browser.run(READ)["labels"] == contract["labels"]
+        browser.click("[title=two]")
+        browser.wait(ANSWERED)
+        shown = browser.run(READ)
+        assert (shown["guess"], shown["comment"]) == ("not sure", "Perhaps class 2")
+
+
+def test_a_model_that_does_not_answer_its_golden_examples_is_refused(
+    browser: Browser, site: Path, tmp_path: Path
+) -> None:
+    with served(site, tmp_path) as address:
+        description = tmp_path / FOLDER / "model.json"
+        contract = json.loads(description.read_text())
+        contract["golden"]["logits"][1][3] += 0.01
+        description.write_text(json.dumps(contract))
+        browser.open(address)
+        browser.wait("document.getElementById('notice').textContent.startsWith('Model.onnx is not the model')")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model.json", "model.json is missing: the server answers with status 404."),
+        ("model.onnx", "model.onnx is missing: the server answers with status 404."),
+        ("ort-wasm-simd-threaded.wasm", "No available backend found."),
+        ("ort.wasm.bundle.min.mjs", "The model cannot be started."),
+    ],
+)
+def test_a_server_that_lacks_a_file_is_told(name: str, said: str, browser: Browser, site: Path, tmp_path: Path) -> None:
+    with served(site, tmp_path) as address:
+        (tmp_path / FOLDER / name).unlink()
+        browser.open(address)
+        browser.wait("document.getElementById('notice').textContent.includes(arguments[0])", said)
+
+
+def test_its_own_server_gives_the_site_and_nothing_else(site: Path) -> None:
+    command = [find_command("node"), str(WEB.folder / "serve.js"), "0", str(site)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        try:
+            for name, kind in (("", "text/html"), ("model.js", "text/javascript"), ("model.json", "application/json")):
+                with urllib.request.urlopen(f"{address}/{name}") as reply:  # noqa: S310 (our own server)
+                    assert reply.headers["Content-Type"] == kind
+                    assert reply.read() == (site / (name or "index.html")).read_bytes()
+            for name in ("../package.json", "..%2fpackage.json", "gone", "/"):
+                with pytest.raises(urllib.error.HTTPError, match="404"):
+                    urllib.request.urlopen(f"{address}/{name}")  # noqa: S310 (our own server)
+        finally:
+            server.terminate()

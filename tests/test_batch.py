@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,8 @@ def test_wrong_usage_is_one_line_and_touches_nothing(
 
 def test_a_bar_shows_on_a_terminal_only(pictures: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    os.set_blocking(ours, False)
     command = [*BATCH, str(pictures), str(tmp_path / "table.csv")]
     subprocess.run(command, env=ENVIRONMENT, stderr=theirs, stdout=subprocess.PIPE, check=False)
     assert b"/5 [" in os.read(ours, 65_536)

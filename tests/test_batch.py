@@ -11,6 +11,7 @@ import sys
 import termios
 from pathlib import Path
 
+import psutil
 import pytest
 from mnist_serving import Classifier, canonicalize
 from mnist_serving.images import read_grey
@@ -108,7 +109,7 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(many: Path, tmp_path: Path) -
     printed, complaint = job.communicate(timeout=PATIENCE)
     held = len(read_table(table))
     assert (job.returncode, printed) == (130, "")
-    assert complaint == f"label.py: stopped, {held} more pictures labelled; the same command goes on\n"
+    assert complaint == f"label.py: stopped; what is labelled is in {table}, and the same command goes on\n"
     assert f"{MANY - held} labelled now" in run(many, table).stdout
 
 
@@ -116,8 +117,8 @@ def test_a_process_that_is_ended_from_outside_is_one_line_too(many: Path, tmp_pa
     table = tmp_path / "table.csv"
     job = start(many, table)
     eventually(lambda: table.exists() and len(read_table(table)) > 1, "rows")
-    children = subprocess.run(["pgrep", "--parent", str(job.pid), "-f", "spawn_main"], capture_output=True, check=True)
-    os.kill(int(children.stdout.split()[0]), signal.SIGKILL)
+    workers = [child for child in psutil.Process(job.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+    workers[0].kill()
     _, complaint = job.communicate(timeout=PATIENCE)
     assert job.returncode == 1
     assert complaint.count("\n") == 1

@@ -103,31 +103,37 @@ def stop(code: int, message: str) -> NoReturn:
     sys.exit(code)
 
 
-def main() -> None:
-    """Read the command line, label, say what came of it."""
-    parser = argparse.ArgumentParser(description="Label a folder of pictures; run again, it goes on where it stopped.")
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="with PNG and JPEG files, also in folders in it")
-    parser.add_argument("table", type=Path, metavar="TABLE.csv", help="made if it is missing, else completed")
-    parser.add_argument("--processes", type=count, default=os.cpu_count(), help="default: one for each core")
-    arguments = parser.parse_args()
+def run(folder: Path, table: Path, processes: int) -> int:
+    """Label, say what came of it, return the exit code."""
     try:
-        pictures, rows = prepare(arguments.folder, arguments.table)
+        pictures, rows = prepare(folder, table)
     except OSError as error:
         stop(2, f"{error.filename}: {error.strerror}")
     except (MnistServingError, TableError) as error:
         stop(2, str(error))
     held = len(rows)
     try:
-        complete(arguments.folder, arguments.table, pictures, rows, arguments.processes)
-    except KeyboardInterrupt:
-        stop(STOPPED, f"stopped, {len(rows) - held} more pictures labelled; the same command goes on")
+        complete(folder, table, pictures, rows, processes)
     except (OSError, BrokenProcessPool) as error:
-        stop(1, f"{error}; {len(rows) - held} more pictures labelled; the same command goes on")
+        stop(1, f"{error} What is labelled is in {table}; the same command goes on")
     answers = [rows[picture.file][1] for picture in pictures]
     failed = sum(bool(answer.error) for answer in answers)
     unsure = sum(answer.abstained == "true" for answer in answers)
     print(f"{len(answers)} pictures, {len(rows) - held} labelled now; {unsure} not sure, {failed} could not be read")
-    sys.exit(failed > 0)
+    return int(failed > 0)
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(description="Label a folder of pictures; run again, it goes on where it stopped.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="with PNG and JPEG files, also in folders in it")
+    parser.add_argument("table", type=Path, metavar="TABLE.csv", help="made if it is missing, else completed")
+    parser.add_argument("--processes", type=count, metavar="N", default=os.cpu_count(), help="default: one a core")
+    arguments = parser.parse_args()
+    try:
+        sys.exit(run(arguments.folder, arguments.table, arguments.processes))
+    except KeyboardInterrupt:
+        stop(STOPPED, f"stopped; what is labelled is in {arguments.table}, and the same command goes on")
 
 
 if __name__ == "__main__":

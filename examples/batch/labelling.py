@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -55,14 +56,26 @@ def label_all(folder: Path, pictures: list[Picture], processes: int) -> Iterator
         def submit(count: int) -> dict[Future[Answer], Picture]:
             return {executor.submit(label, folder / picture.file): picture for picture in islice(left, count)}
 
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the processes inherit it: Ctrl+C is not for them
-        waiting = submit(processes)
-        signal.signal(signal.SIGINT, handler)
+        with _no_interrupts():
+            waiting = submit(processes)
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             waiting |= submit(len(done))
             for future in done:
                 yield waiting.pop(future), future.result()
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Put Ctrl+C off; processes that are started meanwhile never get it, because they inherit the mask."""
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))  # by way of a thread without the mask
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    yield
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _end_with_parent() -> None:

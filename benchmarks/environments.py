@@ -109,8 +109,13 @@ def run(command: Sequence[str], folder: Path) -> str:
     return done.stdout
 
 
+def pinned(example: str) -> tuple[str, ...]:
+    """Return what the `requirements.txt` of an example names."""
+    return tuple((ROOT / "examples" / example / "requirements.txt").read_text(encoding="utf-8").split())
+
+
 OLDEST_ONNXRUNTIME = PythonEnvironment("onnxruntime-oldest", ("onnxruntime",))
-OPENCV_5 = PythonEnvironment("opencv-5", ("opencv-python-headless==5.0.0.93", "numpy==2.4.6"))
+OPENCV_5 = PythonEnvironment("opencv-5", pinned("opencv"))
 OPENCV_4 = PythonEnvironment("opencv-4", ("opencv-python-headless==4.14.0.94", "numpy==2.4.6"))
 JAVASCRIPT = NodeEnvironment("javascript")
 WEB = NodeEnvironment("web", ROOT / "examples/web")

@@ -12,13 +12,15 @@ import tomllib
 import venv
 from pathlib import Path
 
+from benchmarks.environments import pinned
+
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "environments"
 
 PROJECT = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "ours": (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["http"]),
-    "tritonclient": ("tritonclient[http]==2.73.0", "safetensors==0.8.0"),
+    "tritonclient": (*pinned("client"), "safetensors==0.8.0"),
     "kserve": ("kserve==0.21.0", "safetensors==0.8.0"),
     "schemathesis": ("schemathesis==4.32.5",),
     "fastapi": ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "numpy==2.4.6", "onnxruntime==1.31.1"),
@@ -26,6 +28,17 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "litserve": ("litserve==0.2.19", "numpy==2.4.6", "onnxruntime==1.31.1"),
     "bentoml": ("bentoml==1.4.39", "numpy", "onnxruntime"),
 }
+
+
+def _folder(name: str) -> Path:
+    digest = hashlib.sha256("\n".join([sys.version, *REQUIREMENTS[name]]).encode()).hexdigest()[:12]
+    return FOLDER / f"{name}-{digest}"
+
+
+def find(name: str) -> Path | None:
+    """Return the interpreter of a named environment, None where it is not installed."""
+    folder = _folder(name)
+    return folder / "bin" / "python" if (folder / "installed").exists() else None
 
 
 def environment(name: str) -> Path:
@@ -38,17 +51,15 @@ def environment(name: str) -> Path:
         subprocess.CalledProcessError: pip could not install it; its output is shown.
 
     """
-    requirements = REQUIREMENTS[name]
-    digest = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:12]
-    folder = FOLDER / f"{name}-{digest}"
+    if found := find(name):
+        return found
+    folder = _folder(name)
     python = folder / "bin" / "python"
-    marker = folder / "installed"
-    if not marker.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
-        subprocess.run(install, check=True)
-        marker.touch()
+    shutil.rmtree(folder, ignore_errors=True)
+    venv.create(folder, with_pip=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS[name]]
+    subprocess.run(install, check=True)
+    (folder / "installed").touch()
     return python
 
 

@@ -149,18 +149,19 @@ def find_command(name: str) -> str:
     return found
 
 
-def compile_cpp(source: Path, program: Path) -> None:
-    """Compile with the OpenCV of the system, which Debian has in `libopencv-dnn-dev`."""
-    command = [find_command("g++"), "-std=c++17", str(source), "-o", str(program), "-I/usr/include/opencv4"]
-    headers = subprocess.run(
-        [*command[:2], "-x", "c++", "-E", "-include", "opencv2/dnn.hpp", command[-1], "/dev/null"],
-        capture_output=True,
-        check=False,
-    )
-    if headers.returncode:
+def find_opencv_compiler() -> list[str]:
+    """Return g++ with the flags for the OpenCV of the system, which Debian has in `libopencv-dnn-dev`."""
+    command = [find_command("g++"), "-std=c++17", "-I/usr/include/opencv4"]
+    headers = [*command, "-x", "c++", "-E", "-include", "opencv2/dnn.hpp", "/dev/null"]
+    if subprocess.run(headers, capture_output=True, check=False).returncode:
         msg = "there are no headers of OpenCV here: install libopencv-dnn-dev"
         raise RuntimeMissingError(msg)
-    _run([*command, "-lopencv_dnn", "-lopencv_core"])
+    return command
+
+
+def compile_cpp(source: Path, program: Path) -> None:
+    """Compile a program that uses OpenCV."""
+    _run([*find_opencv_compiler(), str(source), "-o", str(program), "-lopencv_dnn", "-lopencv_core"])
 
 
 def check_made(environment: PythonEnvironment | NodeEnvironment) -> None:

@@ -196,3 +196,12 @@ def test_the_error_is_the_packages_and_a_value_error() -> None:
         canonicalize(np.zeros((28, 28), np.uint8))
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, MnistServingError)
+
+
+@pytest.mark.parametrize("shape", [(8, 30_000), (30_000, 8)])
+def test_a_line_as_long_as_a_strip_of_paper_is_no_digit(shape: tuple[int, int]) -> None:
+    strip = np.zeros(shape, np.uint8)
+    strip[3:5, 3:] = 255
+    strip[3:, 3:5] = 255
+    with pytest.raises(PictureError, match="there is no digit"):
+        canonicalize(strip)

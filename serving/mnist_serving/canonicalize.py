@@ -119,6 +119,8 @@ def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:
     margin = 2 + longer // 8
     part = Box(max(0, top - margin), min(height, bottom + margin), max(0, left - margin), min(width, right + margin))
     rows, columns = (divided(length * WORK_SIDE, longer) for length in part.shape)
+    if min(rows, columns) == 0:  # a line as long as a strip of paper
+        raise PictureError(BLANK)
     picture = resampled(fine[part.scaled(factor)], (rows, columns)).astype(np.uint8)
     y = 2 * part.top - height + middle_points(part.shape[0], rows)
     x = 2 * part.left - width + middle_points(part.shape[1], columns)

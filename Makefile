@@ -7,8 +7,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file and the proof that it is the model
-	@python -m stages.check
+repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file, proof; DATA=uci_digits needs no network
+	@python -m stages.check $(DATA)
 	@test -e .git || dvc config --local core.no_scm true
 	dvc repro
 	dvc metrics show

@@ -1,4 +1,12 @@
-"""`python -m stages.check`: is all of `params.yaml` sound, with every recipe? It does nothing else."""
+"""Is all of `params.yaml` sound, with every recipe?
+
+    python -m stages.check [DATASET]
+
+With the name of a data set it writes that into the file first, as `data.dataset`.
+"""
+
+import re
+import sys
 
 from stages.data import Data
 from stages.download import Download, check_name
@@ -8,7 +16,7 @@ from stages.gate import Gate
 from stages.model import Model
 from stages.objective import Objective
 from stages.params import PARAMS_FILE, Section, load_params, read_params
-from stages.stage import run
+from stages.stage import run, write_whole
 from stages.train import Train
 
 
@@ -25,9 +33,23 @@ class Params(Section):
     export: Export
 
 
+def choose(dataset: str) -> None:
+    """Write the name of a data set into the file, and leave all else in it as it is.
+
+    Raises:
+        StageError: there is no such data set.
+
+    """
+    check_name(dataset)
+    text = PARAMS_FILE.read_text(encoding="utf-8")
+    write_whole(PARAMS_FILE, re.sub(r"(?m)^(  dataset: )\w+", rf"\g<1>{dataset}", text, count=1).encode())
+
+
 def main() -> None:
     """Print one line, or a line for each mistake."""
     content = read_params()
+    if len(sys.argv) > 1:
+        choose(sys.argv[1])
     chosen = load_params(Params)
     check_name(chosen.data.dataset)
     for recipe in content["recipes"]:

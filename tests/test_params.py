@@ -82,3 +82,14 @@ def test_the_check_alone_prints_one_line_a_mistake_and_no_traceback(project: Pat
     assert done.returncode == 1
     assert done.stderr.count("\n") == 2
     assert "Traceback" not in done.stderr
+
+
+def test_naming_a_data_set_changes_one_word_of_the_file(project: Path) -> None:
+    before = (project / "params.yaml").read_text()
+    for name, code in (("uci_digts", 1), ("uci_digits", 0)):
+        command = [sys.executable, "-m", "stages.check", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+    assert done.stdout.endswith("the data set uci_digits\n")
+    after = (project / "params.yaml").read_text()
+    assert after == before.replace("dataset: mnist", "dataset: uci_digits")

@@ -108,7 +108,7 @@ def test_the_version_may_stand_in_the_path_and_names_may_be_encoded(service: Ser
 def test_before_a_model_is_loaded_the_service_is_alive_and_not_ready() -> None:
     service = Service()
     assert ask(service, "/v2/health/live").status == 200
-    for path in ("/v2/health/ready", "/v2/models/mnist/ready", "/v2/models/mnist"):
+    for path in ("/v2/health/ready", "/v2/models/mnist/ready", "/v2/models/mnist", "/openapi.json", "/docs"):
         response = ask(service, path)
         assert (response.status, error_of(response)) == (503, "the model is not loaded yet")
         assert "Retry-After" in response.headers

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from benchmarks.browser import find_browser, post_from
 from tests.handwriting import WAYS, Stroke, write_digit
 from tests.http_server import Server, eventually, running_server
+from tests.other_models import COLOURS, write_colour_model
 from tests.test_http_mount import mounted
 from tests.web_driver import Browser, missing, running_browser
 
@@ -466,6 +467,7 @@ def test_nothing_moves_for_those_who_want_it_still(page: Browser) -> None:
 
 def test_the_classes_and_the_accuracy_are_those_of_the_service(browser: Browser, server: Server) -> None:
     model = {"labels": ["shirt", "bag", "ankle boot"], "accuracy": 0.5, "dataset": "Clothes"}
+    model["preprocessing"] = {"size": [28, 28], "channels": "grey"}
     prediction: dict[str, Any] = {"label": "ankle boot", "probability": 0.75, "probabilities": [0, 0.25, 0.75]}
     prediction |= {"abstained": False, "seen": [0] * 784}
     stub = f"const replies = {json.dumps({'model': model, 'predict?seen=true': {'predictions': [prediction]}})};"
@@ -484,6 +486,30 @@ def test_the_classes_and_the_accuracy_are_those_of_the_service(browser: Browser,
         assert browser.run("return document.querySelectorAll('.bar').length") == 3
     finally:
         browser.emulate("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+
+
+def test_the_picture_that_the_model_saw_has_the_model_s_size_and_colours(browser: Browser, tmp_path: Path) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (50, 60), (230, 10, 30)).save(content, "PNG")
+    with running_server("--model", str(write_colour_model(tmp_path / "model.onnx"))) as colours:
+        show(browser, colours)
+        assert browser.run("return [document.title, document.getElementById('gallery').hidden]") == [
+            "Show a picture",
+            True,
+        ]
+        bring(browser, "dropped", content.getvalue())
+        browser.wait(f"{GUESS} === 'red'")
+        assert browser.run("return [...document.querySelectorAll('#bars th')].map((cell) => cell.textContent)") == [
+            *COLOURS
+        ]
+        seen = browser.run(
+            "const seen = document.getElementById('seen');"
+            "return [seen.width, seen.height, ...seen.getContext('2d').getImageData(19, 23, 1, 1).data]"
+        )
+        assert seen == [20, 24, 230, 10, 30, 255]
+        browser.press("Delete")
+        draw(browser, "1")
+        assert guess(browser)
 
 
 def test_a_service_that_goes_away_is_told_and_asked_again_when_it_is_back(browser: Browser) -> None:

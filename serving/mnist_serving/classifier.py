@@ -77,7 +77,7 @@ class Classifier:
             ValueError: anything else; the text says what came and what is wanted.
 
         """
-        batch = as_batch(images, self.contract.image_shape)
+        batch = as_batch(images, self.contract.image_shape, centred=self.contract.centred)
         logits, probabilities, digit = self._session.run(OUTPUTS, {"image": batch})
         names = self.contract.labels
         return Prediction(
@@ -88,7 +88,7 @@ class Classifier:
         )
 
 
-def as_batch(images: object, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+def as_batch(images: object, shape: tuple[int, int, int], *, centred: bool) -> npt.NDArray[np.uint8]:
     """Return the images as a contiguous uint8 [N,channels,height,width].
 
     Raises:
@@ -100,17 +100,17 @@ def as_batch(images: object, shape: tuple[int, int, int]) -> npt.NDArray[np.uint
             return np.ascontiguousarray(images)
         if images.shape == shape or (shape[0] == 1 and images.shape[-2:] == shape[1:] and images.ndim in {2, 3}):
             return np.ascontiguousarray(images).reshape(-1, *shape)
-    raise ValueError(_what_is_wrong(images, shape))
+    raise ValueError(_what_is_wrong(images, shape, centred=centred))
 
 
-def _what_is_wrong(images: object, shape: tuple[int, int, int]) -> str:
+def _what_is_wrong(images: object, shape: tuple[int, int, int], *, centred: bool) -> str:
     """Say what came and what is wanted."""
     channels, height, width = shape
     grey = f"[{height},{width}], [N,{height},{width}]" if channels == 1 else f"[{channels},{height},{width}]"
     wanted = f"uint8 {grey} or [N,{channels},{height},{width}], N at least 1"
     if not isinstance(images, np.ndarray):
         return f"got {type(images).__name__}, wanted a numpy array, {wanted}: numpy.asarray(images, numpy.uint8)"
-    hint = "bring pictures of another size to it by canonicalize"
+    hint = "bring pictures of another size to it by canonicalize" if centred else "resize pictures of another size"
     if images.size == 0:
         hint = "there is no image in it"
     elif images.dtype != np.uint8:

@@ -31,7 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[model],
         help="say which digit is in each picture",
         description="Say which digit is in each picture, one line a file. Any picture of one digit does: it is made "
-        "grey, cut out and centred first. Exit code 1 when a file could not be read; the others are still answered.",
+        "grey, cut out and centred first; for a model of other pictures it is resized. Exit code 1 when a file could "
+        "not be read; the others are still answered.",
     )
     predict.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a PNG or JPEG")
     predict.add_argument("--json", action="store_true", help="a line of JSON a file")
@@ -79,8 +80,7 @@ def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | 
         ValueError: it is no picture, or has no digit in it.
 
     """
-    from .canonicalize import canonicalize
-    from .images import read_grey
+    from .images import read_picture
 
     try:
         if path.stat().st_size > LARGEST_PICTURE:
@@ -89,7 +89,7 @@ def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | 
         content = path.read_bytes()
     except OSError as error:
         raise FileError(error.strerror) from error
-    prediction = classifier.predict(canonicalize(read_grey(content)))
+    prediction = classifier.predict(read_picture(content, classifier.contract))
     return {
         "label": prediction.labels[0],
         "probability": float(prediction.probabilities.max()),

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from .canonicalize import SIDE
 from .errors import ModelError
 
 OUTPUTS = ("logits", "probabilities", "digit")  # in the order in which the classifier wants them
@@ -32,6 +33,8 @@ class Contract:
     Attributes:
         labels: the classes' names, in the order of the logits.
         image_shape: channels, height, width.
+        centred: images are as MNIST's, one figure in 20x20 about its centre of mass, white on black, so that
+            `canonicalize` makes them of pictures. Of any other model a picture is only made grey or RGB, and resized.
         least_confidence: the model abstains where `digit` x the largest probability is below it.
         golden: examples that it has to answer.
         metadata: all of the file's metadata, as it stands there.
@@ -40,6 +43,7 @@ class Contract:
 
     labels: tuple[str, ...]
     image_shape: tuple[int, int, int]
+    centred: bool
     least_confidence: float
     golden: Golden
     metadata: dict[str, str]
@@ -58,6 +62,7 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
         preprocessing = json.loads(metadata["preprocessing"])
         height, width = preprocessing["size"]
         shape = (CHANNELS[preprocessing["channels"]], int(height), int(width))
+        centred = bool(preprocessing.get("centred", True))
         golden = _decode_golden(json.loads(metadata["golden"]), shape)
         least_confidence = float(json.loads(metadata["abstention"])["least_confidence"])
     except (KeyError, TypeError, ValueError) as error:
@@ -73,7 +78,10 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
     if found != wanted:
         msg = f"{name} is no model of this package: it has {found}, wanted {wanted}"
         raise ModelError(msg)
-    return Contract(labels, shape, least_confidence, golden, metadata)
+    if centred and shape != (1, SIDE, SIDE):
+        msg = f"{name} is no model of this package: its images are centred, but {shape}, wanted {(1, SIDE, SIDE)}"
+        raise ModelError(msg)
+    return Contract(labels, shape, centred, least_confidence, golden, metadata)
 
 
 def check_description(path: Path, checksum: str) -> None:

@@ -1,17 +1,47 @@
-"""Picture files into grey levels: PNG and JPEG, never more pixels than allowed. Needs Pillow, the extra `images`."""
+"""Picture files into pixels: PNG and JPEG, never more pixels than allowed. Needs Pillow, the extra `images`."""
 
 import io
 import warnings
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from .canonicalize import canonicalize
+from .contract import Contract
+
 FORMATS = ("PNG", "JPEG")
 MAX_PIXELS = 16_000_000
 
+Pixels = npt.NDArray[np.uint8]
+Mode = Literal["L", "RGB"]  # Pillow's names of grey and colour
 
-def read_grey(content: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+
+def read_picture(content: bytes, contract: Contract, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Return the image that a model sees of a picture file, uint8 [channels,height,width].
+
+    For a model of centred digits that is what `canonicalize` makes of the picture; for any other the whole picture,
+    grey or RGB, each side brought to the model's.
+
+    Args:
+        content: a PNG or JPEG file.
+        contract: the model's.
+        max_pixels: as for `read_grey`.
+
+    Raises:
+        ValueError: no PNG or JPEG, too many pixels, damaged, or no digit in it for a model of digits.
+
+    """
+    if contract.centred:
+        return canonicalize(read_grey(content, max_pixels=max_pixels)).reshape(contract.image_shape)
+    channels, height, width = contract.image_shape
+    picture = _decode(content, "L" if channels == 1 else "RGB", max_pixels=max_pixels)
+    resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    return resized.reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def read_grey(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode a picture.
 
     The first frame of an animation, turned as its EXIF orientation says, what is transparent on white.
@@ -27,6 +57,11 @@ def read_grey(content: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np
         ValueError: no PNG or JPEG, too many pixels, or damaged.
 
     """
+    return np.asarray(_decode(content, "L", max_pixels=max_pixels))
+
+
+def _decode(content: bytes, mode: Mode, *, max_pixels: int) -> Image.Image:
+    """Decode a picture as `read_grey` says, to grey or to colour."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large pictures; ours is the stricter limit
@@ -41,19 +76,20 @@ def read_grey(content: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np
         msg = f"{width}x{height} pixels; at most {max_pixels:,} are taken"
         raise ValueError(msg)
     try:
-        return _grey(picture)
+        return _convert(picture, mode)
     except Exception as error:  # as above
         msg = f"the picture is damaged: {error}"
         raise ValueError(msg) from error
 
 
-def _grey(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    """Return the grey levels, uint8 [H,W], of an opened picture."""
+def _convert(picture: Image.Image, mode: Mode) -> Image.Image:
+    """Return an opened picture upright, opaque, in 8 bits a channel."""
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I"):  # 16-bit grey: Pillow would clip it, not scale it
-        return (np.asarray(upright, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        levels = (np.asarray(upright, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(levels).convert(mode)
     if upright.has_transparency_data:
         layer = upright.convert("RGBA")
         page = Image.new("RGBA", layer.size, "white")
         upright = Image.alpha_composite(page, layer)
-    return np.asarray(upright.convert("L"))
+    return upright.convert(mode)

@@ -46,7 +46,7 @@ class Parity:
 
 
 def run_every_way(model: Path, images: npt.NDArray[np.uint8]) -> Iterator[Logits]:
-    """Yield the logits, float32 [N,classes], of images uint8 [N,1,28,28], once for each way to run the model."""
+    """Yield the logits, float32 [N,classes], of images uint8 [N,C,H,W], once for each way to run the model."""
     content = read_model(model)
     for optimize in (True, False):
         session = open_session(content, name=str(model), optimize=optimize)
@@ -74,7 +74,7 @@ def compare(reference: Logits, runs: Iterator[Logits], *, tolerance: float) -> P
 
 
 def read_images(path: Path) -> npt.NDArray[np.uint8]:
-    """Read `images`, uint8 [N,1,28,28], from a safetensors file."""
+    """Read `images`, uint8 [N,C,H,W], from a safetensors file."""
     return _read(path, "images", dtype=np.uint8, dimensions=4)[0]
 
 

@@ -47,7 +47,7 @@ def render_infer_reply(request: InferRequest, answers: Answers, *, identity: str
 def _render_output(
     output: Output, scores: npt.NDArray[np.float32], names: tuple[str, ...]
 ) -> tuple[dict[str, Any], bytes | None]:
-    """Return an output's JSON, and its bytes if it is to be binary; scores are [N,10]."""
+    """Return an output's JSON, and its bytes if it is to be binary; scores are [N,classes]."""
     tensor: dict[str, Any] = {"name": output.name}
     if output.classes:
         ranking = [entry for row in scores for entry in _best_classes(row, output.classes, names)]

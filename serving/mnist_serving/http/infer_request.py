@@ -1,11 +1,12 @@
 """Inference requests of the Open Inference Protocol: JSON, JSON with binary tensors, or one raw tensor."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from .documents import kind, may_hold_booleans, read_object
 from .messages import HttpError, Images
-from .pixels import IMAGE_SHAPE, IMAGE_SIZE, MESSAGE_LENGTH, read_pixels, to_images
+from .pixels import MESSAGE_LENGTH, Shape, read_pixels, to_images
 
 INPUT = "image"
 OUTPUTS = ("logits", "probabilities")
@@ -32,12 +33,13 @@ class InferRequest:
     identity: str | None = None
 
 
-def read_infer_request(body: bytes, header_length: bytes | None, *, most_images: int) -> InferRequest:
+def read_infer_request(body: bytes, header_length: bytes | None, shape: Shape, *, most_images: int) -> InferRequest:
     """Parse the body of an inference request.
 
     Args:
         body: decompressed.
         header_length: of the header `Inference-Header-Content-Length`: the bytes of JSON at the body's start.
+        shape: of an image.
         most_images: a request with more is refused.
 
     Raises:
@@ -45,15 +47,16 @@ def read_infer_request(body: bytes, header_length: bytes | None, *, most_images:
 
     """
     if header_length is None:
-        return _read_document(body, None, most_images=most_images)
+        return _read_document(body, None, shape, most_images=most_images)
     length = _whole_number(header_length)
     if length == 0:
-        if len(body) != IMAGE_SIZE:
-            raise HttpError(400, f"a raw request is one image of {IMAGE_SIZE} bytes; {len(body):,} came")
-        return InferRequest(to_images(body), tuple(Output(name, binary=True) for name in OUTPUTS))
+        size = math.prod(shape)
+        if len(body) != size:
+            raise HttpError(400, f"a raw request is one image of {size:,} bytes; {len(body):,} came")
+        return InferRequest(to_images(body, shape), tuple(Output(name, binary=True) for name in OUTPUTS))
     if length > len(body):
         raise HttpError(400, f"Inference-Header-Content-Length is {length:,}, but the body has {len(body):,} bytes")
-    return _read_document(body[:length], body[length:], most_images=most_images)
+    return _read_document(body[:length], body[length:], shape, most_images=most_images)
 
 
 def _whole_number(header: bytes) -> int:
@@ -63,16 +66,16 @@ def _whole_number(header: bytes) -> int:
     return int(header)
 
 
-def _read_document(body: bytes, binary: bytes | None, *, most_images: int) -> InferRequest:
+def _read_document(body: bytes, binary: bytes | None, shape: Shape, *, most_images: int) -> InferRequest:
     document = read_object(body)
     parameters = _parameters(document, "the request")
     tensor = _the_input(document)
-    batch = _batch_size(tensor, most_images=most_images)
-    pixels = _pixels(tensor, batch, binary, booleans=may_hold_booleans(body))
+    batch = _batch_size(tensor, shape, most_images=most_images)
+    pixels = _pixels(tensor, (batch, *shape), binary, booleans=may_hold_booleans(body))
     identity = document.get("id")
     if identity is not None and type(identity) is not str:
         raise HttpError(400, f"`id` is {kind(identity)}; a string is wanted")
-    return InferRequest(to_images(pixels), _outputs(document, parameters), identity)
+    return InferRequest(to_images(pixels, shape), _outputs(document, parameters), identity)
 
 
 def _the_input(document: dict[str, Any]) -> dict[str, Any]:
@@ -93,20 +96,23 @@ def _the_input(document: dict[str, Any]) -> dict[str, Any]:
     return tensor
 
 
-def _batch_size(tensor: dict[str, Any], *, most_images: int) -> int:
-    """Return the N of a shape [N,1,28,28]."""
-    shape = tensor.get("shape")
-    if type(shape) is not list or any(type(length) is not int for length in shape):
+def _batch_size(tensor: dict[str, Any], shape: Shape, *, most_images: int) -> int:
+    """Return the N of a tensor whose shape is [N,*shape]."""
+    given = tensor.get("shape")
+    if type(given) is not list or any(type(length) is not int for length in given):
         raise HttpError(400, f"the shape of {INPUT!r} must be a list of whole numbers")
-    if len(shape) != 1 + len(IMAGE_SHAPE) or tuple(shape[1:]) != IMAGE_SHAPE or shape[0] < 1:
-        raise HttpError(400, f"the shape of {INPUT!r} is [N,1,28,28] with N at least 1, not {_quote(shape)}")
-    batch: int = shape[0]
+    if tuple(given[1:]) != shape or given[0] < 1:
+        wanted = ",".join(map(str, shape))
+        raise HttpError(400, f"the shape of {INPUT!r} is [N,{wanted}] with N at least 1, not {_quote(given)}")
+    batch: int = given[0]
     if batch > most_images:
         raise HttpError(413, f"{batch:,} images in one request; at most {most_images:,} are taken")
     return batch
 
 
-def _pixels(tensor: dict[str, Any], batch: int, binary: bytes | None, *, booleans: bool) -> bytes | bytearray:
+def _pixels(
+    tensor: dict[str, Any], shape: tuple[int, ...], binary: bytes | None, *, booleans: bool
+) -> bytes | bytearray:
     """Return the pixels of the input, from `data` or from the binary part of the body."""
     size = _parameters(tensor, INPUT).get("binary_data_size")
     if size is None:
@@ -114,11 +120,12 @@ def _pixels(tensor: dict[str, Any], batch: int, binary: bytes | None, *, boolean
             raise HttpError(400, f"{len(binary):,} bytes follow the JSON, but no input has a `binary_data_size`")
         if "data" not in tensor:
             raise HttpError(400, f"{INPUT!r} has neither `data` nor the parameter `binary_data_size`")
-        return read_pixels(tensor["data"], (batch, *IMAGE_SHAPE), name=f"the data of {INPUT!r}", booleans=booleans)
+        return read_pixels(tensor["data"], shape, name=f"the data of {INPUT!r}", booleans=booleans)
     if "data" in tensor:
         raise HttpError(400, f"{INPUT!r} has both `data` and the parameter `binary_data_size`")
-    if type(size) is not int or size != batch * IMAGE_SIZE:
-        raise HttpError(400, f"`binary_data_size` must be {batch * IMAGE_SIZE:,} for this shape, not {_quote(size)}")
+    wanted = math.prod(shape)
+    if type(size) is not int or size != wanted:
+        raise HttpError(400, f"`binary_data_size` must be {wanted:,} for this shape, not {_quote(size)}")
     if binary is None:
         raise HttpError(400, "binary tensors need the header Inference-Header-Content-Length")
     if len(binary) != size:

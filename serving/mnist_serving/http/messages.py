@@ -77,8 +77,8 @@ class Answers(NamedTuple):
     """What the model says of the N images of one request."""
 
     labels: list[str]
-    probabilities: npt.NDArray[np.float32]  # [N,10]
-    logits: npt.NDArray[np.float32]  # [N,10]
+    probabilities: npt.NDArray[np.float32]  # [N,classes]
+    logits: npt.NDArray[np.float32]  # [N,classes]
     abstained: npt.NDArray[np.bool_]  # [N]
 
     def part(self, rows: slice) -> "Answers":
@@ -88,7 +88,7 @@ class Answers(NamedTuple):
 
 @dataclass(slots=True)
 class Job:
-    """A request that waits for the model: its images, uint8 [N,1,28,28], and what makes the reply of the answers."""
+    """A request that waits for the model: its images, uint8 [N,channels,height,width], and what makes the reply."""
 
     images: Images
     reply: Callable[[Answers], Response]

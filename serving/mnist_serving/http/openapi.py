@@ -1,17 +1,20 @@
 """What the calls take and give, as an OpenAPI document: the same facts that `service` and its readers enforce."""
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 from .infer_reply import BINARY, MODEL_NAME, MODEL_VERSION
 from .infer_request import DATATYPES, INPUT, OUTPUTS
 from .limits import Limits
 from .messages import JSON
-from .pixels import IMAGE_SIZE, SIDE
+from .pixels import Shape
 from .predict import PICTURES
+
+if TYPE_CHECKING:
+    from mnist_serving.contract import Contract
 
 Json = dict[str, Any]
 
-CLASSES = 10
 REASONS = {
     400: "The request is not as described here.",
     408: "The request took too long to arrive.",
@@ -21,36 +24,37 @@ REASONS = {
 }
 
 
-def describe_api(limits: Limits, *, version: str) -> Json:
-    """Return the OpenAPI document of a service with these limits."""
+def describe_api(contract: "Contract", limits: Limits, *, version: str) -> Json:
+    """Return the OpenAPI document of a service with a model of this contract, and these limits."""
+    recognises = f"{contract.metadata.get('dataset', 'MNIST')}, {len(contract.labels)} classes"
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "mnist-serving",
             "version": version,
-            "description": 'Recognises MNIST digits. Every error, on every path, is `{"error": "..."}`.',
+            "description": f'Recognises {recognises}. Every error, on every path, is `{{"error": "..."}}`.',
         },
         "paths": {
             "/": {"get": _get("The page to draw on", _html())},
-            "/predict": {"post": _predict(limits)},
+            "/predict": {"post": _predict(contract, limits)},
             "/model": {"get": _get("What the model file says of itself", {JSON: {"schema": _ref("Model")}}, 503)},
             **_health_paths(),
-            **_model_paths(),
+            **_model_paths(contract.image_shape),
             "/metrics": {"get": _get("Counts and latencies for Prometheus", {"text/plain": {"schema": _string()}})},
-            "/openapi.json": {"get": _get("This document", {JSON: {"schema": {"type": "object"}}})},
-            "/docs": {"get": _get("This document, readable", _html())},
+            "/openapi.json": {"get": _get("This document", {JSON: {"schema": {"type": "object"}}}, 503)},
+            "/docs": {"get": _get("This document, readable", _html(), 503)},
         },
-        "components": {"schemas": _schemas(limits)},
+        "components": {"schemas": _schemas(contract, limits)},
     }
 
 
-def _predict(limits: Limits) -> Json:
+def _predict(contract: "Contract", limits: Limits) -> Json:
     pictures = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in PICTURES}
     return {
-        "summary": "Recognise digits, simply",
+        "summary": "Recognise images, simply",
         "description": (
-            "One image as `image`, several as `images`; or the body is a PNG or JPEG file with one digit on a page, "
-            f"of at most {limits.pixels:,} pixels, which is cut out, scaled and centred first."
+            "One image as `image`, several as `images`; or the body is a PNG or JPEG file of at most "
+            f"{limits.pixels:,} pixels{_what_becomes_of_it(contract)}."
         ),
         "parameters": [
             {
@@ -65,6 +69,14 @@ def _predict(limits: Limits) -> Json:
     }
 
 
+def _what_becomes_of_it(contract: "Contract") -> str:
+    """Return what happens to a picture file first, as a clause."""
+    if contract.centred:
+        return " with one digit on a page, which is cut out, scaled and centred first"
+    channels, height, width = contract.image_shape
+    return f", which is made {'grey' if channels == 1 else 'RGB'} and {width} pixels wide, {height} high first"
+
+
 def _health_paths() -> Json:
     health = {JSON: {"schema": _object({"live": {"type": "boolean"}, "ready": {"type": "boolean"}})}}
     server = {"name": _string(), "version": _string(), "extensions": {"type": "array", "items": _string()}}
@@ -75,7 +87,7 @@ def _health_paths() -> Json:
     }
 
 
-def _model_paths() -> Json:
+def _model_paths(shape: Shape) -> Json:
     """Return the calls of a model, each with and without its version."""
     tensor = _object({"name": _string(), "datatype": _string(), "shape": {"type": "array", "items": _integer()}})
     tensors = {"type": "array", "items": tensor}
@@ -90,7 +102,7 @@ def _model_paths() -> Json:
     paths = {
         "": {"get": _get("The model's inputs and outputs", {JSON: {"schema": _object(metadata)}}, 404, 503)},
         "/ready": {"get": _get("Whether the model is ready", {JSON: {"schema": ready}}, 404, 503)},
-        "/infer": {"post": _infer()},
+        "/infer": {"post": _infer(shape)},
     }
     model = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "enum": [MODEL_NAME]}}
     number = {"name": "version", "in": "path", "required": True, "schema": {"type": "string", "enum": [MODEL_VERSION]}}
@@ -101,14 +113,14 @@ def _model_paths() -> Json:
     return described
 
 
-def _infer() -> Json:
+def _infer(shape: Shape) -> Json:
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {
-        "summary": "Recognise digits, by the Open Inference Protocol",
+        "summary": "Recognise images, by the Open Inference Protocol",
         "description": (
             "Tensors may also be binary: the JSON first, then the tensors' bytes, little-endian; the header "
             "`Inference-Header-Content-Length` gives the length of the JSON. With the header at 0 the whole body is "
-            f"one image of {IMAGE_SIZE} bytes."
+            f"one image of {math.prod(shape):,} bytes."
         ),
         "parameters": [
             {
@@ -126,39 +138,46 @@ def _infer() -> Json:
     }
 
 
-def _schemas(limits: Limits) -> Json:
-    row = {"type": "array", "items": _ref("Pixel"), "minItems": SIDE, "maxItems": SIDE}
-    square = {"type": "array", "items": row, "minItems": SIDE, "maxItems": SIDE}
-    flat = row | {"minItems": IMAGE_SIZE, "maxItems": IMAGE_SIZE}
+def _schemas(contract: "Contract", limits: Limits) -> Json:
+    channels, height, width = contract.image_shape
+    flat = _list_of(_ref("Pixel"), channels * height * width)
+    rows = _list_of(_list_of(_ref("Pixel"), width), height)
+    forms = [flat, *([rows] if channels == 1 else []), _list_of(rows, channels)]
     images = {"type": "array", "items": _ref("Image"), "minItems": 1, "maxItems": limits.images}
+    meaning = "0 is background, 255 is ink." if contract.centred else "0 is dark, 255 is light."
     predictions = {"type": "array", "items": _ref("Prediction"), "minItems": 1}
     closed = {"additionalProperties": False}
     return {
         "Error": _object({"error": _string()}),
-        "Pixel": {"type": "integer", "minimum": 0, "maximum": 255, "description": "0 is background, 255 is ink."},
-        "Image": {"oneOf": [flat, square, {"type": "array", "items": square, "minItems": 1, "maxItems": 1}]},
+        "Pixel": {"type": "integer", "minimum": 0, "maximum": 255, "description": meaning},
+        "Image": {"oneOf": forms},
         "PredictRequest": {"oneOf": [_object({"image": _ref("Image")}) | closed, _object({"images": images}) | closed]},
         "PredictReply": _object({"predictions": predictions}),
-        "Prediction": _prediction(flat),
-        "Model": _object(
-            {
-                "sha256": _string(),
-                "labels": {"type": "array", "items": _string()},
-                "accuracy": _probability() | {"description": "On the test images of the data set."},
-                "dataset": _string(),
-            }
-        ),
-        **_infer_schemas(limits),
+        "Prediction": _prediction(flat, classes=len(contract.labels)),
+        "Model": _model(),
+        **_infer_schemas(contract.image_shape, limits),
     }
 
 
-def _prediction(pixels: Json) -> Json:
-    probabilities = {"type": "array", "items": _probability(), "minItems": CLASSES, "maxItems": CLASSES}
+def _model() -> Json:
+    preprocessing = {"size": _list_of(_integer(), 2), "channels": {"enum": ["grey", "rgb"]}}
+    return _object(
+        {
+            "sha256": _string(),
+            "labels": {"type": "array", "items": _string()},
+            "preprocessing": _object(preprocessing) | {"description": "Its size is height and width."},
+            "accuracy": _probability() | {"description": "On the test images of the data set."},
+            "dataset": _string(),
+        }
+    )
+
+
+def _prediction(pixels: Json, *, classes: int) -> Json:
     prediction = _object(
         {
             "label": _string(),
             "probability": _probability(),
-            "probabilities": probabilities,
+            "probabilities": _list_of(_probability(), classes),
             "abstained": {"type": "boolean", "description": "The model should not be believed here."},
         }
     )
@@ -166,19 +185,13 @@ def _prediction(pixels: Json) -> Json:
     return prediction
 
 
-def _infer_schemas(limits: Limits) -> Json:
-    shape = {
-        "type": "array",
-        "prefixItems": [
-            _integer() | {"minimum": 1, "maximum": limits.images},
-            *({"const": n} for n in (1, SIDE, SIDE)),
-        ],
-        "minItems": 4,
-        "maxItems": 4,
-    }
+def _infer_schemas(shape: Shape, limits: Limits) -> Json:
+    batch = _integer() | {"minimum": 1, "maximum": limits.images}
+    sides = [batch, *({"const": length} for length in shape)]
+    tensor_shape = {"type": "array", "prefixItems": sides, "minItems": len(sides), "maxItems": len(sides)}
     data = {"type": "array", "description": "The pixels, 0 to 255, flat or nested as the shape says."}
     binary_size = {"type": "object", "properties": {"binary_data_size": _integer() | {"minimum": 0}}}
-    named = {"name": {"const": INPUT}, "shape": shape, "datatype": {"const": "UINT8"}}
+    named = {"name": {"const": INPUT}, "shape": tensor_shape, "datatype": {"const": "UINT8"}}
     tensor = _object(named) | {"properties": named | {"data": data, "parameters": binary_size}}
     wishes = {"binary_data": {"type": "boolean"}, "classification": _integer() | {"minimum": 1}}
     asked = _object({"name": {"enum": list(OUTPUTS)}})
@@ -212,6 +225,10 @@ def _errors(*statuses: int) -> Json:
 def _object(properties: Json) -> Json:
     """Return the schema of an object that has all these properties."""
     return {"type": "object", "required": list(properties), "properties": dict(properties)}
+
+
+def _list_of(items: Json, length: int) -> Json:
+    return {"type": "array", "items": items, "minItems": length, "maxItems": length}
 
 
 def _ref(name: str) -> Json:

@@ -8,9 +8,7 @@ import numpy as np
 from .documents import kind
 from .messages import HttpError, Images
 
-SIDE = 28
-IMAGE_SHAPE = (1, SIDE, SIDE)  # of one image; a batch is [N,1,28,28]
-IMAGE_SIZE = SIDE * SIDE  # bytes
+Shape = tuple[int, int, int]  # of an image, as the model's contract says: channels, height, width
 MESSAGE_LENGTH = 60  # of a value that is quoted in an error
 
 
@@ -37,9 +35,9 @@ def read_pixels(values: object, shape: tuple[int, ...], *, name: str, booleans: 
     return pixels
 
 
-def to_images(pixels: bytes | bytearray) -> Images:
-    """Return the images, uint8 [N,1,28,28], of N times 784 bytes."""
-    return np.frombuffer(pixels, dtype=np.uint8).reshape(-1, *IMAGE_SHAPE)
+def to_images(pixels: bytes | bytearray, shape: Shape) -> Images:
+    """Return the images, uint8 [N,channels,height,width], that lie in the bytes one after the other."""
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(-1, *shape)
 
 
 def _flatten(values: object, shape: tuple[int, ...], *, name: str) -> list[Any]:

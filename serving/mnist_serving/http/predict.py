@@ -1,22 +1,24 @@
 """The calls for people: `POST /predict`, pixels as JSON or a picture file, and `GET /model`, what answers them."""
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from .documents import may_hold_booleans, read_object
 from .limits import Limits
 from .messages import Answers, HttpError, Images, Response, json_response
-from .pixels import IMAGE_SHAPE, IMAGE_SIZE, SIDE, read_pixels, to_images
+from .pixels import Shape, read_pixels, to_images
 
 if TYPE_CHECKING:
     from mnist_serving.classifier import Classifier
+    from mnist_serving.contract import Contract
 
 PICTURES = ("image/png", "image/jpeg")
 
 
-def read_predict_request(body: bytes, limits: Limits) -> Images:
-    """Return the images, uint8 [N,1,28,28], of `{"image": ...}` or `{"images": [...]}`.
+def read_predict_request(body: bytes, limits: Limits, shape: Shape) -> Images:
+    """Return the images, uint8 [N,*shape], of `{"image": ...}` or `{"images": [...]}`.
 
     Raises:
         HttpError: 400 for anything else, 413 for too many images.
@@ -25,7 +27,7 @@ def read_predict_request(body: bytes, limits: Limits) -> Images:
     document = read_object(body)
     booleans = may_hold_booleans(body)
     if document.keys() == {"image"}:
-        return to_images(_one_image(document["image"], name="`image`", booleans=booleans))
+        return to_images(_one_image(document["image"], shape, name="`image`", booleans=booleans), shape)
     if document.keys() != {"images"}:
         raise HttpError(400, "the object must hold either `image` or `images`, and nothing else")
     images = document["images"]
@@ -33,30 +35,31 @@ def read_predict_request(body: bytes, limits: Limits) -> Images:
         raise HttpError(400, "`images` must be a list of at least one image")
     if len(images) > limits.images:
         raise HttpError(413, f"{len(images):,} images in one request; at most {limits.images:,} are taken")
-    pixels = [_one_image(image, name=f"`images[{row}]`", booleans=booleans) for row, image in enumerate(images)]
-    return to_images(b"".join(pixels))
+    pixels = [_one_image(image, shape, name=f"`images[{row}]`", booleans=booleans) for row, image in enumerate(images)]
+    return to_images(b"".join(pixels), shape)
 
 
-def _one_image(values: object, *, name: str, booleans: bool) -> bytearray:
-    """Return the pixels of an image given as 784 numbers, as 28x28 or as 1x28x28."""
-    if type(values) is not list or len(values) not in (IMAGE_SIZE, SIDE, 1):
-        raise HttpError(400, f"{name} must be a list of 784 numbers, or of 28x28 or 1x28x28")
-    shape = IMAGE_SHAPE if len(values) == 1 else (SIDE, SIDE)
-    return read_pixels(values, shape, name=name, booleans=booleans)
+def _one_image(values: object, shape: Shape, *, name: str, booleans: bool) -> bytearray:
+    """Return the pixels of an image: a flat list, or lists in lists; of a grey image the channel may be left out."""
+    size = math.prod(shape)
+    short = shape[1:] if shape[0] == 1 else shape
+    if type(values) is not list or len(values) not in (size, short[0], shape[0]):
+        forms = " or ".join("x".join(map(str, form)) for form in dict.fromkeys([short, shape]))
+        raise HttpError(400, f"{name} must be a list of {size:,} numbers, or of {forms}")
+    return read_pixels(values, shape if len(values) == shape[0] else short, name=name, booleans=booleans)
 
 
-def read_picture(body: bytes, limits: Limits) -> Images:
-    """Return the one image, uint8 [1,1,28,28], of a PNG or JPEG of one digit on a page.
+def read_picture_request(body: bytes, limits: Limits, contract: "Contract") -> Images:
+    """Return the one image, uint8 [1,channels,height,width], of a PNG or JPEG file.
 
     Raises:
         HttpError: 400, it cannot be decoded, is too large, or nothing is on the page.
 
     """
-    from mnist_serving.canonicalize import canonicalize
-    from mnist_serving.images import read_grey
+    from mnist_serving.images import read_picture
 
     try:
-        return canonicalize(read_grey(body, max_pixels=limits.pixels)).reshape(1, *IMAGE_SHAPE)
+        return read_picture(body, contract, max_pixels=limits.pixels)[None]
     except ValueError as error:
         raise HttpError(400, str(error)) from error
 
@@ -79,7 +82,7 @@ def render_predictions(answers: Answers, seen: Images | None = None) -> Response
 
     Args:
         answers: to N images.
-        seen: the images, uint8 [N,1,28,28], where the reply shall hold them, 784 numbers each.
+        seen: the images, uint8 [N,channels,height,width], where the reply shall hold them, a flat list each.
 
     """
     best = answers.probabilities.max(axis=1)

@@ -16,9 +16,15 @@ from .messages import JSON, Answers, HttpError, Images, Job, Request, Response, 
 from .metrics import CONTENT_TYPE as PROMETHEUS
 from .metrics import Metrics
 from .openapi import describe_api
-from .pages import drawing_page, reference_page
-from .pixels import IMAGE_SHAPE
-from .predict import PICTURES, describe_model, read_picture, read_predict_request, read_seen, render_predictions
+from .pages import Page, drawing_page, reference_page
+from .predict import (
+    PICTURES,
+    describe_model,
+    read_picture_request,
+    read_predict_request,
+    read_seen,
+    render_predictions,
+)
 
 if TYPE_CHECKING:
     from mnist_serving.classifier import Classifier
@@ -46,14 +52,16 @@ class Service:
         self.version = __version__
         self._classifier: Classifier | None = None
         self._closing = False
-        described = describe_api(self.limits, version=__version__)
-        self._described = json_response(described).body
         self._drawing = drawing_page()
-        self._reference = reference_page(described)
+        self._described: bytes  # by `open`, for the model's shapes stand in both
+        self._reference: Page
         self._calls = self._list_calls()
 
     def open(self, classifier: "Classifier") -> None:
         """Become ready; a classifier has answered its golden examples when it is constructed."""
+        described = describe_api(classifier.contract, self.limits, version=self.version)
+        self._described = json_response(described).body
+        self._reference = reference_page(described)
         self.metrics.describe_model(classifier, name=MODEL_NAME, version=MODEL_VERSION)
         self._classifier = classifier
 
@@ -86,7 +94,7 @@ class Service:
         return self._finish(request, response)
 
     def predict(self, images: Images) -> Answers | None:
-        """Run the model on images, uint8 [N,1,28,28], of one request or of several; None where it failed."""
+        """Run the model on images, uint8 [N,C,H,W], of one request or of several; None where it failed."""
         try:
             prediction = self._loaded().predict(images)
         except Exception:
@@ -141,12 +149,14 @@ class Service:
         return self._drawing.response()
 
     def _docs(self, _: Request) -> Response:
+        self._loaded()
         return self._reference.response()
 
     def _model(self, _: Request) -> Response:
         return json_response(describe_model(self._loaded()))
 
     def _openapi(self, _: Request) -> Response:
+        self._loaded()
         return Response(200, self._described)
 
     def _metrics(self, _: Request) -> Response:
@@ -169,39 +179,42 @@ class Service:
         )
 
     def _model_metadata(self, _: Request) -> Response:
-        classes = len(self._loaded().labels)
-        outputs = [{"name": name, "datatype": "FP32", "shape": [-1, classes]} for name in OUTPUTS]
+        contract = self._loaded().contract
+        outputs = [{"name": name, "datatype": "FP32", "shape": [-1, len(contract.labels)]} for name in OUTPUTS]
         return json_response(
             {
                 "name": MODEL_NAME,
                 "versions": [MODEL_VERSION],
                 "platform": "onnx_onnxv1",
-                "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, *IMAGE_SHAPE]}],
+                "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, *contract.image_shape]}],
                 "outputs": outputs,
             }
         )
 
     def _predict(self, request: Request) -> Job:
-        self._loaded()
+        contract = self._loaded().contract
         seen = read_seen(request.query)
         kind = _media_type(request)
         if kind not in ("", JSON, *PICTURES):
             raise HttpError(415, f"Content-Type {kind[:60]!r} is not taken; {JSON}, {' and '.join(PICTURES)} are")
         body = decompress(request, limit=self.limits.body)
-        images = read_picture(body, self.limits) if kind in PICTURES else read_predict_request(body, self.limits)
+        if kind in PICTURES:
+            images = read_picture_request(body, self.limits, contract)
+        else:
+            images = read_predict_request(body, self.limits, contract.image_shape)
         return Job(images, lambda answers: render_predictions(answers, images if seen else None))
 
     def _infer(self, request: Request) -> Job:
-        names = self._loaded().labels
+        contract = self._loaded().contract
         kind = _media_type(request)
         if kind not in ("", JSON, BINARY):
             raise HttpError(415, f"Content-Type {kind[:60]!r} is not taken; {JSON} and {BINARY} are")
         body = decompress(request, limit=self.limits.body)
         header_length = request.headers.get(b"inference-header-content-length")
-        infer = read_infer_request(body, header_length, most_images=self.limits.images)
+        infer = read_infer_request(body, header_length, contract.image_shape, most_images=self.limits.images)
         return Job(
             infer.images,
-            lambda answers: render_infer_reply(infer, answers, identity=request.identity, names=names),
+            lambda answers: render_infer_reply(infer, answers, identity=request.identity, names=contract.labels),
         )
 
     def _loaded(self) -> "Classifier":

@@ -1,10 +1,12 @@
 // The drawing page: a sheet, the guess, the probabilities, what the model saw, drawings to try. It asks no network:
 // `start` is given a guesser that asks a service (service.js) or runs the model itself:
 //
-//   open()         -> {labels: string[], about: string, links?: {text: address}}
-//   guess(canvas)  -> {label, probability, probabilities: number[], abstained, seen: 784 grey levels, row by row}
+//   open()         -> {labels: string[], about: string, links?: {text: address}, shape?, centred?}
+//   guess(canvas)  -> {label, probability, probabilities: number[], abstained, seen: number[]}
 //   spacing        milliseconds that it wants between an answer and the next question while one draws; none if left out
 //
+// `shape` is [channels, height, width] of the picture that the model sees, and `seen` its levels, row by row, of a
+// colour picture first all of red. `centred` is false where pictures of other things than one digit are wanted.
 // The two may throw: an Error whose `retry` is true is asked again by and by; of any other the message is shown.
 
 import { hangGallery } from "./gallery.js";
@@ -14,6 +16,7 @@ import { Sheet } from "./sheet.js";
 const FIRST_PAUSE = 500; // milliseconds before a question is asked again; twice as long each time,
 const LONGEST_PAUSE = 8000; // up to this
 const QUIET = 700; // milliseconds without a change before the guess is spoken
+const MNIST = [1, 28, 28]; // the shape, where a guesser does not say it
 const NO_PICTURE = "This file is no picture that the browser can read.";
 
 const find = (id) => document.getElementById(id);
@@ -92,7 +95,11 @@ function makeAsker(guesser, sheet) {
   };
 }
 
-function showModel({ labels, about, links = {} }) {
+function showModel({ labels, about, links = {}, shape = MNIST, centred = true }) {
+  document.title = find("title").textContent = centred ? "Draw a digit" : "Show a picture";
+  find("gallery").hidden = !centred;
+  const [, height, width] = shape;
+  Object.assign(find("seen"), { width, height });
   find("about").textContent = about;
   find("links").replaceChildren(...Object.entries(links).map(([text, address]) => make("a", text, { href: address })));
   const rows = labels.map((label) => {
@@ -118,7 +125,7 @@ function showNothing(comment, notice = "") {
   showNotice(notice);
   showAnswer("", comment);
   showBars([]);
-  showSeen(new Uint8Array(28 * 28));
+  showSeen([]);
 }
 
 function showAnswer(guess, comment, label = "") {
@@ -140,8 +147,14 @@ function showBars(probabilities) {
 }
 
 function showSeen(levels) {
-  const image = new ImageData(28, 28);
-  levels.forEach((level, place) => image.data.set([level, level, level, 255], 4 * place));
+  const { width, height } = find("seen");
+  const image = new ImageData(width, height);
+  for (let place = 0; place < width * height; place += 1) {
+    const red = levels[place] ?? 0;
+    const green = levels[place + width * height] ?? red; // there is none in grey
+    const blue = levels[place + 2 * width * height] ?? red;
+    image.data.set([red, green, blue, 255], 4 * place);
+  }
   find("seen").getContext("2d").putImageData(image, 0, 0);
 }
 

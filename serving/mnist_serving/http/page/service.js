@@ -12,10 +12,13 @@ start({
 
   async open() {
     const model = await ask("model");
+    const { size, channels, centred } = model.preprocessing;
     const share = model.accuracy.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 });
     return {
       labels: model.labels,
       about: `The model reads ${share} of the test images of ${model.dataset} right.`,
+      shape: [channels === "rgb" ? 3 : 1, ...size],
+      centred,
       links: { "What the model is": "model", "The calls of the service": "docs" },
     };
   },

@@ -1,0 +1,45 @@
+"""Models of other pictures than MNIST's digits, made without training: their weights are known beforehand."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stages.calibrate import Calibration
+from stages.data import Facts, Shape
+from stages.export import build_graph, build_onnx, describe, golden_examples
+from stages.gate import build_gate
+
+COLOURS = ("blue", "green", "red")
+COLOUR_SHAPE, GREY_SHAPE = (3, 24, 20), (1, 12, 9)
+SURE = 20  # how much a channel that is full adds to a logit
+
+
+def write_colour_model(path: Path) -> Path:
+    """Write a model that says of which colour a picture is."""
+    return _write_model(path, COLOUR_SHAPE, COLOURS, torch.eye(3).flip(0))
+
+
+def write_grey_model(path: Path) -> Path:
+    """Write a model that says whether a picture is mostly dark or mostly light."""
+    return _write_model(path, GREY_SHAPE, ("dark", "light"), torch.tensor([[-1.0], [1.0]]))
+
+
+def _write_model(path: Path, shape: Shape, labels: tuple[str, ...], shares: Tensor) -> Path:
+    """Write a model; `shares` [classes,channels] is what each channel's mean, -0.5 to 0.5, means for a class."""
+    _, height, width = shape
+    linear = nn.Linear(shares.shape[1] * height * width, len(labels))
+    gate = build_gate(shape, hidden=1)
+    with torch.no_grad():
+        linear.weight.copy_(SURE * shares.repeat_interleave(height * width, dim=1) / (height * width))
+        linear.bias.copy_(-SURE * shares.sum(dim=1) / 2)
+    network = nn.Sequential(nn.Flatten(), linear)
+    facts = Facts(name="made up", labels=labels, shape=shape, centred=False, sha256={})
+    calibration = Calibration(temperature=1.0, least_confidence=0.0)
+    description = describe(facts, accuracy=1.0, calibration=calibration, weights=b"")
+    description["golden"] = golden_examples(network, shape)
+    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
+    graph = build_graph(network, gate, shape, classes=len(labels), temperature=calibration.temperature)
+    path.write_bytes(build_onnx(graph, metadata=metadata))
+    return path

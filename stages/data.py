@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from stages.augment import Augment
+from stages.focus import Focus
 from stages.params import Count, Section, Seed
 from stages.stage import StageError, write_whole
 from stages.tensors import load_tensors, save_tensors
@@ -25,12 +26,16 @@ Shape = tuple[int, int, int]  # of an image: channels, height, width
 
 
 class Data(Section):
-    """Box 1: which data set, how many of its training images are held out for validation, and how the rest vary."""
+    """Box 1: which data set, how many of its training images are held out for validation, and how the rest vary.
+
+    With `focus` they are drawn in proportion to that power of their loss.
+    """
 
     dataset: str
     validation: Count
     split_seed: Seed
     augment: Augment | None = None
+    focus: Annotated[float, Field(gt=0, le=2)] | None = None
 
 
 class Facts(Section):
@@ -149,12 +154,13 @@ def scale(images: Tensor) -> Tensor:
     return images.float().div_(255)
 
 
-def batches(
+def batches(  # noqa: PLR0913 (each is a choice of its own)
     split: Split,
     *,
     batch_size: int,
     generator: torch.Generator,
     augment: Augment | None = None,
+    focus: Focus | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[Split]:
     """Cut a split into batches of scaled images, float32 [B,C,H,W], in a new random order.
@@ -166,14 +172,18 @@ def batches(
         batch_size: of all processes together.
         generator: draws the order, and how the images vary; all processes have the same.
         augment: how they vary.
+        focus: draws what is hard more often; it is told which images it will hear of.
         part: this process's number, and how many share each batch; what cannot be shared out evenly is left out.
 
     """
     number, processes = part
-    for rows in torch.randperm(len(split.labels), generator=generator).split(batch_size):
+    order = focus.draw(generator) if focus else torch.randperm(len(split.labels), generator=generator)
+    for rows in order.split(batch_size):
         mine = rows[: len(rows) // processes * processes][number::processes]
         if not len(mine):
             continue
+        if focus:
+            focus.rows = mine
         batch = split.take(mine)
         images = scale(batch.images)
         yield Split(augment.vary(images, generator) if augment else images, batch.labels)

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from stages.focus import Focus
 from stages.stage import write_whole
 
 DIGEST = 32  # bytes of a SHA-256
@@ -36,6 +37,7 @@ class Learner:
         schedule: of its learning rate.
         generator: draws the order of the images, and how they vary.
         average: the running mean of the weights over the steps, where there is one; it is what comes out.
+        focus: remembers which images are hard, where those are drawn more often.
         history: the epochs so far.
         best: the weights of the epoch with the least validation loss, kept where training may stop early.
         network: the model, or what shares its gradients between processes.
@@ -47,6 +49,7 @@ class Learner:
     schedule: LRScheduler
     generator: torch.Generator
     average: AveragedModel | None = None
+    focus: Focus | None = None
     history: list[Epoch] = field(default_factory=list)
     best: dict[str, Tensor] | None = None
 
@@ -78,6 +81,8 @@ class Learner:
         self.schedule.load_state_dict(state["schedule"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        if self.focus is not None:
+            self.focus.losses = state["focus"]
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["global_generator"])
         self.history = [Epoch(*line) for line in state["history"]]
@@ -90,6 +95,7 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
+            "focus": self.focus.losses if self.focus else None,
             "generator": self.generator.get_state(),
             "global_generator": torch.get_rng_state(),
             "history": [tuple(line) for line in self.history],

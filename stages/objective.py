@@ -13,6 +13,8 @@ from stages.losses.cross_entropy import CrossEntropy
 from stages.losses.outlier_exposure import OutlierExposure
 from stages.params import Rate, Section
 
+Kept = Annotated[float, Field(gt=0, lt=1)]
+
 # A new loss is a file in `losses/` and its name here.
 Loss = Annotated[CrossEntropy | OutlierExposure, Field(discriminator="kind")]
 
@@ -20,7 +22,7 @@ Loss = Annotated[CrossEntropy | OutlierExposure, Field(discriminator="kind")]
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": partial(Adam, fused=True),
     "adamw": partial(AdamW, fused=True),
-    "sgd": partial(SGD, momentum=0.9, nesterov=True, fused=True),
+    "sgd": lambda weights, betas, **options: SGD(weights, momentum=betas[0], nesterov=True, fused=True, **options),
 }
 SCHEDULES: dict[str, Callable[[Optimizer, float, int], LRScheduler]] = {
     "constant": lambda optimizer, _rate, steps: ConstantLR(optimizer, factor=1, total_iters=steps),
@@ -30,17 +32,22 @@ SCHEDULES: dict[str, Callable[[Optimizer, float, int], LRScheduler]] = {
 
 
 class Objective(Section):
-    """Box 3: `learning_rate` is the highest of the schedule, which is worked off step by step."""
+    """Box 3: `learning_rate` is the highest of the schedule, which is worked off step by step.
+
+    `betas` are the shares that are kept at each step of the running means of the gradient and of its square; of SGD,
+    which has no second one, the first is the momentum.
+    """
 
     loss: Loss
     optimizer: Literal["adam", "adamw", "sgd"]
     learning_rate: Rate
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    betas: Annotated[tuple[Kept, Kept], Field(strict=False)] = (0.9, 0.999)
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
 
     def build_optimizer(self, weights: Iterable[Tensor]) -> Optimizer:
         """Return the optimizer of some weights."""
-        options: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        options: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay, "betas": self.betas}
         return OPTIMIZERS[self.optimizer](weights, **options)
 
     def build_schedule(self, optimizer: Optimizer, *, steps: int) -> LRScheduler:

@@ -65,7 +65,7 @@ def joined(device: torch.device) -> Iterator[tuple[int, int]]:
     if not launched():
         yield 0, 1
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield distributed.get_rank(), distributed.get_world_size()
     finally:
@@ -84,3 +84,12 @@ def agreed(value: float) -> float:
     told = Tensor([value])
     distributed.broadcast(told, src=0)
     return float(told)
+
+
+def merged(before: Tensor, after: Tensor) -> Tensor:
+    """Return the values that all processes together have made of `before`, each having changed some of them."""
+    if not launched():
+        return after
+    changes = after - before
+    distributed.all_reduce(changes)
+    return before + changes

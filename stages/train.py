@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from stages.calibrate import fit_calibration, save_calibration
 from stages.data import NO_CLASS, Data, Split, batches, hold_out, load_facts, load_split
+from stages.focus import Focus
 from stages.gate import Gate, load_gate
 from stages.learner import Epoch, Learner, average_of
 from stages.losses.outlier_exposure import OutlierExposure
@@ -27,7 +28,7 @@ from stages.network import predict
 from stages.nondigits import TRAINED, as_shape, draw
 from stages.objective import Objective
 from stages.params import Count, Section, Seed, load_params
-from stages.processes import agreed, joined, launch, launched, rank, shared
+from stages.processes import agreed, joined, launch, launched, merged, rank, shared
 from stages.sanity import check
 from stages.stage import (
     CALIBRATION_FILE,
@@ -102,6 +103,8 @@ def train_epoch(
         learner.schedule.step()
         if learner.average is not None:
             learner.average.update_parameters(learner.model)
+        if learner.focus is not None:
+            learner.focus.note(logits, labels)
         losses.append(loss.item())
     return losses
 
@@ -136,8 +139,10 @@ def train(
             batch_size=params.train.batch_size,
             generator=learner.generator,
             augment=params.data.augment,
+            focus=learner.focus,
             part=part,
         )
+        before = learner.focus.losses.clone() if learner.focus else None
         losses = train_epoch(
             learner, loss_function, _with_progress(data, number, steps), clip_norm=params.train.clip_norm
         )
@@ -148,6 +153,8 @@ def train(
         if number == 1 and epoch.train_loss >= losses[0]:
             print(f"warning: the loss has not fallen below its start, {losses[0]:.4f}; {SUSPECTS}", file=sys.stderr)
         learner.history.append(epoch)
+        if learner.focus is not None and before is not None:
+            learner.focus.losses = merged(before, learner.focus.losses)
         if params.train.patience and epoch.val_loss == min(line.val_loss for line in learner.history):
             learner.best = deepcopy(learner.result.state_dict())
         yield epoch
@@ -198,6 +205,7 @@ def build_learner(params: Params, shape: tuple[int, int, int], *, classes: int, 
         schedule=params.objective.build_schedule(optimizer, steps=steps),
         generator=torch.Generator().manual_seed(params.train.seed),
         average=average_of(model, params.train.average) if params.train.average else None,
+        focus=Focus(images, power=params.data.focus) if params.data.focus else None,
     )
 
 

@@ -4,9 +4,9 @@
 //   open()         -> {labels: string[], about: string, links?: {text: address}, shape?, centred?}
 //   guess(canvas)  -> {label, probability, probabilities: number[], abstained, seen: number[]}
 //
+// Both may throw: an Error whose `retry` is true is asked again by and by; of any other the message is shown.
 // `shape` is [channels, height, width] of the picture that the model sees, and `seen` its levels, row by row, of a
 // colour picture first all of red. `centred` is false where pictures of other things than one digit are wanted.
-// Both may throw: an Error whose `retry` is true is asked again by and by; of any other the message is shown.
 
 import { hangGallery } from "./gallery.js";
 import { drawWithKeys, drawWithPointer, takePictures } from "./input.js";

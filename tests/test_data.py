@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from stages.data import Facts, Split, batches, hold_out, load_split, save_split, scale
+from stages.focus import Focus
 from stages.stage import StageError
 
 FACTS = Facts(name="made up", labels=tuple("0123456789"), shape=(1, 28, 28), centred=True, sha256={})
@@ -99,3 +100,15 @@ def test_the_test_split_in_place_of_the_training_split_is_named(tmp_path: Path) 
     (tmp_path / "test.safetensors").rename(tmp_path / "train.safetensors")
     with pytest.raises(StageError, match="holds test split where train split should be"):
         load_split(tmp_path / "train.safetensors", FACTS)
+
+
+def test_what_is_hard_is_drawn_more_often_and_what_is_easy_still_is() -> None:
+    focus, split, generator = Focus(1_000, power=0.5), make_split(1_000), torch.Generator().manual_seed(0)
+    hard = torch.arange(1_000) < 100
+    for batch in batches(split, batch_size=64, generator=generator, focus=focus):
+        sure = torch.zeros(len(batch.labels), 10)
+        sure[range(len(sure)), batch.labels] = torch.where(hard[focus.rows], -2.0, 12.0)
+        focus.note(sure, batch.labels)
+    seen = torch.stack([torch.bincount(focus.draw(generator), minlength=1_000) for _ in range(20)]).double().mean(dim=0)
+    assert seen[hard].mean() > 1.5 * seen[~hard].mean()
+    assert seen[~hard].mean() > 0.1

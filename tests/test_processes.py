@@ -25,6 +25,8 @@ def prepared(project: Path) -> Path:
         train__average=0.9,
         train__clip_norm=1.0,
         train__patience=3,
+        data__augment={"strength": 0.1, "bend": 0.1},
+        data__focus=0.5,
         objective__schedule="one_cycle",
         objective__weight_decay=0.01,
     )

@@ -16,6 +16,7 @@ MAX_PIXELS = 16_000_000
 
 Pixels = npt.NDArray[np.uint8]
 Mode = Literal["L", "RGB"]  # Pillow's names of grey and colour
+MODES: dict[int, Mode] = {1: "L", 3: "RGB"}  # by the number of channels
 
 
 def read_picture(content: bytes, contract: Contract, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -36,9 +37,14 @@ def read_picture(content: bytes, contract: Contract, *, max_pixels: int = MAX_PI
     if contract.centred:
         return canonicalize(read_grey(content, max_pixels=max_pixels)).reshape(contract.image_shape)
     channels, height, width = contract.image_shape
-    picture = _decode(content, "L" if channels == 1 else "RGB", max_pixels=max_pixels)
-    resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
-    return resized.reshape(height, width, channels).transpose(2, 0, 1)
+    picture = decode(content, MODES[channels], max_pixels=max_pixels)
+    return as_image(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def as_image(picture: Image.Image) -> Pixels:
+    """Return a grey or an RGB picture as uint8 [channels,height,width]."""
+    pixels = np.asarray(picture)
+    return pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
 
 
 def read_grey(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -57,11 +63,11 @@ def read_grey(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         ValueError: no PNG or JPEG, too many pixels, or damaged.
 
     """
-    return np.asarray(_decode(content, "L", max_pixels=max_pixels))
+    return np.asarray(decode(content, "L", max_pixels=max_pixels))
 
 
-def _decode(content: bytes, mode: Mode, *, max_pixels: int) -> Image.Image:
-    """Decode a picture as `read_grey` says, to grey or to colour."""
+def decode(content: bytes, mode: Mode, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a picture as `read_grey` says, to grey or to colour; the folders that one trains on are read so, too."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large pictures; ours is the stricter limit

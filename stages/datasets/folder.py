@@ -1,19 +1,22 @@
-"""Your own pictures: `<split>/<label>/*.png`, or `<label>/*.png`, of which some are drawn for the test set."""
+"""Your own pictures: `<split>/<label>/*.png`, or `<label>/*.png`, of which some are drawn for the test set.
+
+They are read by the package's own function, so that the model is asked about what it has learned from.
+"""
 
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from serving.mnist_serving.images import MODES, as_image, decode
 from stages.data import Dataset, Facts, Split, split_off
 from stages.params import Section, Seed, Share
 from stages.stage import StageError
 
 SPLITS = ("train", "test")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
+SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 class Folder(Section):
@@ -95,12 +98,10 @@ def _read_pictures(pictures: list[tuple[str, Path]], labels: tuple[str, ...], ch
     arrays: list[torch.Tensor] = []
     for _, path in tqdm(pictures, desc="pictures", delay=1, leave=False, disable=None):
         try:
-            with Image.open(path) as picture:
-                pixels = np.array(picture.convert("L" if channels == 1 else "RGB"))
-        except (OSError, Image.DecompressionBombError) as error:
-            msg = f"{path} is no picture that can be read: mend or remove it"
+            image = torch.from_numpy(as_image(decode(path.read_bytes(), MODES[channels])).copy())
+        except ValueError as error:
+            msg = f"{path} is no picture that can be read, {error}: mend or remove it"
             raise StageError(msg) from error
-        image = torch.from_numpy(pixels).reshape(*pixels.shape[:2], channels).permute(2, 0, 1)
         if arrays and image.shape != arrays[0].shape:
             sizes = [f"{shape[2]}x{shape[1]}" for shape in (image.shape, arrays[0].shape)]
             msg = f"{path} is {sizes[0]}, the first picture is {sizes[1]}: all have to be of one size"

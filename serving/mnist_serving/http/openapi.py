@@ -26,13 +26,14 @@ REASONS = {
 
 def describe_api(contract: "Contract", limits: Limits, *, version: str) -> Json:
     """Return the OpenAPI document of a service with a model of this contract, and these limits."""
-    recognises = f"{contract.metadata.get('dataset', 'MNIST')}, {len(contract.labels)} classes"
+    learned = contract.metadata.get("dataset", "MNIST")
+    does = f"Recognises images of {len(contract.labels)} classes; its model has learned {learned}."
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "mnist-serving",
             "version": version,
-            "description": f'Recognises {recognises}. Every error, on every path, is `{{"error": "..."}}`.',
+            "description": f'{does} Every error, on every path, is `{{"error": "..."}}`.',
         },
         "paths": {
             "/": {"get": _get("The page to draw on", _html())},

@@ -5,9 +5,9 @@
 //   guess(canvas)  -> {label, probability, probabilities: number[], abstained, seen: number[]}
 //   spacing        milliseconds that it wants between an answer and the next question while one draws; none if left out
 //
+// The two may throw: an Error whose `retry` is true is asked again by and by; of any other the message is shown.
 // `shape` is [channels, height, width] of the picture that the model sees, and `seen` its levels, row by row, of a
 // colour picture first all of red. `centred` is false where pictures of other things than one digit are wanted.
-// The two may throw: an Error whose `retry` is true is asked again by and by; of any other the message is shown.
 
 import { hangGallery } from "./gallery.js";
 import { drawWithKeys, drawWithPointer, takePictures } from "./input.js";

@@ -1,7 +1,7 @@
 """How training images vary: turned, stretched, slanted, shifted, and bent as if drawn by an unsteady hand.
 
-All images of a batch are warped alike, and every batch anew: worked out once, a warp is a gather and a weighted sum,
-which costs less than the network does. To warp each image its own way took several times as long and came to the same.
+Every batch is warped anew. A warp is worked out for a group of images at once, and then is a gather and a weighted sum
+for all of them, which costs less than the network does; to warp each image its own way takes several times as long.
 
 Source: P. Simard et al., Best practices for convolutional neural networks applied to visual document analysis,
 ICDAR 2003, for the bending; their images were bent one by one.
@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from stages.params import Section
+from stages.params import Count, Section
 
 ROTATION, SHEAR, STRETCH, SHIFT = 0.25, 0.25, 0.15, 2 / 28  # largest, at strength 1: radians, shares of the sides
 
@@ -29,18 +29,22 @@ class Augment(Section):
             pixels of 28.
         bend: how far a pixel is moved besides, in pixels, as a standard deviation.
         smoothness: over how many pixels those moves are alike, in pixels.
+        group: how many images of a batch are warped alike.
 
     """
 
     strength: Annotated[float, Field(ge=0, le=2)]
     bend: Annotated[float, Field(ge=0, le=10)]
     smoothness: Annotated[float, Field(gt=0, le=100)] = 4.0
+    group: Count = 128
 
     def vary(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return the images, float [B,C,H,W], warped; what comes in at the border is 0."""
-        height, width = images.shape[2:]
-        places, weights = to_gather(self.draw_map(height, width, generator))
-        return warp(images, places.to(images.device), weights.to(images.device))
+        warped = []
+        for some in images.split(self.group):
+            pixels, weights = to_gather(self.draw_map(images.shape[2], images.shape[3], generator))
+            warped.append(warp(some, pixels.to(images.device), weights.to(images.device)))
+        return torch.cat(warped)
 
     def draw_map(self, height: int, width: int, generator: torch.Generator) -> Tensor:
         """Return where each pixel of a warped image comes from, row and column, float [2,H,W]."""

@@ -18,6 +18,8 @@ Kept = Annotated[float, Field(gt=0, lt=1)]
 # A new loss is a file in `losses/` and its name here.
 Loss = Annotated[CrossEntropy | OutlierExposure, Field(discriminator="kind")]
 
+RISE = 0.1  # share of the steps in which a one-cycle learning rate rises; in the rest it falls to nothing
+
 # Fused, because one kernel for all of a step's updates is fastest.
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": partial(Adam, fused=True),
@@ -27,7 +29,9 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 SCHEDULES: dict[str, Callable[[Optimizer, float, int], LRScheduler]] = {
     "constant": lambda optimizer, _rate, steps: ConstantLR(optimizer, factor=1, total_iters=steps),
     "cosine": lambda optimizer, _rate, steps: CosineAnnealingLR(optimizer, steps),
-    "one_cycle": lambda optimizer, rate, steps: OneCycleLR(optimizer, rate, total_steps=steps),
+    "one_cycle": lambda optimizer, rate, steps: OneCycleLR(
+        optimizer, rate, total_steps=steps, pct_start=RISE, anneal_strategy="linear", cycle_momentum=False
+    ),
 }
 
 

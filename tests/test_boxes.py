@@ -58,7 +58,7 @@ def test_the_optimizers_are_pytorchs(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "highest_at", "last"), [("constant", 0, 0.5), ("cosine", 0, 0.0), ("one_cycle", 30, 0.0)]
+    ("name", "highest_at", "last"), [("constant", 0, 0.5), ("cosine", 0, 0.0), ("one_cycle", 9, 0.0)]
 )
 def test_the_schedules_start_rise_and_end_as_they_should(name: str, highest_at: int, last: float) -> None:
     objective = Objective(loss=PLAIN, optimizer="sgd", learning_rate=0.5, schedule=name)  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def test_the_schedules_start_rise_and_end_as_they_should(name: str, highest_at: 
         schedule.step()
     assert max(rates) == pytest.approx(0.5, rel=0.01)
     assert abs(rates.index(max(rates)) - highest_at) <= 1
-    assert rates[-1] == pytest.approx(last, abs=0.001)
+    assert rates[-1] == pytest.approx(last, abs=0.01)
 
 
 def make_learner(model: nn.Sequential, optimizer: Optimizer, *, average: float | None = None) -> Learner:

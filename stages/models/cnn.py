@@ -8,13 +8,13 @@ from torch import nn
 from stages.params import Section
 
 Channels = Annotated[int, Field(gt=0, le=4_096)]
-Side = Annotated[int, Field(gt=0, le=15)]
+Side = Literal[3, 5, 7]  # odd, so that halving rounds up
 
 
 class Cnn(Section):
-    """Blocks of a convolution, a ReLU and a pooling that halves the sides; then two fully connected layers.
+    """Convolutions that halve the sides, each with a ReLU, then two fully connected layers.
 
-    `channels` are those of the blocks, `kernel` is the side of the convolutions, `hidden` the width before the logits.
+    `channels` are those of the convolutions, `kernel` is their side, `hidden` the width before the logits.
     """
 
     kind: Literal["cnn"]
@@ -27,7 +27,7 @@ class Cnn(Section):
         size, height, width = shape
         layers: list[nn.Module] = []
         for next_size in self.channels:
-            layers += [nn.Conv2d(size, next_size, self.kernel, padding=self.kernel // 2), nn.ReLU(), nn.MaxPool2d(2)]
-            size, height, width = next_size, height // 2, width // 2
+            layers += [nn.Conv2d(size, next_size, self.kernel, stride=2, padding=self.kernel // 2), nn.ReLU()]
+            size, height, width = next_size, (height + 1) // 2, (width + 1) // 2
         layers += [nn.Flatten(), nn.Linear(size * height * width, self.hidden), nn.ReLU()]
         return nn.Sequential(*layers, nn.Linear(self.hidden, classes))

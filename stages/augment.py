@@ -7,7 +7,6 @@ Source: P. Simard et al., Best practices for convolutional neural networks appli
 ICDAR 2003, for the bending; their images were bent one by one.
 """
 
-import math
 from functools import cache
 from typing import Annotated
 
@@ -40,24 +39,26 @@ class Augment(Section):
 
     def vary(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return the images, float [B,C,H,W], warped; what comes in at the border is 0."""
-        warped = []
-        for some in images.split(self.group):
-            pixels, weights = to_gather(self.draw_map(images.shape[2], images.shape[3], generator))
-            warped.append(warp(some, pixels.to(images.device), weights.to(images.device)))
-        return torch.cat(warped)
+        count, channels, height, width = images.shape
+        columns = images.flatten(2).permute(2, 0, 1).flatten(1)  # a row a pixel, all images beside each other
+        groups = columns.split(self.group * channels, dim=1)
+        pixels, weights = to_gather(self.draw_maps(len(groups), height, width, generator))
+        pixels, weights = pixels.to(images.device), weights.to(images.device)
+        warped = [warp(some, pixels[row], weights[row]) for row, some in enumerate(groups)]
+        return torch.cat(warped, dim=1).view(height, width, count, channels).permute(2, 3, 0, 1)
 
-    def draw_map(self, height: int, width: int, generator: torch.Generator) -> Tensor:
-        """Return where each pixel of a warped image comes from, row and column, float [2,H,W]."""
-        drawn = (2 * torch.rand(6, generator=generator) - 1) * self.strength
-        turn, slant, tall, wide, down, right = drawn.tolist()
-        sine, cosine = math.sin(turn * ROTATION), math.cos(turn * ROTATION)
+    def draw_maps(self, count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+        """Return where each pixel of a warped image comes from, row and column, float [count,2,H,W]."""
+        drawn = (2 * torch.rand(6, count, 1, 1, generator=generator) - 1) * self.strength
+        turn, slant, tall, wide, down, right = drawn.unbind()
+        sine, cosine = (turn * ROTATION).sin(), (turn * ROTATION).cos()
         tall, wide, slant = 1 + tall * STRETCH, 1 + wide * STRETCH, slant * SHEAR
         rows = (torch.arange(height) - (height - 1) / 2)[:, None]
         columns = (torch.arange(width) - (width - 1) / 2)[None, :]
         from_row = sine * wide * columns + (cosine + sine * slant) * tall * rows + down * SHIFT * height
         from_column = cosine * wide * columns + (cosine * slant - sine) * tall * rows + right * SHIFT * width
-        straight = torch.stack([from_row + (height - 1) / 2, from_column + (width - 1) / 2])
-        noise = torch.randn(2, height, width, generator=generator)
+        straight = torch.stack([from_row + (height - 1) / 2, from_column + (width - 1) / 2], dim=1)
+        noise = torch.randn(count, 2, height, width, generator=generator)
         bent = _smoothing(height, self.smoothness) @ noise @ _smoothing(width, self.smoothness).T
         return straight + self.bend * bent
 
@@ -70,26 +71,31 @@ def _smoothing(length: int, deviation: float) -> Tensor:
     return weights / weights.square().sum(dim=1, keepdim=True).sqrt()
 
 
-def to_gather(places: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the four pixels around each place of a map [2,H,W], and their weights for bilinear interpolation.
+def to_gather(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the four pixels around each place of maps [n,2,H,W], and their weights for bilinear interpolation.
 
-    Both are [H*W,4]; the weight of a pixel beyond the border is 0.
+    Both are [n,H*W,4]; the weight of a pixel beyond the border is 0.
     """
-    height, width = places.shape[1:]
-    corner = places.flatten(1).floor()
-    below, right = (places.flatten(1) - corner).unbind()
-    row, column = corner.long().unbind()
-    rows = torch.stack([row, row, row + 1, row + 1], dim=1)
-    columns = torch.stack([column, column + 1, column, column + 1], dim=1)
+    height, width = maps.shape[2:]
+    corner = maps.flatten(2).floor()
+    below, right = (maps.flatten(2) - corner).unbind(dim=1)
+    row, column = corner.long().unbind(dim=1)
+    rows = torch.stack([row, row, row + 1, row + 1], dim=2)
+    columns = torch.stack([column, column + 1, column, column + 1], dim=2)
     above, left = 1 - below, 1 - right
-    weights = torch.stack([above * left, above * right, below * left, below * right], dim=1)
+    weights = torch.stack([above * left, above * right, below * left, below * right], dim=2)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     return rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1), weights * inside
 
 
-def warp(images: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:
-    """Make each pixel of images, float [B,C,H,W], of four of them: `pixels` and `weights` are [H*W,4]."""
-    count, channels, height, width = images.shape
-    columns = images.flatten(2).permute(2, 0, 1).flatten(1).contiguous()  # a row a pixel, all images beside it
-    warped: Tensor = embedding_bag(pixels, columns, per_sample_weights=weights, mode="sum")
-    return warped.view(height, width, count, channels).permute(2, 3, 0, 1)
+def warp(columns: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:
+    """Make each pixel of images of four of them, the same for all.
+
+    Args:
+        columns: float [H*W,B], an image a column.
+        pixels: int64 [H*W,4], rows of `columns`.
+        weights: float [H*W,4], theirs.
+
+    """
+    warped: Tensor = embedding_bag(pixels, columns.contiguous(), per_sample_weights=weights, mode="sum")
+    return warped

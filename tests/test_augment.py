@@ -20,7 +20,8 @@ def test_a_warp_of_no_strength_leaves_the_images_as_they_are() -> None:
 def test_a_map_one_pixel_to_the_right_shifts_by_one_and_brings_in_black() -> None:
     images = make_images(3)
     rows, columns = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
-    shifted = warp(images, *to_gather(torch.stack([rows, columns + 1])))
+    pixels, weights = to_gather(torch.stack([rows, columns + 1])[None])
+    shifted = warp(images.view(3, -1).T, pixels[0], weights[0]).T.view(3, 1, 28, 28)
     torch.testing.assert_close(shifted[..., :-1], images[..., 1:])
     assert not shifted[..., -1].any()
 
@@ -28,29 +29,30 @@ def test_a_map_one_pixel_to_the_right_shifts_by_one_and_brings_in_black() -> Non
 def test_it_is_the_bilinear_interpolation_of_pytorch_for_any_shape() -> None:
     images = make_images(5, (3, 20, 31))
     augment = Augment(strength=1, bend=2)
-    rows, columns = augment.draw_map(20, 31, torch.Generator().manual_seed(1))
+    rows, columns = augment.draw_maps(1, 20, 31, torch.Generator().manual_seed(1))[0]
     grid = torch.stack([2 * columns / 30 - 1, 2 * rows / 19 - 1], dim=2).expand(5, -1, -1, -1)
     wanted = grid_sample(images, grid, align_corners=True)
     torch.testing.assert_close(augment.vary(images, torch.Generator().manual_seed(1)), wanted, atol=1e-4, rtol=0)
 
 
-def test_the_seed_decides() -> None:
-    augment = Augment(strength=1, bend=1)
-    images = make_images(4)
+def test_the_seed_decides_and_each_group_is_warped_its_own_way() -> None:
+    augment = Augment(strength=1, bend=1, group=2)
+    images = make_images(1).expand(4, -1, -1, -1)
     first, again, other = (augment.vary(images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+    assert torch.equal(first[0], first[1])
+    assert not torch.equal(first[1], first[2])
 
 
 def test_a_pixel_is_moved_as_far_as_is_asked_for() -> None:
     generator, augment = torch.Generator().manual_seed(0), Augment(strength=0, bend=1.5)
-    maps = torch.stack([augment.draw_map(28, 28, generator) for _ in range(400)])
+    maps = augment.draw_maps(400, 28, 28, generator)
     assert abs(maps.std(dim=0).mean().item() - 1.5) < 0.1
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_turning_slanting_and_stretching_stay_within_what_the_strength_allows(strength: float) -> None:
     generator, augment = torch.Generator().manual_seed(0), Augment(strength=strength, bend=0)
-    for _ in range(100):
-        middle = augment.draw_map(29, 29, generator)[:, 14, 14] - 14
-        assert middle.abs().max() <= strength * 2 / 28 * 29 + 1e-4
+    middles = augment.draw_maps(100, 29, 29, generator)[:, :, 14, 14] - 14
+    assert middles.abs().max() <= strength * 2 / 28 * 29 + 1e-4

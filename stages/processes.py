@@ -1,6 +1,7 @@
-"""Several processes for one training, by PyTorch's own means: `torchrun` and `DistributedDataParallel`.
+"""Where a training runs: on which device, and in how many processes, by PyTorch's own means.
 
-`train.processes` starts them on this machine. On several, each runs, with its own `--node-rank`,
+Those are `torchrun` and `DistributedDataParallel`. `train.processes` starts them on this machine. On several machines
+that share this folder, each runs, with its own `--node-rank`,
 
     torchrun --nnodes 2 --node-rank 0 --nproc-per-node 1 --master-addr HOST --master-port 29500 -m stages.train
 """
@@ -27,6 +28,21 @@ def launched() -> bool:
 def rank() -> int:
     """Return this process's number; 0 writes the files."""
     return int(os.environ["RANK"]) if launched() else 0
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of a name; `auto` is a GPU where there is one.
+
+    Raises:
+        StageError: there is no GPU.
+
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        msg = "params.yaml: `train.device` is 'cuda', but torch finds no GPU: say `cpu` or `auto`"
+        raise StageError(msg)
+    return torch.device("cuda", rank() % torch.cuda.device_count())
 
 
 def launch(module: str, processes: int) -> None:

@@ -18,17 +18,16 @@ from torch import nn
 from tqdm import tqdm
 
 from stages.calibrate import fit_calibration, save_calibration
-from stages.data import NO_CLASS, Data, Split, batches, hold_out, load_facts, load_split
+from stages.data import Data, Split, batches, hold_out, load_facts, load_split
 from stages.focus import Focus
 from stages.gate import Gate, load_gate
 from stages.learner import Epoch, Learner, average_of
-from stages.losses.outlier_exposure import OutlierExposure
+from stages.losses.outlier_exposure import OutlierExposure, add_outliers
 from stages.model import KIND, Model
 from stages.network import predict
-from stages.nondigits import TRAINED, as_shape, draw
 from stages.objective import Objective
 from stages.params import Count, Section, Seed, load_params
-from stages.processes import agreed, joined, launch, launched, merged, rank, shared
+from stages.processes import agreed, find_device, joined, launch, launched, merged, rank, shared
 from stages.sanity import check
 from stages.stage import (
     CALIBRATION_FILE,
@@ -209,38 +208,14 @@ def build_learner(params: Params, shape: tuple[int, int, int], *, classes: int, 
     )
 
 
-def find_device(name: str) -> torch.device:
-    """Return the device of a name; `auto` is a GPU where there is one.
-
-    Raises:
-        StageError: there is no GPU.
-
-    """
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        msg = "params.yaml: `train.device` is 'cuda', but torch finds no GPU: say `cpu` or `auto`"
-        raise StageError(msg)
-    return torch.device("cuda", rank() % torch.cuda.device_count())
-
-
-def with_outliers(learn: Split, loss: object, *, seed: int) -> Split:
-    """Add pictures of no class to what is learned from, if the loss is one that has a use for them."""
-    if not isinstance(loss, OutlierExposure):
-        return learn
-    channels, height, width = learn.images[0].shape
-    drawn = torch.cat([draw(kind, loss.pictures, seed=seed) for kind in TRAINED])
-    images = torch.cat([learn.images, as_shape(drawn, (channels, height, width))])
-    return Split(images, torch.cat([learn.labels, torch.full((len(drawn),), NO_CLASS)]))
-
-
 def run_training(params: Params, splits: tuple[Split, Split], *, classes: int) -> Learner:
     """Train, from the checkpoint of the same training where there is one; print a line an epoch."""
     channels, height, width = splits[0].images[0].shape
-    learn = with_outliers(splits[0], params.objective.loss, seed=params.train.seed)
+    loss = params.objective.loss
+    learn = add_outliers(splits[0], loss, seed=params.train.seed) if isinstance(loss, OutlierExposure) else splits[0]
     learner = build_learner(params, (channels, height, width), classes=classes, images=len(learn.labels))
     device = next(learner.model.parameters()).device
-    loss_function = params.objective.loss.build().to(device)
+    loss_function = loss.build().to(device)
     fingerprint = fingerprint_of(params)
     with joined(device) as part:
         learner.network = shared(learner.model)

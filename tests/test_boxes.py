@@ -11,10 +11,11 @@ from torch.optim import Optimizer
 from stages.data import NO_CLASS, Split
 from stages.learner import Learner, average_of
 from stages.losses.cross_entropy import CrossEntropy
-from stages.losses.outlier_exposure import OutlierExposure
+from stages.losses.outlier_exposure import OutlierExposure, add_outliers
 from stages.models.cnn import Cnn
 from stages.models.linear import Linear
 from stages.models.mlp import Mlp
+from stages.nondigits import TRAINED
 from stages.objective import Objective
 from stages.sanity import check
 from stages.train import train_epoch
@@ -47,6 +48,14 @@ def test_an_outlier_costs_least_where_all_classes_are_as_probable() -> None:
     unsure, sure = (loss(torch.stack([known, of_outlier]), labels) for of_outlier in (torch.zeros(3), known))
     assert unsure < sure
     torch.testing.assert_close(unsure, (cross_entropy(known[None], torch.tensor([1])) + 0.5 * math.log(3)) / 2)
+
+
+def test_outliers_are_added_to_what_is_learned_from_without_a_class() -> None:
+    box = OutlierExposure(kind="outlier_exposure", weight=0.5, pictures=2)
+    more = add_outliers(make_batch(), box, seed=0)
+    assert torch.equal(more.images[:64], make_batch().images)
+    assert (more.labels[64:] == NO_CLASS).all()
+    assert len(more.labels) == 64 + 2 * len(TRAINED)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])

@@ -5,11 +5,13 @@ Source: Hendrycks et al., Deep anomaly detection with outlier exposure, ICLR 201
 
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from stages.data import NO_CLASS
+from stages.data import NO_CLASS, Split
+from stages.nondigits import TRAINED, as_shape, draw
 from stages.params import Count, Section
 
 
@@ -36,3 +38,11 @@ class _OutlierExposureLoss(nn.Module):
         of_known = cross_entropy(logits[known], labels[known], reduction="sum")
         of_others = -logits[~known].log_softmax(dim=1).mean(dim=1).sum()
         return (of_known + self.weight * of_others) / len(labels)
+
+
+def add_outliers(learn: Split, loss: OutlierExposure, *, seed: int) -> Split:
+    """Add non-digits, drawn by `seed`, to the images uint8 [N,C,H,W] that are learned from."""
+    channels, height, width = learn.images[0].shape
+    drawn = torch.cat([draw(kind, loss.pictures, seed=seed) for kind in TRAINED])
+    images = torch.cat([learn.images, as_shape(drawn, (channels, height, width))])
+    return Split(images, torch.cat([learn.labels, torch.full((len(drawn),), NO_CLASS)]))

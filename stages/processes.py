@@ -77,15 +77,24 @@ def launch(module: str, processes: int) -> None:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[tuple[int, int]]:
-    """While it lasts this process can talk to the others, if there are any; yield its number and their count."""
+    """While it lasts this process can talk to the others, if there are any; yield its number and their count.
+
+    Raises:
+        StageError: another process has died.
+
+    """
     if not launched():
         yield 0, 1
         return
     distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield distributed.get_rank(), distributed.get_world_size()
-    finally:
-        distributed.destroy_process_group()
+    except RuntimeError as error:
+        if "onnection" not in str(error):  # gloo and nccl have no type of their own for it
+            raise
+        msg = "another process has gone, so this one ends as well"
+        raise StageError(msg) from error
+    distributed.destroy_process_group()
 
 
 def shared(model: nn.Module) -> nn.Module:

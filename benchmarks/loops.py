@@ -9,8 +9,6 @@ import json
 import sys
 import time
 
-import torch
-
 from stages.data import hold_out, load_facts, load_split
 from stages.network import predict
 from stages.params import load_params
@@ -35,6 +33,8 @@ def time_recipe(recipe: str) -> tuple[float, float]:
 
 def time_floor() -> float:
     """Multiply three matrices a step, nothing else: both layers forward, the first layer's gradient; return seconds."""
+    import torch  # here, because `stages` has to come before it
+
     params = load_params(Params, recipe="tutorial")
     batch, hidden = params.train.batch_size, 128
     images, weights, last = torch.rand(batch, 784), torch.rand(hidden, 784), torch.rand(10, hidden)

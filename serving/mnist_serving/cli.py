@@ -100,23 +100,14 @@ def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | 
 def run_info(arguments: argparse.Namespace) -> int:
     """Print the metadata, a line an entry; the golden examples only as JSON."""
     classifier = Classifier(arguments.model)
-    entries: dict[str, object] = {"file": str(arguments.model), "sha256": classifier.checksum, **classifier.metadata}
+    origin = {"file": str(arguments.model), "sha256": classifier.checksum}
     if arguments.json:
-        decoded = {key: _decoded(value) for key, value in entries.items()}
-        print(json.dumps(decoded, indent=2))
+        print(json.dumps({**origin, **classifier.contract.decoded()}, indent=2))
         return 0
-    entries["golden"] = f"{len(classifier.contract.golden.images)} examples, answered right"
-    for key, value in entries.items():
+    examples = f"{len(classifier.contract.golden.images)} examples, answered right"
+    for key, value in {**origin, **classifier.metadata, "golden": examples}.items():
         print(f"{key:<16} {value}")
     return 0
-
-
-def _decoded(value: object) -> object:
-    """Return what the text stands for where it is JSON, the text itself where not."""
-    try:
-        return json.loads(str(value))
-    except ValueError:
-        return value
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -48,6 +48,10 @@ class Contract:
     golden: Golden
     metadata: dict[str, str]
 
+    def decoded(self) -> dict[str, object]:
+        """Return the metadata, with what is JSON decoded."""
+        return {key: _decoded(text) for key, text in self.metadata.items()}
+
 
 def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contract:
     """Read and check the contract of a loaded model.
@@ -129,3 +133,11 @@ def _decode_golden(examples: dict[str, Any], shape: tuple[int, int, int]) -> Gol
     pixels = [np.frombuffer(base64.b64decode(text, validate=True), np.uint8) for text in examples["images"]]
     images = np.stack(pixels).reshape(-1, *shape)
     return Golden(images, np.array(examples["logits"], dtype=np.float32))
+
+
+def _decoded(text: str) -> object:
+    """Return what a text stands for where it is JSON, the text itself where not."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

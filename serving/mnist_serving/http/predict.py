@@ -1,6 +1,5 @@
 """The calls for people: `POST /predict`, pixels as JSON or a picture file, and `GET /model`, what answers them."""
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -98,13 +97,5 @@ def render_predictions(answers: Answers, seen: Images | None = None) -> Response
 
 def describe_model(classifier: "Classifier") -> dict[str, Any]:
     """Return what the model file says of itself, without its golden examples."""
-    facts = {key: _decoded(text) for key, text in classifier.metadata.items() if key != "golden"}
+    facts = {key: value for key, value in classifier.contract.decoded().items() if key != "golden"}
     return {"sha256": classifier.checksum, **facts}
-
-
-def _decoded(text: str) -> object:
-    """Return what a text stands for where it is JSON, the text itself where not."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -42,21 +42,24 @@ function outstanding(picture, page, islands) {
   const onPage = chosen(heights.data, (_, place) => page.data[place]);
   const noise = ranked(onPage.map(Math.abs), 0.25) / QUARTER_OF_NORMAL;
   const least = Math.max(NOISE_FACTOR * noise, LEAST_CONTRAST * QUARTERS);
-  const group = (sign) => heaviest(mapped(heights, (height) => sign * height), least, islands);
+  const group = (sign) => heaviest(heights, sign, least, islands);
   return heavier([-1, 1].map((sign) => ({ ...group(sign), sign, surface })));
 }
 
-/** The heaviest group above the threshold with its main stroke's mass; islands touch no border. */
-function heaviest(above, least, islands) {
-  const { height, width, data } = above;
-  const strong = chosen(data, (level) => level > least);
+/**
+ * The heaviest group above the threshold, of depths where `sign` is -1, with its main stroke's mass; islands touch no
+ * border.
+ */
+function heaviest(heights, sign, least, islands) {
+  const { height, width } = heights;
+  const strong = chosen(heights.data, (level) => sign * level > least).map(Math.abs);
   if (!strong.length) return { mask: blank(height, width), mass: 0 };
   const threshold = Math.max(least, FOUND_SHARE * ranked(strong, INK_RANK));
-  const parts = components(mapped(above, (level) => (level > threshold ? 1 : 0)));
-  const mass = masses(parts, data);
+  const parts = components(mapped(heights, (level) => (sign * level > threshold ? 1 : 0)));
+  const mass = masses(parts, heights.data).map(Math.abs);
   const onBorder = touching(parts, (y, x) => y === 0 || y === height - 1 || x === 0 || x === width - 1, width);
   if (islands || !onBorder[largest(mass)]) onBorder.forEach((touches, one) => touches && (mass[one] = 0));
-  const mask = grouped(above, parts, mass);
+  const mask = grouped(heights, parts, mass);
   const { longer } = box(mask);
   const fits = ISLAND_LEAST <= longer && longer <= ISLAND_MOST * Math.min(height, width);
   return { mask, mass: fits || !islands ? mass[largest(mass)] : 0 };
@@ -110,11 +113,12 @@ function pageSurface(picture, page) {
   const x = Float64Array.from(places, (place) => (2 * (place % small.width) + 1) * step - width);
   const terms = [x.map(() => 1), x, y, x.map((at) => at * at), x.map((at, one) => at * y[one]), y.map((at) => at * at)];
   let surface = [ranked(page.data.every(Boolean) ? rim(small) : level, 0.5), 0, 0, 0, 0, 0];
+  const residual = new Float64Array(places.length);
   for (const count of FITS) {
-    const residual = level.map((value, one) => Math.abs(value - surfaceAt(surface, y[one], x[one])));
+    for (let at = 0; at < level.length; at++) residual[at] = Math.abs(level[at] - surfaceAt(surface, y[at], x[at]));
     const most = PAGE_SPREAD * ranked(residual, PAGE_SHARE) + 1;
-    const kept = [level, ...terms.slice(0, count)].map((values) => chosen(values, (_, one) => residual[one] <= most));
-    surface = leastSquares(kept.slice(1), kept[0]);
+    const kept = residual.map((far) => (far <= most ? 1 : 0));
+    surface = leastSquares(terms.slice(0, count), level, kept);
   }
   return surface;
 }
@@ -139,11 +143,11 @@ function rim({ height, width, data }) {
 /** The surface's level; two rows of three terms, a parabola along x for each y. */
 const surfaceAt = (c, y, x) => c[0] + c[2] * y + c[5] * (y * y) + x * (c[1] + c[4] * y + c[3] * x);
 
-/** Solve the normal equations by Gaussian elimination, in one fixed order of operations. */
-function leastSquares(terms, level) {
+/** Solve the normal equations of the kept pixels by Gaussian elimination, in one fixed order of operations. */
+function leastSquares(terms, level, kept) {
   const count = terms.length;
-  const matrix = terms.map((one) => terms.map((other) => dot(one, other)));
-  const right = terms.map((one) => dot(one, level));
+  const matrix = terms.map((one) => terms.map((other) => dot(one, other, kept)));
+  const right = terms.map((one) => dot(one, level, kept));
   const floor = matrix.map((row, i) => 1e-9 * row[i]);
   for (let i = 0; i < count; i++) {
     for (let j = i + 1; j < count; j++) {
@@ -160,9 +164,9 @@ function leastSquares(terms, level) {
   return solution;
 }
 
-function dot(one, other) {
+function dot(one, other, kept) {
   let sum = 0;
-  for (let place = 0; place < one.length; place++) sum += one[place] * other[place];
+  for (let at = 0; at < one.length; at++) if (kept[at]) sum += one[at] * other[at];
   return sum;
 }
 

@@ -6,7 +6,7 @@ import { SIDE, canonicalize } from "./canonicalize.js";
 import { openModel } from "./model.js";
 import { toGrey } from "./picture.js";
 
-const WARM_UPS = 5; // code that runs for the first time takes ten times as long as later: not at the first stroke
+const WARM_UPS = 40; // code that runs for the first times takes ten times as long as later: not at the first strokes
 const STROKE = new ImageData(280, 280); // black on a transparent page, that is on white
 for (let y = 60; y < 220; y++) for (let x = 130; x < 150; x++) STROKE.data[4 * (280 * y + x) + 3] = 255;
 
@@ -24,8 +24,16 @@ async function open() {
   model = await openModel(new URL("model.json", import.meta.url));
   const { size } = model.contract.preprocessing;
   if (size.some((side) => side !== SIDE)) throw new Error(`the model wants pictures of ${size.join("x")} pixels`);
-  for (let time = 0; time < WARM_UPS; time++) await guess(STROKE);
+  warmUp();
   return model.contract;
+}
+
+/** Guess for practice; what the page asks meanwhile goes in between. */
+async function warmUp() {
+  for (let time = 0; time < WARM_UPS; time++) {
+    await guess(STROKE);
+    await new Promise((done) => setTimeout(done));
+  }
 }
 
 async function guess(pixels) {

@@ -3,7 +3,6 @@
 //
 //   open()         -> {labels: string[], about: string, links?: {text: address}, shape?, centred?}
 //   guess(canvas)  -> {label, probability, probabilities: number[], abstained, seen: number[]}
-//   spacing        milliseconds that it wants between an answer and the next question while one draws; none if left out
 //
 // The two may throw: an Error whose `retry` is true is asked again by and by; of any other the message is shown.
 // `shape` is [channels, height, width] of the picture that the model sees, and `seen` its levels, row by row, of a
@@ -15,6 +14,7 @@ import { Sheet } from "./sheet.js";
 
 const FIRST_PAUSE = 500; // milliseconds before a question is asked again; twice as long each time,
 const LONGEST_PAUSE = 8000; // up to this
+const SPACING = 50; // milliseconds between an answer and the next question while the pen is down
 const QUIET = 700; // milliseconds without a change before the guess is spoken
 const MNIST = [1, 28, 28]; // the shape, where a guesser does not say it
 const NO_PICTURE = "This file is no picture that the browser can read.";
@@ -54,6 +54,8 @@ function makeAsker(guesser, sheet) {
   let changes = 0;
   let running = false;
   let opened = false;
+  let wake = () => {};
+  const rest = () => new Promise((done) => setTimeout((wake = done), SPACING));
   const ask = async () => {
     if (!opened) showModel(await guesser.open());
     opened = true;
@@ -81,11 +83,12 @@ function makeAsker(guesser, sheet) {
       }
       pause = FIRST_PAUSE;
       answered = asked;
-      if (answered !== changes) await wait(guesser.spacing ?? 0);
+      if (answered !== changes && sheet.penDown) await rest();
     }
   };
   return async () => {
     changes += 1;
+    if (!sheet.penDown) wake(); // the last of a stroke is asked at once
     if (running) return;
     running = true;
     find("bars").ariaBusy = "true";

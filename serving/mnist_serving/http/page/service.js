@@ -8,8 +8,6 @@ const BUSY = "The service is busy. The page goes on trying.";
 const LATER = new Set([408, 502, 503, 504]); // statuses that pass by themselves
 
 start({
-  spacing: 50, // others ask the service as well
-
   async open() {
     const model = await ask("model");
     const { size, channels, centred } = model.preprocessing;

@@ -23,7 +23,7 @@ from benchmarks.environments import JAVASCRIPT, OPENCV_5, RUNNERS
 from benchmarks.peer_environments import find
 from benchmarks.runtimes import MODEL, RuntimeMissingError, check_made, find_command, find_opencv_compiler
 from tests.conftest import ROOT
-from tests.http_server import ENVIRONMENT, Server, running_server
+from tests.http_server import ENVIRONMENT, PATIENCE, Server, running_server
 
 EXAMPLES = ROOT / "examples"
 ANSWER = re.compile(r"^(\S+): (not sure, perhaps )?(.+)  ([01]\.\d{4})$", flags=re.MULTILINE)
@@ -96,7 +96,9 @@ class Example:
         """Run a line in the example's folder, as a shell does."""
         environment = ENVIRONMENT | {"PATH": self.path}
         command = ["bash", "-c", line]
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
 
     def done(self, line: str) -> str:
         """Return what a line prints that has nothing to complain about."""
@@ -210,6 +212,24 @@ def test_a_bad_picture_is_one_line_and_the_others_are_answered(name: str, make: 
     assert "29x28 pixels; the model takes 28x28" in lines[3]
 
 
+@pytest.mark.parametrize("name", ["python", "node", "client"])
+def test_comments_in_a_pictures_header_are_passed_over(
+    name: str, make: Callable[[str], Example], server: Server
+) -> None:
+    example = make(name)
+    header, pixels = b"P5\n28 28\n255\n", (example.folder / "pictures/golden-1.pgm").read_bytes()[-784:]
+    (example.folder / "plain.pgm").write_bytes(header + pixels)
+    (example.folder / "comments.pgm").write_bytes(
+        header.replace(b"P5\n", b"P5\n# by hand, 1 1\n#\n\n# twice\n") + pixels
+    )
+    (example.folder / "endless.pgm").write_bytes(b"P5 " + b"# " * 1000 + b"x")
+    model = f"http://127.0.0.1:{server.port}" if name == "client" else "../../serving/mnist_serving/model.onnx"
+    done = example.run(f"{example.start} {model} plain.pgm comments.pgm endless.pgm")
+    plain, comments = done.stdout.splitlines()
+    assert comments.removeprefix("comments") == plain.removeprefix("plain")
+    assert "endless.pgm: no binary PGM" in done.stderr
+
+
 @pytest.mark.parametrize("name", WITH_MODEL)
 def test_a_file_that_is_no_model_and_wrong_usage_are_one_line(name: str, make: Callable[[str], Example]) -> None:
     example = make(name)
@@ -231,6 +251,17 @@ def test_a_client_says_in_one_line_what_is_wrong(name: str, make: Callable[[str]
     assert "nothing at" in example.complaint(f"{url}/other {good}")
     assert "does `mnist-serving serve` listen there?" in example.complaint(f"http://127.0.0.1:1 {good}")
     example.complaint(url, code=2)
+
+
+@pytest.mark.parametrize("name", ["client", "client, curl"])
+def test_a_client_takes_a_slash_after_the_address_and_a_picture_twice(
+    name: str, make: Callable[[str], Example], server: Server
+) -> None:
+    example = make(name)
+    good = "pictures/golden-1" + (".pgm" if name == "client" else ".png")
+    first, second = example.done(f"{example.start} http://127.0.0.1:{server.port}/ {good} {good}").splitlines()
+    assert first == second
+    assert first.startswith(good)
 
 
 def small_model(labels: list[str], size: tuple[int, int]) -> onnx.ModelProto:

@@ -1,62 +1,26 @@
-"""The drawing page in a real browser; where there is none, the test says what is missing."""
+"""The drawing page in a real browser: all that one can do on it; where there is none, a test says what is missing.
 
-import base64
+`test_page_service.py` has how it is put together, and what it does when the service is another, busy or gone.
+"""
+
 import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from mnist_serving import canonicalize
-from mnist_serving.http.pages import PAGE, SCRIPTS, drawing_page
 from mnist_serving.images import read_grey
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from benchmarks.browser import find_browser, post_from
-from tests.handwriting import WAYS, Stroke, write_digit
-from tests.http_server import Server, eventually, running_server
-from tests.other_models import COLOURS, write_colour_model
-from tests.test_http_mount import mounted
+from tests.drawing_page import ANSWERED, GUESS, NOTICE, PIXELS, SHOW, address, bring, draw, guess, picture_of, show
+from tests.handwriting import WAYS
+from tests.http_server import Server, running_server
 from tests.web_driver import Browser, missing, running_browser
 
 DIGITS = [(digit, seed) for digit in WAYS for seed in range(10)]
-AWAY = "The service cannot be reached. The page goes on trying."
-BUSY = "The service is busy. The page goes on trying."
-GUESS = "document.getElementById('guess').textContent"
-NOTICE = "document.getElementById('notice').textContent"
-ANSWERED = "document.getElementById('bars').ariaBusy === 'false'"
-PIXELS = """
-const canvas = document.getElementById(arguments[0]);
-return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)
-  .filter((_, place) => place % 4 === 0);
-"""
-SHOW = {  # how a picture file comes in; the function gets its name, type and content in base64
-    "dropped": "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: files, bubbles: true}))",
-    "pasted": "document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData: files, bubbles: true}))",
-}
-FILES = """
-const [name, type, content] = arguments;
-const files = new DataTransfer();
-files.items.add(new File([Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0))], name, {type}));
-"""
-
-
-GUESSER = b"""
-import { start } from "./draw.js";
-
-const prediction = { label: "a", probability: 1, probabilities: [1, 0], abstained: false, seen: new Uint8Array(784) };
-start({
-  open: async () => ({ labels: ["a", "b"], about: "made up" }),
-  guess: async (canvas) => {
-    await fetch("answer", { method: "POST", body: `${canvas.width} ${document.getElementById("about").textContent}` });
-    return prediction;
-  },
-});
-document.querySelector("#gallery button").click();
-"""
 
 
 @pytest.fixture(scope="module")
@@ -85,106 +49,11 @@ def page(browser: Browser, server: Server) -> Iterator[Browser]:
     assert {re.match(r"data:|https?://[^/]+", url)[0] for url in requested(browser)} <= {"data:", address(server)}  # type: ignore[index]
 
 
-def address(server: Server) -> str:
-    return f"http://127.0.0.1:{server.port}"
-
-
-def show(browser: Browser, server: Server, path: str = "/") -> None:
-    """Open the page, and wait until it knows the model."""
-    browser.open(address(server) + path)
-    browser.wait("document.querySelectorAll('#bars tr').length > 0")
-
-
 def requested(browser: Browser) -> list[str]:
     """Return the addresses that were asked for since the log was last read."""
     messages = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
     sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
     return [params["request"]["url"] for params in sent]
-
-
-def on_sheet(page: Browser, strokes: list[Stroke]) -> list[list[tuple[float, float]]]:
-    """Return strokes given in hundredths of the sheet in pixels of the window."""
-    box = page.run("return document.getElementById('paper').getBoundingClientRect().toJSON()")
-    return [
-        [(box["left"] + x * box["width"] / 100, box["top"] + y * box["height"] / 100) for x, y in s] for s in strokes
-    ]
-
-
-def draw(page: Browser, digit: str, seed: int = 0, pointer: str = "mouse") -> None:
-    page.draw(on_sheet(page, write_digit(digit, seed)), pointer=pointer)
-
-
-def guess(page: Browser) -> str:
-    """Wait until the drawing is answered; return what stands there large."""
-    page.wait(ANSWERED)
-    return str(page.run(f"return {GUESS}"))
-
-
-def picture_of(digit: str) -> bytes:
-    """Return a PNG, wider than high, of a digit in blue ink on grey paper."""
-    picture = Image.new("RGB", (700, 500), (205, 205, 200))
-    pen = ImageDraw.Draw(picture)
-    for stroke in write_digit(digit, 0):
-        pen.line([(100 + 5 * x, 5 * y) for x, y in stroke], fill=(30, 40, 90), width=34, joint="curve")
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return content.getvalue()
-
-
-def bring(page: Browser, way: str, content: bytes, kind: str = "image/png") -> None:
-    """Bring a file onto the page."""
-    page.run(FILES + SHOW[way], "file", kind, base64.b64encode(content).decode())
-
-
-# --- the page as it is put together ---------------------------------------------------------------------
-
-
-def test_the_page_is_one_document_made_of_all_its_sources() -> None:
-    html = drawing_page().content.decode()
-    assert {path.name for path in PAGE.glob("*.js")} == set(SCRIPTS)
-    assert not re.search(r"^(import|export) ", html, flags=re.MULTILINE)
-    assert not re.findall(r"\s(?:src|on\w+|style)=\"", html)
-    assert html.count("<script") == html.count("<style") == 1
-    assert len(html) < 40_000
-
-
-def test_a_source_imports_only_what_stands_before_it() -> None:
-    for place, name in enumerate(SCRIPTS):
-        imported = re.findall(r'^import .* from "\./(.*)";$', (PAGE / name).read_text(), flags=re.MULTILINE)
-        assert set(imported) <= set(SCRIPTS[:place])
-
-
-def test_the_sources_work_as_they_stand_with_another_guesser() -> None:
-    if (browser := find_browser()) is None:
-        pytest.skip("there is no chromium here")
-    files = {path.name: path.read_bytes() for path in PAGE.iterdir()} | {"service.js": GUESSER}
-    assert post_from("index.html", files, browser=browser) == b"280 made up"
-
-
-def test_the_policy_lets_in_what_is_inlined_and_nothing_else(server: Server) -> None:
-    for path in ("/", "/docs"):
-        policy = server.call("GET", path).headers["Content-Security-Policy"]
-        rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
-        hashed = {name: rules.pop(name) for name in ("script-src", "style-src") if name in rules}
-        assert hashed.keys() == ({"script-src", "style-src"} if path == "/" else {"style-src"})
-        assert all(re.fullmatch(r"'sha256-[\w+/]+='", source) for source in hashed.values())
-        assert (rules.pop("connect-src"), rules.pop("img-src")) == ("'self'", "data:")
-        assert rules.keys() == {"default-src", "base-uri", "form-action", "frame-ancestors"}
-        assert set(rules.values()) == {"'none'"}
-
-
-def test_the_policy_keeps_out_what_is_injected_and_other_hosts(browser: Browser, server: Server) -> None:
-    show(browser, server)
-    browser.run("document.head.append(Object.assign(document.createElement('script'), {text: 'window.injected = 1'}))")
-    browser.run("document.body.setAttribute('style', 'color: red')")
-    assert browser.run("return fetch('http://127.0.0.2:9/').then(() => 'asked', (error) => error.name)") == "TypeError"
-    assert browser.run("return [window.injected ?? 'kept out', document.body.style.length]") == ["kept out", 0]
-    assert len([entry for entry in browser.log("browser") if "Content Security Policy" in entry["message"]]) >= 3
-
-
-def test_a_browser_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert missing() == "there is no chromium here: on Debian, apt-get install chromium"
 
 
 # --- drawing --------------------------------------------------------------------------------------------
@@ -267,6 +136,15 @@ def test_undo_takes_back_a_stroke_or_a_clearing_and_clear_takes_all(page: Browse
     assert guess(page)
 
 
+@pytest.mark.parametrize(("key", "modifiers", "undone"), [("Z", 2, True), ("z", 10, False)])  # 2 is Ctrl, 8 is Shift
+def test_with_caps_lock_ctrl_z_undoes_too_and_with_shift_it_does_not(
+    page: Browser, key: str, modifiers: int, *, undone: bool
+) -> None:
+    draw(page, "1")
+    page.emulate("Input.dispatchKeyEvent", type="keyDown", key=key, modifiers=modifiers)
+    assert page.run("return document.getElementById('paper').classList.contains('blank')") == undone
+
+
 def test_a_click_draws_a_dot(page: Browser) -> None:
     page.click("#paper")
     assert guess(page)
@@ -305,13 +183,34 @@ def test_a_picture_is_read_and_can_be_drawn_on(page: Browser, way: str, tmp_path
     assert page.run(PIXELS, "seen") != before
 
 
+def test_of_two_pictures_the_later_lies_on_top_even_if_it_is_read_sooner(page: Browser) -> None:
+    page.run(
+        "const read = createImageBitmap;"
+        "createImageBitmap = (file) => {"
+        "  createImageBitmap = read;"
+        "  return new Promise((done) => (window.release = () => done(read(file))));"
+        "}"
+    )
+    bring(page, "dropped", picture_of("5"))
+    page.wait("Boolean(window.release)")
+    bring(page, "dropped", picture_of("7"))
+    page.run("return fetch('/').then((reply) => reply.text())")  # time enough for the second, were it read already
+    page.run("release()")
+    page.wait(f"{GUESS} === '7'")
+    page.press("Control+z")
+    page.wait(f"{GUESS} === '5'")
+
+
 @pytest.mark.parametrize("way", SHOW)
-def test_a_file_that_is_no_picture_is_told_in_a_sentence(page: Browser, way: str) -> None:
-    bring(page, way, b"no picture", "text/plain")
-    page.wait(f"{NOTICE} === 'This file is no picture that the browser can read.'")
+def test_a_file_that_is_no_picture_is_told_in_a_sentence_and_changes_nothing(page: Browser, way: str) -> None:
     draw(page, "7")
     assert guess(page) == "7"
-    assert page.run(f"return {NOTICE}") == ""
+    bring(page, way, b"no picture", "text/plain")
+    page.wait(f"{NOTICE} === 'This file is no picture that the browser can read.'")
+    assert guess(page) == "7"
+    assert page.run("return getComputedStyle(document.querySelector('.guess')).opacity") == "1"
+    draw(page, "1")
+    page.wait(f"{ANSWERED} && {NOTICE} === ''")
 
 
 def test_what_the_service_refuses_is_told_in_its_words(page: Browser) -> None:
@@ -380,6 +279,25 @@ def test_one_can_draw_with_the_keyboard_alone(page: Browser) -> None:
     assert guess(page) == "1"
     page.press("Delete")
     page.wait(f"{ANSWERED} && {GUESS} === ''")
+
+
+@pytest.mark.parametrize("key", ["Control+z", "Delete"])
+def test_undo_and_clear_lift_the_pen_of_the_keyboard(page: Browser, key: str) -> None:
+    page.press("Tab", " ", *["ArrowRight"] * 3, key)
+    page.wait(f"{ANSWERED} && {GUESS} === ''")
+    page.press(*["ArrowLeft"] * 3)  # draws nothing
+    assert page.run("return document.getElementById('paper').classList.contains('blank')")
+    page.press(" ", *["ArrowDown"] * 13, " ")
+    assert guess(page) == "1"
+
+
+def test_a_space_bar_that_is_held_down_moves_the_pen_once(page: Browser) -> None:
+    page.press("Tab")
+    for repeats in (False, True):
+        page.emulate("Input.dispatchKeyEvent", type="keyDown", key=" ", text=" ", autoRepeat=repeats)
+    page.emulate("Input.dispatchKeyEvent", type="keyUp", key=" ")
+    page.press(*["ArrowDown"] * 13, " ")
+    assert guess(page) == "1"
 
 
 def test_a_drawing_of_the_gallery_can_be_chosen_with_the_keyboard(page: Browser) -> None:
@@ -460,86 +378,3 @@ def test_nothing_moves_for_those_who_want_it_still(page: Browser) -> None:
         assert page.run(moves) == "0s"
     finally:
         page.emulate("Emulation.setEmulatedMedia", features=[])
-
-
-# --- the service and the page ---------------------------------------------------------------------------
-
-
-def test_the_classes_and_the_accuracy_are_those_of_the_service(browser: Browser, server: Server) -> None:
-    model = {"labels": ["shirt", "bag", "ankle boot"], "accuracy": 0.5, "dataset": "Clothes"}
-    model["preprocessing"] = {"size": [28, 28], "channels": "grey"}
-    prediction: dict[str, Any] = {"label": "ankle boot", "probability": 0.75, "probabilities": [0, 0.25, 0.75]}
-    prediction |= {"abstained": False, "seen": [0] * 784}
-    stub = f"const replies = {json.dumps({'model': model, 'predict?seen=true': {'predictions': [prediction]}})};"
-    stub += "window.fetch = async (call) => new Response(JSON.stringify(replies[call]));"
-    script = browser.emulate("Page.addScriptToEvaluateOnNewDocument", source=stub)
-    try:
-        show(browser, server)
-        assert "50%" in browser.run("return document.getElementById('about').textContent")
-        draw(browser, "1")
-        assert guess(browser) == "ankle boot"
-        assert (
-            browser.run("return document.getElementById('bars').tBodies[0].innerText")
-            .split("\n")[0]
-            .startswith("shirt")
-        )
-        assert browser.run("return document.querySelectorAll('.bar').length") == 3
-    finally:
-        browser.emulate("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
-
-
-def test_the_picture_that_the_model_saw_has_the_model_s_size_and_colours(browser: Browser, tmp_path: Path) -> None:
-    content = io.BytesIO()
-    Image.new("RGB", (50, 60), (230, 10, 30)).save(content, "PNG")
-    with running_server("--model", str(write_colour_model(tmp_path / "model.onnx"))) as colours:
-        show(browser, colours)
-        assert browser.run("return [document.title, document.getElementById('gallery').hidden]") == [
-            "Show a picture",
-            True,
-        ]
-        bring(browser, "dropped", content.getvalue())
-        browser.wait(f"{GUESS} === 'red'")
-        assert browser.run("return [...document.querySelectorAll('#bars th')].map((cell) => cell.textContent)") == [
-            *COLOURS
-        ]
-        seen = browser.run(
-            "const seen = document.getElementById('seen');"
-            "return [seen.width, seen.height, ...seen.getContext('2d').getImageData(19, 23, 1, 1).data]"
-        )
-        assert seen == [20, 24, 230, 10, 30, 255]
-        browser.press("Delete")
-        draw(browser, "1")
-        assert guess(browser)
-
-
-def test_a_service_that_goes_away_is_told_and_asked_again_when_it_is_back(browser: Browser) -> None:
-    with running_server() as first:
-        show(browser, first)
-    draw(browser, "6")
-    browser.wait(f"{NOTICE} === arguments[0]", AWAY)
-    with running_server("--port", str(first.port)):
-        browser.wait(f"{NOTICE} === ''")
-        assert guess(browser) == "6"
-
-
-def test_a_busy_service_is_told_and_asked_again(browser: Browser) -> None:
-    with running_server("--max-in-flight", "1") as busy:
-        show(browser, busy)
-        with busy.connect() as other:
-            other.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
-            eventually(
-                lambda: b"mnist_requests_in_flight 1" in busy.call("GET", "/metrics").body, "a request under way"
-            )
-            draw(browser, "0")
-            browser.wait(f"{NOTICE} === arguments[0]", BUSY)
-        browser.wait(f"{NOTICE} === ''")
-        assert guess(browser) == "0"
-
-
-def test_the_page_works_where_the_application_is_mounted_under_a_path(browser: Browser, tmp_path: Path) -> None:
-    with mounted("uvicorn", tmp_path) as server:
-        show(browser, server, "/digits/")
-        draw(browser, "3")
-        assert guess(browser) == "3"
-        links = browser.run("return [...document.querySelectorAll('#links a')].map((link) => link.href)")
-        assert links == [f"{address(server)}/digits/{name}" for name in ("model", "docs")]

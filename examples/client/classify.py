@@ -33,7 +33,7 @@ def address(url: str) -> str:
 def read_pgm(path: Path, shape: list[int]) -> Images:
     """Return the grey levels, uint8 [1,height,width], of a binary PGM."""
     content = path.read_bytes()
-    header = re.match(rb"P5\s+(?:#.*\s+)*(\d+)\s+(\d+)\s+255\s", content)
+    header = re.match(rb"P5\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+255\s", content)
     if header is None:
         msg = "no binary PGM with grey levels 0 to 255"
         raise ValueError(msg)
@@ -44,16 +44,16 @@ def read_pgm(path: Path, shape: list[int]) -> Images:
     return np.frombuffer(content, np.uint8, height * width, header.end()).reshape(shape)
 
 
-def read_all(paths: list[Path], shape: list[int]) -> dict[Path, Images]:
-    """Return the pictures by file; complain about those that cannot be read."""
-    images = {}
+def read_all(paths: list[Path], shape: list[int]) -> list[tuple[Path, Images]]:
+    """Return the pictures with their files; complain about those that cannot be read."""
+    pictures = []
     for path in paths:
         try:
-            images[path] = read_pgm(path, shape)
+            pictures.append((path, read_pgm(path, shape)))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             print(f"classify.py: {path}: {reason}", file=sys.stderr)
-    return images
+    return pictures
 
 
 def classify(client: triton.InferenceServerClient, images: Images) -> list[str]:
@@ -75,13 +75,13 @@ def main() -> None:
     try:
         with triton.InferenceServerClient(arguments.address) as client:
             (image,) = client.get_model_metadata(MODEL)["inputs"]
-            images = read_all(arguments.pictures, image["shape"][1:])
-            answers = classify(client, np.stack(list(images.values()))) if images else []
+            pictures = read_all(arguments.pictures, image["shape"][1:])
+            answers = classify(client, np.stack([pixels for _, pixels in pictures])) if pictures else []
     except (InferenceServerException, OSError) as error:
         sys.exit(f"classify.py: {arguments.address}: {error}; does `mnist-serving serve` listen there?")
-    for path, answer in zip(images, answers, strict=True):
+    for (path, _), answer in zip(pictures, answers, strict=True):
         print(f"{path}: {answer}")
-    sys.exit(len(images) < len(arguments.pictures))
+    sys.exit(len(pictures) < len(arguments.pictures))
 
 
 if __name__ == "__main__":

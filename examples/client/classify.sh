@@ -10,7 +10,7 @@ if [ $# -lt 2 ]; then
     echo "usage: sh classify.sh URL PICTURE..." >&2
     exit 2
 fi
-url=$1
+url=${1%/}
 shift
 code=0
 for picture; do
@@ -23,11 +23,15 @@ for picture; do
         code=1
         continue
     fi
-    reply=$(curl --silent --fail-with-body "$url/predict" --header "Content-Type: $kind" --data-binary "@$picture")
-    case $? in
-        0) echo "$picture: $reply" ;;
-        22) echo "classify.sh: $picture: $reply" >&2; code=1 ;;
-        *) echo "classify.sh: $url does not answer; does \`mnist-serving serve\` listen there?" >&2; exit 1 ;;
+    # The status comes after the body: --fail-with-body would be shorter, but curl has it only from 7.76 on.
+    if ! reply=$(curl --silent --write-out '%{http_code}' "$url/predict" \
+        --header "Content-Type: $kind" --data-binary "@$picture"); then
+        echo "classify.sh: $url does not answer; does \`mnist-serving serve\` listen there?" >&2
+        exit 1
+    fi
+    case $reply in
+        *200) echo "$picture: ${reply%200}" ;;
+        *) echo "classify.sh: $picture: ${reply%???}" >&2; code=1 ;;
     esac
 done
 exit $code

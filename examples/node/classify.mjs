@@ -10,7 +10,7 @@ import * as ort from "onnxruntime-node";
 
 function readPgm(path, [wantedHeight, wantedWidth]) {
   const content = readFileSync(path);
-  const header = /^P5\s+(?:#.*\s+)*(\d+)\s+(\d+)\s+255\s/.exec(content.toString("latin1"));
+  const header = /^P5\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+255\s/.exec(content.toString("latin1"));
   if (!header) throw new Error("no binary PGM with grey levels 0 to 255");
   const [width, height] = header.slice(1).map(Number);
   if (width !== wantedWidth || height !== wantedHeight)

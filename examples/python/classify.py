@@ -39,7 +39,7 @@ class Model:
 def read_pgm(path: Path, size: list[int]) -> npt.NDArray[np.uint8]:
     """Return the grey levels, uint8 [height,width], of a binary PGM."""
     content = path.read_bytes()
-    header = re.match(rb"P5\s+(?:#.*\s+)*(\d+)\s+(\d+)\s+255\s", content)
+    header = re.match(rb"P5\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+255\s", content)
     if header is None:
         msg = "no binary PGM with grey levels 0 to 255"
         raise ValueError(msg)

@@ -17,6 +17,7 @@ const LONGEST_PAUSE = 8000; // up to this
 const SPACING = 50; // milliseconds between an answer and the next question while the pen is down
 const QUIET = 700; // milliseconds without a change before the guess is spoken
 const MNIST = [1, 28, 28]; // the shape, where a guesser does not say it
+const WANTED = "Drop a picture here, like those that the model learned from"; // not dark on light, perhaps
 const NO_PICTURE = "This file is no picture that the browser can read.";
 
 const find = (id) => document.getElementById(id);
@@ -29,7 +30,7 @@ export function start(guesser) {
   sheet.changed = makeAsker(guesser, sheet);
   drawWithPointer(sheet);
   drawWithKeys(sheet, find("pen"));
-  takePictures(sheet, find("file"), () => showNotice(NO_PICTURE));
+  takePictures(sheet, find("file"), () => showNotice(NO_PICTURE)); // the answer is still that to the drawing
   listenToTools(sheet);
   hangGallery(sheet, find("gallery"));
   sheet.changed();
@@ -42,7 +43,8 @@ function listenToTools(sheet) {
   find("width").addEventListener("input", takeWidth);
   takeWidth(); // a browser may have kept it from the last visit
   document.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key === "z") sheet.undo();
+    const undoes = event.key.toLowerCase() === "z" && !event.shiftKey; // with Caps Lock it is "Z"
+    if ((event.ctrlKey || event.metaKey) && undoes) sheet.undo();
     else if (event.key === "Delete" || event.key === "Escape") sheet.clear();
     else return;
     event.preventDefault();
@@ -72,7 +74,7 @@ function makeAsker(guesser, sheet) {
         if (asked === changes || sheet.penDown) show();
       } catch (error) {
         if (error.retry) {
-          showNotice(error.message);
+          showStale(error.message);
           opened = false; // what comes back may be another model
           await wait(pause);
           pause = Math.min(2 * pause, LONGEST_PAUSE);
@@ -101,6 +103,7 @@ function makeAsker(guesser, sheet) {
 function showModel({ labels, about, links = {}, shape = MNIST, centred = true }) {
   document.title = find("title").textContent = centred ? "Draw a digit" : "Show a picture";
   find("gallery").hidden = !centred;
+  find("invitation").textContent = centred ? "Draw here, or drop a picture" : WANTED;
   const [, height, width] = shape;
   Object.assign(find("seen"), { width, height });
   find("about").textContent = about;
@@ -118,14 +121,14 @@ function make(tag, textContent, properties) {
 }
 
 function showGuess({ label, probability, probabilities, abstained, seen }) {
-  showNotice("");
+  showStale("");
   showAnswer(abstained ? "not sure" : label, abstained ? `Perhaps ${label}` : percent(probability), label);
   showBars(probabilities);
   showSeen(seen);
 }
 
 function showNothing(comment, notice = "") {
-  showNotice(notice);
+  showStale(notice);
   showAnswer("", comment);
   showBars([]);
   showSeen([]);
@@ -163,7 +166,12 @@ function showSeen(levels) {
 
 function showNotice(message) {
   if (find("notice").textContent !== message) find("notice").textContent = message;
-  find("answer").classList.toggle("stale", message !== "");
+}
+
+/** Say why the answer that is shown is not that to the drawing; nothing, where it is. */
+function showStale(reason) {
+  showNotice(reason);
+  find("answer").classList.toggle("stale", reason !== "");
 }
 
 let speaking = 0;

@@ -7,29 +7,27 @@ const STEP = 4; // units that an arrow key moves the pen; with Shift, one
 /** Draw with whatever points: the pointer that came down first, until it is lifted. */
 export function drawWithPointer(sheet) {
   const { canvas } = sheet;
-  let drawOn = null;
   let pointer = null;
+  let stroke = null;
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
     return [((event.clientX - box.left) / box.width) * UNITS, ((event.clientY - box.top) / box.height) * UNITS];
   };
   canvas.addEventListener("pointerdown", (event) => {
-    if (drawOn || event.button !== 0) return;
+    if (pointer !== null || event.button !== 0) return;
+    canvas.setPointerCapture(event.pointerId);
     pointer = event.pointerId;
-    canvas.setPointerCapture(pointer);
-    sheet.penDown = true;
-    drawOn = sheet.begin(place(event));
+    stroke = sheet.begin(place(event));
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (!drawOn || event.pointerId !== pointer) return;
+    if (event.pointerId !== pointer) return;
     const passed = event.getCoalescedEvents?.() ?? []; // where the pointer was since the last event
-    drawOn((passed.length > 0 ? passed : [event]).map(place));
+    sheet.extend(stroke, (passed.length > 0 ? passed : [event]).map(place));
   });
   canvas.addEventListener("lostpointercapture", (event) => {
     if (event.pointerId !== pointer) return;
-    drawOn = null;
-    sheet.penDown = false;
-    sheet.changed();
+    pointer = null;
+    sheet.end(stroke);
   });
 }
 
@@ -37,25 +35,24 @@ export function drawWithPointer(sheet) {
 export function drawWithKeys(sheet, pen) {
   const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   let place = [UNITS / 2, UNITS / 4];
-  let drawOn = null;
-  const hold = (held) => {
-    drawOn = held;
-    sheet.penDown = held !== null;
-    pen.classList.toggle("down", sheet.penDown);
-    if (!sheet.penDown) sheet.changed();
+  let stroke = null;
+  const turn = () => {
+    if (sheet.penDown) sheet.end(stroke);
+    else stroke = sheet.begin(place);
   };
   const putAway = () => {
-    if (drawOn) hold(null);
+    sheet.end(stroke);
     pen.hidden = true;
   };
   sheet.canvas.addEventListener("pointerdown", putAway);
   sheet.canvas.addEventListener("blur", putAway);
   sheet.canvas.addEventListener("keydown", (event) => {
     const move = moves[event.key];
-    if (event.key === " ") hold(drawOn ? null : sheet.begin(place));
-    else if (move) {
+    if (event.key === " ") {
+      if (!event.repeat) turn();
+    } else if (move) {
       place = place.map((at, axis) => Math.min(UNITS, Math.max(0, at + move[axis] * (event.shiftKey ? 1 : STEP))));
-      drawOn?.([place]);
+      sheet.extend(stroke, [place]);
     } else return;
     event.preventDefault();
     pen.hidden = false;
@@ -66,13 +63,17 @@ export function drawWithKeys(sheet, pen) {
 
 /** Take picture files that are chosen, dropped or pasted; `refuse` is called with one that is no picture. */
 export function takePictures(sheet, input, refuse) {
-  const take = async ([file]) => {
-    if (!file) return;
+  const show = async (file) => {
     try {
       sheet.add({ fresh: true, picture: await readPicture(file, sheet.canvas.width) });
     } catch {
       refuse(file);
     }
+  };
+  let shown = Promise.resolve();
+  const take = ([file]) => {
+    if (file) shown = shown.then(() => show(file)); // the last one brought lies on top, however long each takes
+    return shown;
   };
   input.addEventListener("change", async () => {
     await take(input.files);

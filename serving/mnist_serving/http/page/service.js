@@ -22,7 +22,7 @@ start({
   },
 
   async guess(drawing) {
-    const body = drawing instanceof Blob ? drawing : await new Promise((done) => drawing.toBlob(done));
+    const body = await new Promise((done) => drawing.toBlob(done));
     const reply = await ask("predict?seen=true", { method: "POST", headers: { "Content-Type": body.type }, body });
     return reply.predictions[0];
   },

@@ -5,7 +5,8 @@ export const UNITS = 100; // along a side of the sheet; strokes are given in the
 /**
  * Marks, each some strokes or a picture; a fresh mark covers all before it. A stroke is {path: Path2D, width}.
  *
- * `changed` is called after each change. The canvas has the classes `blank` and `picture` where that is so.
+ * One pen at most is down: the stroke that it draws ends where another mark comes or a mark goes. `changed` is called
+ * after each change. The canvas has the classes `blank`, `picture` and `drawing`, the pen is down, where that is so.
  */
 export class Sheet {
   constructor(canvas) {
@@ -13,7 +14,7 @@ export class Sheet {
     this.context = canvas.getContext("2d", { alpha: false });
     this.marks = [];
     this.width = 8; // of the next stroke, in units
-    this.penDown = false;
+    this.stroke = null; // that is being drawn
     this.changed = () => {};
     this.draw();
   }
@@ -30,12 +31,18 @@ export class Sheet {
     return !this.shown.some((mark) => mark.picture || mark.strokes.length > 0);
   }
 
-  add(mark) {
+  get penDown() {
+    return this.stroke !== null;
+  }
+
+  add(mark, stroke = null) {
+    this.stroke = stroke;
     this.marks.push({ strokes: [], ...mark });
     this.redraw();
   }
 
   undo() {
+    this.stroke = null;
     this.marks.pop();
     this.redraw();
   }
@@ -44,27 +51,34 @@ export class Sheet {
     if (!this.blank) this.add({ fresh: true });
   }
 
-  /** Begin a stroke; return the function that draws it on, through some points. */
+  /** Put the pen down; return the stroke that begins there. */
   begin(point) {
     const curve = new Path2D(); // up to the middle between the last two points; from there it is straight
-    const stroke = { width: this.width };
-    let last = point;
-    const reachLast = () => {
-      stroke.path = new Path2D(curve);
-      stroke.path.lineTo(...last);
-    };
     curve.moveTo(...point);
     curve.lineTo(point[0] + 0.1, point[1]); // a dot, if nothing follows; a line of no length would not show
-    reachLast();
-    this.add({ strokes: [stroke] });
-    return (points) => {
-      for (const next of points) {
-        curve.quadraticCurveTo(...last, (last[0] + next[0]) / 2, (last[1] + next[1]) / 2);
-        last = next;
-      }
-      reachLast();
-      this.redraw();
-    };
+    const stroke = { width: this.width, curve, last: point };
+    reachLast(stroke);
+    this.add({ strokes: [stroke] }, stroke);
+    return stroke;
+  }
+
+  /** Draw a stroke on, through some points, if its pen is still down. */
+  extend(stroke, points) {
+    if (!this.penDown || stroke !== this.stroke) return;
+    for (const next of points) {
+      const [x, y] = stroke.last;
+      stroke.curve.quadraticCurveTo(x, y, (x + next[0]) / 2, (y + next[1]) / 2);
+      stroke.last = next;
+    }
+    reachLast(stroke);
+    this.redraw();
+  }
+
+  /** Lift the pen of a stroke, if it is still down. */
+  end(stroke) {
+    if (!this.penDown || stroke !== this.stroke) return;
+    this.stroke = null;
+    this.redraw();
   }
 
   redraw() {
@@ -83,6 +97,7 @@ export class Sheet {
     drawStrokes(context, this.shown.flatMap((mark) => mark.strokes));
     canvas.classList.toggle("picture", picture !== undefined);
     canvas.classList.toggle("blank", this.blank);
+    canvas.classList.toggle("drawing", this.penDown);
   }
 
   /** Return the left and the top of a picture, which stands in the middle. */
@@ -100,6 +115,11 @@ export class Sheet {
     copy.getContext("2d").drawImage(this.canvas, ...this.corner(shown), width, height, ...whole);
     return copy;
   }
+}
+
+function reachLast(stroke) {
+  stroke.path = new Path2D(stroke.curve);
+  stroke.path.lineTo(...stroke.last);
 }
 
 export function makeCanvas(width, height) {

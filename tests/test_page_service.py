@@ -1,0 +1,184 @@
+"""The drawing page and the service: put together from its sources, kept to its policy, asking on through trouble."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mnist_serving.http.pages import PAGE, SCRIPTS, drawing_page
+from PIL import Image
+
+from benchmarks.browser import find_browser, post_from
+from tests.drawing_page import GUESS, NOTICE, address, bring, draw, guess, show
+from tests.http_server import Server, eventually, running_server
+from tests.other_models import COLOURS, write_colour_model
+from tests.test_http_mount import mounted
+from tests.web_driver import Browser, missing, running_browser
+
+AWAY = "The service cannot be reached. The page goes on trying."
+BUSY = "The service is busy. The page goes on trying."
+GUESSER = b"""
+import { start } from "./draw.js";
+
+const prediction = { label: "a", probability: 1, probabilities: [1, 0], abstained: false, seen: new Uint8Array(784) };
+start({
+  open: async () => ({ labels: ["a", "b"], about: "made up" }),
+  guess: async (canvas) => {
+    await fetch("answer", { method: "POST", body: `${canvas.width} ${document.getElementById("about").textContent}` });
+    return prediction;
+  },
+});
+document.querySelector("#gallery button").click();
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if reason := missing():
+        pytest.skip(reason)
+    with running_browser() as running:
+        yield running
+
+
+# --- the page as it is put together ---------------------------------------------------------------------
+
+
+def test_the_page_is_one_document_made_of_all_its_sources() -> None:
+    html = drawing_page().content.decode()
+    assert {path.name for path in PAGE.glob("*.js")} == set(SCRIPTS)
+    assert not re.search(r"^(import|export) ", html, flags=re.MULTILINE)
+    assert not re.findall(r"\s(?:src|on\w+|style)=\"", html)
+    assert html.count("<script") == html.count("<style") == 1
+    assert len(html) < 40_000
+
+
+def test_a_source_imports_only_what_stands_before_it() -> None:
+    for place, name in enumerate(SCRIPTS):
+        imported = re.findall(r'^import .* from "\./(.*)";$', (PAGE / name).read_text(), flags=re.MULTILINE)
+        assert set(imported) <= set(SCRIPTS[:place])
+
+
+def test_the_sources_work_as_they_stand_with_another_guesser() -> None:
+    if (browser := find_browser()) is None:
+        pytest.skip("there is no chromium here")
+    files = {path.name: path.read_bytes() for path in PAGE.iterdir()} | {"service.js": GUESSER}
+    assert post_from("index.html", files, browser=browser) == b"280 made up"
+
+
+def test_the_policy_lets_in_what_is_inlined_and_nothing_else(server: Server) -> None:
+    for path in ("/", "/docs"):
+        policy = server.call("GET", path).headers["Content-Security-Policy"]
+        rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+        hashed = {name: rules.pop(name) for name in ("script-src", "style-src") if name in rules}
+        assert hashed.keys() == ({"script-src", "style-src"} if path == "/" else {"style-src"})
+        assert all(re.fullmatch(r"'sha256-[\w+/]+='", source) for source in hashed.values())
+        assert (rules.pop("connect-src"), rules.pop("img-src")) == ("'self'", "data:")
+        assert rules.keys() == {"default-src", "base-uri", "form-action", "frame-ancestors"}
+        assert set(rules.values()) == {"'none'"}
+
+
+def test_the_policy_keeps_out_what_is_injected_and_other_hosts(browser: Browser, server: Server) -> None:
+    show(browser, server)
+    browser.run("document.head.append(Object.assign(document.createElement('script'), {text: 'window.injected = 1'}))")
+    browser.run("document.body.setAttribute('style', 'color: red')")
+    assert browser.run("return fetch('http://127.0.0.2:9/').then(() => 'asked', (error) => error.name)") == "TypeError"
+    assert browser.run("return [window.injected ?? 'kept out', document.body.style.length]") == ["kept out", 0]
+    assert len([entry for entry in browser.log("browser") if "Content Security Policy" in entry["message"]]) >= 3
+
+
+def test_a_browser_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert missing() == "there is no chromium here: on Debian, apt-get install chromium"
+
+
+# --- the service and the page ---------------------------------------------------------------------------
+
+
+def test_the_classes_and_the_accuracy_are_those_of_the_service(browser: Browser, server: Server) -> None:
+    model = {"labels": ["shirt", "bag", "ankle boot"], "accuracy": 0.5, "dataset": "Clothes"}
+    model["preprocessing"] = {"size": [28, 28], "channels": "grey"}
+    prediction: dict[str, Any] = {"label": "ankle boot", "probability": 0.75, "probabilities": [0, 0.25, 0.75]}
+    prediction |= {"abstained": False, "seen": [0] * 784}
+    stub = f"const replies = {json.dumps({'model': model, 'predict?seen=true': {'predictions': [prediction]}})};"
+    stub += "window.fetch = async (call) => new Response(JSON.stringify(replies[call]));"
+    script = browser.emulate("Page.addScriptToEvaluateOnNewDocument", source=stub)
+    try:
+        show(browser, server)
+        assert "50%" in browser.run("return document.getElementById('about').textContent")
+        draw(browser, "1")
+        assert guess(browser) == "ankle boot"
+        assert (
+            browser.run("return document.getElementById('bars').tBodies[0].innerText")
+            .split("\n")[0]
+            .startswith("shirt")
+        )
+        assert browser.run("return document.querySelectorAll('.bar').length") == 3
+    finally:
+        browser.emulate("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+
+
+def test_the_picture_that_the_model_saw_has_the_model_s_size_and_colours(browser: Browser, tmp_path: Path) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (50, 60), (230, 10, 30)).save(content, "PNG")
+    with running_server("--model", str(write_colour_model(tmp_path / "model.onnx"))) as colours:
+        show(browser, colours)
+        assert browser.run("return [document.title, document.getElementById('gallery').hidden]") == [
+            "Show a picture",
+            True,
+        ]
+        assert "like those" in browser.run("return document.getElementById('invitation').textContent")
+        bring(browser, "dropped", content.getvalue())
+        browser.wait(f"{GUESS} === 'red'")
+        assert browser.run("return [...document.querySelectorAll('#bars th')].map((cell) => cell.textContent)") == [
+            *COLOURS
+        ]
+        seen = browser.run(
+            "const seen = document.getElementById('seen');"
+            "return [seen.width, seen.height, ...seen.getContext('2d').getImageData(19, 23, 1, 1).data]"
+        )
+        assert seen == [20, 24, 230, 10, 30, 255]
+        browser.press("Delete")
+        draw(browser, "1")
+        assert guess(browser)
+
+
+def test_a_service_that_goes_away_is_told_and_asked_again_when_it_is_back(browser: Browser) -> None:
+    with running_server() as first:
+        show(browser, first)
+    draw(browser, "6")
+    browser.wait(f"{NOTICE} === arguments[0]", AWAY)
+    with running_server("--port", str(first.port)):
+        browser.wait(f"{NOTICE} === ''")
+        assert guess(browser) == "6"
+
+
+def test_a_busy_service_is_told_and_asked_again(browser: Browser) -> None:
+    with running_server("--max-in-flight", "1") as busy:
+        show(browser, busy)
+        with busy.connect() as other:
+            other.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+            eventually(
+                lambda: b"mnist_requests_in_flight 1" in busy.call("GET", "/metrics").body, "a request under way"
+            )
+            draw(browser, "0")
+            browser.wait(f"{NOTICE} === arguments[0]", BUSY)
+        browser.wait(f"{NOTICE} === ''")
+        assert guess(browser) == "0"
+
+
+def test_the_page_works_where_the_application_is_mounted_under_a_path(browser: Browser, tmp_path: Path) -> None:
+    with mounted("uvicorn", tmp_path) as server:
+        show(browser, server, "/digits/")
+        draw(browser, "3")
+        assert guess(browser) == "3"
+        links = browser.run("return [...document.querySelectorAll('#links a')].map((link) => link.href)")
+        assert links == [f"{address(server)}/digits/{name}" for name in ("model", "docs")]

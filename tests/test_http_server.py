@@ -85,6 +85,11 @@ def test_a_client_that_waits_for_100_continue_gets_it(server: Server) -> None:
         assert statuses(read_all(connection)) == [200]
 
 
+def test_a_client_of_http_1_0_does_not(server: Server) -> None:
+    head = HEAD.replace(b"1.1", b"1.0") + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    assert statuses(server.send(head + BODY)) == [200]
+
+
 def test_an_upgrade_is_declined_by_an_answer(server: Server) -> None:
     raw = server.send(b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + READY)
     assert statuses(raw) == [200]
@@ -116,6 +121,7 @@ def test_a_request_id_comes_back_if_it_is_sound(server: Server) -> None:
         b"GET /v2 HTTP/9.9\r\nHost: x\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /v2 HTTP/1.1\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
         b"GET /v2 HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n",
         b"GET /v2 HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n",
         HEAD + b"Content-Length: -1\r\n\r\n",

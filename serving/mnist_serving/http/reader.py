@@ -103,10 +103,9 @@ class RequestReader:
         path, query = _split_target(self._url)
         self._request = Request(method, path, headers, started=time.perf_counter(), identity=identity, query=query)
         version = self._parser.get_http_version()
-        if version not in VERSIONS:
-            raise HttpError(400, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
-        if b"host" not in headers and version != "1.0":
-            raise HttpError(400, "there is no Host header")
+        _check_version_and_host(version, headers)
+        if version == "1.0":
+            headers.pop(b"expect", None)  # RFC 9110, 10.1.1: such a client knows no 100 Continue
         if int(headers.get(b"content-length", b"0")) > self._limits.body:
             raise self._body_too_large()
         self._receiver.head_read(self._request)
@@ -153,6 +152,16 @@ class RequestReader:
 
     def _body_too_large(self) -> HttpError:
         return HttpError(413, f"the body is larger than {self._limits.body:,} bytes")
+
+
+def _check_version_and_host(version: str, headers: dict[bytes, bytes]) -> None:
+    """Refuse another HTTP, and a `Host` that is missing or there twice, as RFC 9112, 3.2 wants it."""
+    if version not in VERSIONS:
+        raise HttpError(400, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
+    if b"host" not in headers and version != "1.0":
+        raise HttpError(400, "there is no Host header")
+    if b", " in headers.get(b"host", b""):
+        raise HttpError(400, "there is more than one Host header")
 
 
 def _split_target(url: bytes) -> tuple[str, str]:

@@ -179,5 +179,8 @@ def _parameters(owner: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _quote(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:  # orjson's lists may be nested deeper than Python's stack is at this point
+        return kind(value)
     return text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + "..."

@@ -120,6 +120,15 @@ def test_a_model_that_is_none_is_one_line(tmp_path: Path, command: str, capsys: 
     assert "is no model that onnxruntime" in said
 
 
+def test_a_server_without_its_packages_is_one_line_that_says_which_are_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in {"PIL", "orjson"} else name)
+    assert run("serve") == 1
+    wanted = "mnist-serving: error: the server needs orjson, PIL: pip install 'mnist-serving[http]'\n"
+    assert capsys.readouterr().err == wanted
+
+
 @pytest.mark.parametrize("arguments", [[], ["predict"], ["guess"], ["info", "--nothing"]])
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*arguments) == 2

@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http_server import PATIENCE, Server, eventually, read_all, running_server, start, statuses
+from tests.http_server import ENVIRONMENT, PATIENCE, Server, eventually, read_all, running_server, start, statuses
 
 BODY = json.dumps({"image": [0] * 784}).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -326,6 +328,13 @@ def test_a_port_that_is_taken_is_one_line(server: Server) -> None:
     assert re.fullmatch(r"mnist-serving: error: port \d+ of 127.0.0.1 is taken; choose another with --port\n", said)
 
 
+@pytest.mark.parametrize("host", ["a" * 64, "a..b"])
+def test_a_host_that_is_none_is_one_line(host: str) -> None:
+    code, said = complaint("--host", host)
+    assert code == 1
+    assert re.fullmatch(rf"mnist-serving: error: .*{host}.*\n", said)
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("model", ["/nowhere/model.onnx", __file__])
 def test_a_model_that_is_missing_or_foreign_is_one_line(model: str, workers: str) -> None:
@@ -407,6 +416,36 @@ def test_sigterm_lets_workers_finish() -> None:
             connection.sendall(PREDICT[-1:])
             assert statuses(read_all(connection)) == [200]
         assert server.process.wait(PATIENCE) == 0
+
+
+def test_a_worker_that_is_killed_while_it_finishes_is_exit_code_1() -> None:
+    with running_server("--workers", "2", "--grace", "600") as server, server.connect() as connection:
+        connection.sendall(PREDICT[:-1])
+        eventually(lambda: b"in_flight 1.0" in server.call("GET", "/metrics").body, "a request in flight")
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: refused(server), "the server to take no more")
+        for worker in children(server.process.pid):
+            os.kill(worker, signal.SIGKILL)
+        assert server.process.wait(PATIENCE) == 1
+
+
+def test_workers_end_when_the_process_that_started_them_is_killed() -> None:
+    with running_server("--workers", "2") as server:
+        eventually(lambda: len(children(server.process.pid)) == 2, "two workers")
+        server.process.kill()
+        eventually(lambda: refused(server), "the workers to end")
+
+
+def test_a_worker_that_dies_before_it_is_ready_ends_the_server() -> None:
+    program = (
+        "import os, socket, sys; from mnist_serving.http.workers import run_workers;"
+        "listener = socket.create_server(('127.0.0.1', 0));"
+        "sys.exit(run_workers(lambda ready: os.abort(), listener, count=2))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert re.fullmatch(r"worker \d+ died with code -6 before it was ready\n", done.stderr)
 
 
 def refused(server: Server) -> bool:

@@ -12,7 +12,7 @@ from mnist_serving.http.connection import LINGER_SECONDS, Connection
 from mnist_serving.http.messages import Job, Request, Response
 from mnist_serving.http.server import Ending, Host, new_event_loop
 
-from tests.test_http_service import make_service
+from tests.http_service import make_service
 
 BODY = json.dumps({"images": [[0] * 784] * 400}).encode()
 REQUEST = b"POST /predict?seen=true HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY)

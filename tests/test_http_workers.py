@@ -149,4 +149,4 @@ def test_a_worker_that_dies_before_it_is_ready_ends_the_server() -> None:
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 1
-    assert re.fullmatch(r"worker \d+ died with code -6 before it was ready\n", done.stderr)
+    assert re.fullmatch(r"worker \d+ died with code -6 before it was ready; all end\n", done.stderr)

@@ -90,7 +90,7 @@ class Supervisor:
             return True
         worker.join()  # it ended first
         if not self._stopping and worker.exitcode != CANNOT_START:
-            logger.error("worker %s died with code %s before it was ready", worker.pid, worker.exitcode)
+            logger.error("worker %s died with code %s before it was ready; all end", worker.pid, worker.exitcode)
         return self._stopping
 
     def _forget_dead(self) -> None:

@@ -19,6 +19,13 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "serving"), "PYTHONUNBUFFERED": "1"}
 PATIENCE = 60  # seconds, for anything that must happen
 
+BODY = json.dumps({"image": [0] * 784}).encode()
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+PREDICT = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+READY = b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+CLOSE = b"Connection: close\r\n\r\n"
+LAST = READY[:-2] + CLOSE
+
 
 @dataclass
 class Reply:

@@ -163,15 +163,50 @@ def test_a_single_changed_bit_is_noticed_by_the_description_beside_the_file(copi
         Classifier(copied)
 
 
-@pytest.mark.parametrize("key", ["labels", "preprocessing", "golden", "abstention"])
-def test_metadata_that_lack_or_garble_an_entry_are_refused(copied: Path, key: str) -> None:
-    model = onnx.load(copied)
+def change_metadata(path: Path, key: str, value: str | None) -> None:
+    """Give an entry of a model file's metadata another value, or none."""
+    model = onnx.load(path)
     entry = next(entry for entry in model.metadata_props if entry.key == key)
-    for value in ("", "5", '{"a": 1}'):
+    if value is None:
+        model.metadata_props.remove(entry)
+    else:
         entry.value = value
-        onnx.save(model, copied)
-        with pytest.raises(ModelError, match=r"is no model of this package"):
-            Classifier(copied)
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("value", [None, "", "5", '{"a": 1}'])
+@pytest.mark.parametrize("key", ["labels", "preprocessing", "golden", "abstention", "accuracy"])
+def test_metadata_that_lack_or_garble_an_entry_are_refused(copied: Path, key: str, value: str | None) -> None:
+    change_metadata(copied, key, value)
+    with pytest.raises(ModelError, match=r"is no model of this package"):
+        Classifier(copied)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("dataset", None, "dataset"),
+        ("dataset", "", "dataset"),
+        ("accuracy", "NaN", "'accuracy': NaN is no share"),
+        ("labels", '["one"]', "'labels': two names or more"),
+        ("labels", json.dumps([*range(10)]), "'labels': two names or more"),
+        ("preprocessing", '{"channels": "grey", "size": [Infinity, 28]}', "infinity"),
+        ("golden", json.dumps({"images": ["A" * 1044 + "AA=="], "logits": [[0] * 7]}), r"\[1, 7\], wanted \[1, 10\]"),
+        ("golden", json.dumps({"images": ["A" * 1044 + "AA=="], "logits": [0] * 10}), r"\[10\], wanted \[1, 10\]"),
+    ],
+)
+def test_metadata_that_cannot_be_are_refused_in_a_sentence(
+    copied: Path, key: str, value: str | None, words: str
+) -> None:
+    change_metadata(copied, key, value)
+    with pytest.raises(ModelError, match=f"is no model of this package.*{words}"):
+        Classifier(copied)
+
+
+def test_what_has_no_size_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_serving.session.LARGEST_FILE", 1000)
+    with pytest.raises(FileError, match=r"/dev/zero is larger than 1,000 bytes"):
+        Classifier("/dev/zero")
 
 
 def test_weights_outside_the_file_are_not_followed(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,14 @@ def test_files_that_cannot_be_read_are_named_and_the_others_answered(
     assert "900000000 pixels" in lines[3] or "30000x30000" in lines[3]
 
 
+def test_what_has_no_size_is_not_read_for_ever(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mnist_serving.cli.LARGEST_PICTURE", 1000)
+    assert run("predict", "/dev/zero") == 1
+    assert capsys.readouterr().err == "mnist-serving: error: /dev/zero: larger than 1,000 bytes\n"
+
+
 def test_animated_and_transparent_pictures_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zero, one = enlarged(ZERO), enlarged(ONE)
     zero.save(tmp_path / "animated.png", save_all=True, append_images=[one])
@@ -118,6 +126,15 @@ def test_a_model_that_is_none_is_one_line(tmp_path: Path, command: str, capsys: 
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "is no model that onnxruntime" in said
+
+
+def test_a_server_without_its_packages_is_one_line_that_says_which_are_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in {"PIL", "orjson"} else name)
+    assert run("serve") == 1
+    wanted = "mnist-serving: error: the server needs orjson, PIL: pip install 'mnist-serving[http]'\n"
+    assert capsys.readouterr().err == wanted
 
 
 @pytest.mark.parametrize("arguments", [[], ["predict"], ["guess"], ["info", "--nothing"]])

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.http_server import PATIENCE, ROOT, Server, read_all, statuses
+from tests.http_server import PATIENCE, ROOT, Server, eventually, read_all, statuses
 
 BODY = json.dumps({"image": [0] * 784}).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 MODULE = '''
 from mnist_serving.http import Limits, create_app
 
-digits = create_app(limits=Limits(body=100_000, request_seconds=0.5, in_flight=2))
+digits = create_app(limits=Limits(body=100_000, request_seconds=2, in_flight=2))
 
 
 async def app(scope, receive, send):
@@ -103,7 +103,9 @@ def test_requests_past_those_in_flight_are_a_503(server: Server) -> None:
     waiting = [server.connect() for _ in range(2)]
     for connection in waiting:
         connection.sendall(HEAD + b"Content-Length: 100\r\n\r\nab")
-    assert server.call("POST", "/predict", BODY).status in (200, 503)
+    eventually(lambda: b"in_flight 2.0" in server.call("GET", "/metrics").body, "two requests in flight")
+    assert server.call("POST", "/predict", BODY).status == 503
     for connection in waiting:
-        assert statuses(read_all(connection))[0] in (408, 503)
+        assert statuses(read_all(connection))[0] == 408
         connection.close()
+    assert server.call("POST", "/predict", BODY).status == 200

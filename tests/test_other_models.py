@@ -15,8 +15,8 @@ from mnist_serving.http.service import Service
 from mnist_serving.images import read_picture
 from PIL import Image
 
+from tests.http_service import INFER, JSON, ask, ask_json, error_of, infer_binary, infer_document, split_reply
 from tests.other_models import COLOUR_SHAPE, COLOURS, GREY_SHAPE, write_colour_model, write_grey_model
-from tests.test_http_service import INFER, JSON, ask, ask_json, error_of, infer_binary, infer_document, split_reply
 
 PNG = {b"content-type": b"image/png"}
 GREEN, RED = (20, 220, 40), (230, 10, 30)

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from mnist_serving.cli import main as run_command
 from mnist_serving.parity import compare
 from onnx import numpy_helper
+from safetensors.numpy import save_file
 
 from stages import download, evaluate, export, gate, train
 from stages.stage import LOGITS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE
@@ -97,6 +99,23 @@ def test_a_file_that_is_missing_or_damaged_is_named_in_one_line(
     assert said.count("\n") == 1
     assert str(path) in said
     assert words in said
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "shapes"),
+    [
+        ("images", np.zeros((TEST_IMAGES, 1, 8, 8), np.uint8), "[N,1,8,8], wanted [N,1,28,28]"),
+        ("images", np.zeros((TEST_IMAGES, 3, 28, 28), np.uint8), "[N,3,28,28], wanted [N,1,28,28]"),
+        ("logits", np.zeros((TEST_IMAGES, 7), np.float32), "[N,7], wanted [N,10]"),
+        ("logits", np.zeros((TEST_IMAGES, 1), np.float32), "[N,1], wanted [N,10]"),
+    ],
+)
+def test_images_or_logits_of_another_model_are_named_in_one_line(
+    exported: Path, name: str, tensor: npt.NDArray[np.generic], shapes: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file({name: tensor}, exported / "other.safetensors")
+    assert parity(f"--{name}", "other.safetensors") == 1
+    assert capsys.readouterr().err == f"mnist-serving: error: other.safetensors is of another model: {shapes}\n"
 
 
 @pytest.mark.usefixtures("exported")

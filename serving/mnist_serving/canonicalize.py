@@ -35,6 +35,7 @@ from .raster import (
 )
 
 SIDE, CENTRE = 28, 14  # of MNIST's picture; its digits' centre of mass
+MAX_PIXELS = 16_000_000  # width times height of a picture file; `images.py` and the service decode no larger one
 LEAST_SIDE = 8
 LEAST_EXTENT = 5  # of a digit, in coarse pixels
 

@@ -83,12 +83,13 @@ def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | 
     from .images import read_picture
 
     try:
-        if path.stat().st_size > LARGEST_PICTURE:
-            msg = f"larger than {LARGEST_PICTURE:,} bytes"
-            raise FileError(msg)
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST_PICTURE + 1)  # its size is not asked for: devices and pipes have none
     except OSError as error:
         raise FileError(error.strerror) from error
+    if len(content) > LARGEST_PICTURE:
+        msg = f"larger than {LARGEST_PICTURE:,} bytes"
+        raise FileError(msg)
     prediction = classifier.predict(read_picture(content, classifier.contract))
     return {
         "label": prediction.labels[0],

@@ -62,30 +62,25 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
     """
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     try:
-        labels = tuple(json.loads(metadata["labels"]))
-        preprocessing = json.loads(metadata["preprocessing"])
-        height, width = preprocessing["size"]
-        shape = (CHANNELS[preprocessing["channels"]], int(height), int(width))
-        centred = bool(preprocessing.get("centred", True))
-        golden = _decode_golden(json.loads(metadata["golden"]), shape)
-        least_confidence = float(json.loads(metadata["abstention"])["least_confidence"])
-    except (KeyError, TypeError, ValueError) as error:
+        contract = _decode_metadata(metadata)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         msg = f"{name} is no model of this package: its metadata lack or garble {error}"
         raise ModelError(msg) from error
+    shape, classes = contract.image_shape, len(contract.labels)
     found = _signature(session)
     wanted = {
         "image": ("tensor(uint8)", shape),
-        "logits": ("tensor(float)", (len(labels),)),
-        "probabilities": ("tensor(float)", (len(labels),)),
+        "logits": ("tensor(float)", (classes,)),
+        "probabilities": ("tensor(float)", (classes,)),
         "digit": ("tensor(float)", (1,)),
     }
     if found != wanted:
         msg = f"{name} is no model of this package: it has {found}, wanted {wanted}"
         raise ModelError(msg)
-    if centred and shape != (1, SIDE, SIDE):
+    if contract.centred and shape != (1, SIDE, SIDE):
         msg = f"{name} is no model of this package: its images are centred, but {shape}, wanted {(1, SIDE, SIDE)}"
         raise ModelError(msg)
-    return Contract(labels, shape, centred, least_confidence, golden, metadata)
+    return contract
 
 
 def check_description(path: Path, checksum: str) -> None:
@@ -128,11 +123,45 @@ def _signature(session: onnxruntime.InferenceSession) -> dict[str, tuple[str, tu
     return {tensor.name: (tensor.type, tuple(tensor.shape[1:])) for tensor in tensors}
 
 
-def _decode_golden(examples: dict[str, Any], shape: tuple[int, int, int]) -> Golden:
+def _decode_metadata(metadata: dict[str, str]) -> Contract:
+    """Return the contract that metadata describe.
+
+    Raises:
+        KeyError, TypeError, ValueError, OverflowError: they lack or garble what the message names.
+
+    """
+    labels = json.loads(metadata["labels"])
+    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):  # noqa: PLR2004
+        msg = f"'labels': two names or more are wanted, not {labels!r:.60}"
+        raise ValueError(msg)
+    if not 0 <= json.loads(metadata["accuracy"]) <= 1:
+        msg = f"'accuracy': {metadata['accuracy']:.60} is no share"
+        raise ValueError(msg)
+    if not metadata["dataset"]:
+        msg = "'dataset'"
+        raise ValueError(msg)
+    preprocessing = json.loads(metadata["preprocessing"])
+    height, width = preprocessing["size"]
+    shape = (CHANNELS[preprocessing["channels"]], int(height), int(width))
+    return Contract(
+        labels=tuple(labels),
+        image_shape=shape,
+        centred=bool(preprocessing.get("centred", True)),
+        least_confidence=float(json.loads(metadata["abstention"])["least_confidence"]),
+        golden=_decode_golden(json.loads(metadata["golden"]), shape, classes=len(labels)),
+        metadata=metadata,
+    )
+
+
+def _decode_golden(examples: dict[str, Any], shape: tuple[int, int, int], *, classes: int) -> Golden:
     """Decode images, base64 of their raw pixels, and logits."""
     pixels = [np.frombuffer(base64.b64decode(text, validate=True), np.uint8) for text in examples["images"]]
     images = np.stack(pixels).reshape(-1, *shape)
-    return Golden(images, np.array(examples["logits"], dtype=np.float32))
+    logits = np.array(examples["logits"], dtype=np.float32)
+    if logits.shape != (len(images), classes):
+        msg = f"'golden': its logits are {[*logits.shape]}, wanted {[len(images), classes]}"
+        raise ValueError(msg)
+    return Golden(images, logits)
 
 
 def _decoded(text: str) -> object:

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from .canonicalize import canonicalize
+from .canonicalize import MAX_PIXELS, canonicalize
 from .contract import Contract
 
 FORMATS = ("PNG", "JPEG")
-MAX_PIXELS = 16_000_000
 
 Pixels = npt.NDArray[np.uint8]
 Mode = Literal["L", "RGB"]  # Pillow's names of grey and colour

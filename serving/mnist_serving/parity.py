@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from .contract import read_contract
 from .errors import FileError, exit_with
 from .session import PACKAGED_MODEL, open_session, read_model
 
@@ -114,6 +115,9 @@ def check(model: Path, *, images: Path, logits: Path, tolerance: float, report: 
     if len(pixels) != len(reference):
         msg = f"{images} holds {len(pixels):,} images, but {logits} the logits of {len(reference):,}"
         raise FileError(msg)
+    contract = read_contract(open_session(read_model(model), name=str(model)), name=str(model))
+    _check_shape(images, pixels, contract.image_shape)
+    _check_shape(logits, reference, (len(contract.labels),))
     parity = compare(reference, run_every_way(model, pixels), tolerance=tolerance)
     if report is not None:
         figures = {
@@ -128,6 +132,19 @@ def check(model: Path, *, images: Path, logits: Path, tolerance: float, report: 
         }
         _write_whole(report, json.dumps(figures, indent=2) + "\n")
     return parity
+
+
+def _check_shape(path: Path, tensor: npt.NDArray[Any], wanted: tuple[int, ...]) -> None:
+    """Compare the shape of a file's N images, or of their logits, with the model's.
+
+    Raises:
+        FileError: it is that of another model.
+
+    """
+    if tensor.shape[1:] != wanted:
+        shapes = [",".join(map(str, shape)) for shape in (tensor.shape[1:], wanted)]
+        msg = f"{path} is of another model: [N,{shapes[0]}], wanted [N,{shapes[1]}]"
+        raise FileError(msg)
 
 
 def _write_whole(path: Path, text: str) -> None:

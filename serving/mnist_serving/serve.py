@@ -23,7 +23,7 @@ logger = logging.getLogger("mnist_serving.http")
 Number = TypeVar("Number", int, float)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-NEEDED = ("httptools", "orjson", "prometheus_client")  # of the extra `http`
+NEEDED = ("httptools", "orjson", "PIL", "prometheus_client")  # of the extra `http`
 
 
 class ServerError(MnistServingError):
@@ -130,12 +130,15 @@ def _listen(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
     Raises:
-        ServerError: the address is not of this machine, or the port is taken.
+        ServerError: the address is none, or not of this machine, or the port is taken.
 
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
+    except UnicodeError as error:
+        msg = f"{host!r} is no name that a host can have"
+        raise ServerError(msg) from error
     except OSError as error:
         msg = f"cannot listen on {host} port {port}: {error.strerror or error}"
         if error.errno == errno.EADDRINUSE:

@@ -18,13 +18,15 @@ def read_model(path: Path) -> bytes:
 
     """
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            msg = f"{path} is larger than {LARGEST_FILE:,} bytes: no model of this package"
-            raise FileError(msg)
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)  # its size is not asked for: devices and pipes have none
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise FileError(msg) from error
+    if len(content) > LARGEST_FILE:
+        msg = f"{path} is larger than {LARGEST_FILE:,} bytes: no model of this package"
+        raise FileError(msg)
+    return content
 
 
 def open_session(content: bytes, *, name: str, threads: int = 1, optimize: bool = True) -> onnxruntime.InferenceSession:

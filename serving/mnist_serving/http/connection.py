@@ -80,9 +80,12 @@ class Connection(asyncio.Protocol):
         self._set_deadline(self.limits.request_seconds)
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Go on; after the last reply, wait for the client to close."""
         self._write_blocked = False
-        self._advance()
+        if self._closing:
+            self._set_deadline(LINGER_SECONDS)
+        else:
+            self._advance()
 
     # What follows is called by the reader.
 
@@ -199,7 +202,9 @@ class Connection(asyncio.Protocol):
             self.transport.close()
             return
         self.transport.write_eof()
-        self._set_deadline(LINGER_SECONDS)
+        self.transport.set_write_buffer_limits(high=0)  # from here on, writing is blocked until all is taken
+        if not self._write_blocked:
+            self._set_deadline(LINGER_SECONDS)
         if self._paused:
             self.transport.resume_reading()
 

@@ -9,7 +9,7 @@ from .messages import HttpError, Images
 from .pixels import MESSAGE_LENGTH, Shape, read_pixels, to_images
 
 INPUT = "image"
-OUTPUTS = ("logits", "probabilities")
+SERVED_OUTPUTS = ("logits", "probabilities")
 DATATYPES = frozenset(
     ["BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"]
 )
@@ -53,7 +53,7 @@ def read_infer_request(body: bytes, header_length: bytes | None, shape: Shape, *
         size = math.prod(shape)
         if len(body) != size:
             raise HttpError(400, f"a raw request is one image of {size:,} bytes; {len(body):,} came")
-        return InferRequest(to_images(body, shape), tuple(Output(name, binary=True) for name in OUTPUTS))
+        return InferRequest(to_images(body, shape), tuple(Output(name, binary=True) for name in SERVED_OUTPUTS))
     if length > len(body):
         raise HttpError(400, f"Inference-Header-Content-Length is {length:,}, but the body has {len(body):,} bytes")
     return _read_document(body[:length], body[length:], shape, most_images=most_images)
@@ -138,7 +138,7 @@ def _outputs(document: dict[str, Any], parameters: dict[str, Any]) -> tuple[Outp
     binary_by_default = _flag(parameters, "binary_data_output", default=False)
     asked = document.get("outputs")
     if asked is None or asked == []:
-        return tuple(Output(name, binary=binary_by_default) for name in OUTPUTS)
+        return tuple(Output(name, binary=binary_by_default) for name in SERVED_OUTPUTS)
     if type(asked) is not list:
         raise HttpError(400, f"`outputs` is {kind(asked)}; a list is wanted")
     outputs = tuple(_output(item, binary_by_default=binary_by_default) for item in asked)
@@ -151,8 +151,8 @@ def _output(item: object, *, binary_by_default: bool) -> Output:
     if type(item) is not dict:
         raise HttpError(400, f"`outputs` holds {kind(item)}; objects are wanted")
     name = item.get("name")
-    if type(name) is not str or name not in OUTPUTS:
-        raise HttpError(400, f"the model's outputs are {' and '.join(OUTPUTS)}, not {_quote(name)}")
+    if type(name) is not str or name not in SERVED_OUTPUTS:
+        raise HttpError(400, f"the model's outputs are {' and '.join(SERVED_OUTPUTS)}, not {_quote(name)}")
     parameters = _parameters(item, name)
     classes = parameters.get("classification", 0)
     if type(classes) is not int or ("classification" in parameters and classes < 1):
@@ -179,5 +179,8 @@ def _parameters(owner: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _quote(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:  # orjson's lists may be nested deeper than Python's stack is at this point
+        return kind(value)
     return text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + "..."

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mnist_serving.canonicalize import MAX_PIXELS
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -24,7 +26,7 @@ class Limits:
     images: int = 1024
     header: int = 16 << 10
     chunks: int = 65_536
-    pixels: int = 16_000_000
+    pixels: int = MAX_PIXELS
     in_flight: int = 128
     connections: int = 512
     request_seconds: float = 10.0

@@ -100,9 +100,9 @@ def error_response(error: HttpError) -> Response:
     return Response(error.status, orjson.dumps({"error": error.message}), headers=dict(error.headers))
 
 
-def json_response(document: object, *, status: int = 200) -> Response:
+def json_response(document: object) -> Response:
     """Return a document as JSON; numpy arrays become lists, float32 in as few digits as tell it apart."""
-    return Response(status, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
+    return Response(200, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def add_header(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .infer_reply import BINARY, MODEL_NAME, MODEL_VERSION
-from .infer_request import DATATYPES, INPUT, OUTPUTS
+from .infer_request import DATATYPES, INPUT, SERVED_OUTPUTS
 from .limits import Limits
 from .messages import JSON
 from .pixels import Shape
@@ -195,13 +195,13 @@ def _infer_schemas(shape: Shape, limits: Limits) -> Json:
     named = {"name": {"const": INPUT}, "shape": tensor_shape, "datatype": {"const": "UINT8"}}
     tensor = _object(named) | {"properties": named | {"data": data, "parameters": binary_size}}
     wishes = {"binary_data": {"type": "boolean"}, "classification": _integer() | {"minimum": 1}}
-    asked = _object({"name": {"enum": list(OUTPUTS)}})
+    asked = _object({"name": {"enum": list(SERVED_OUTPUTS)}})
     asked["properties"]["parameters"] = {"type": "object", "properties": wishes}
     request = _object({"inputs": {"type": "array", "items": tensor, "minItems": 1, "maxItems": 1}})
     request["properties"] |= {
         "id": _string(),
         "parameters": {"type": "object", "properties": {"binary_data_output": {"type": "boolean"}}},
-        "outputs": {"type": "array", "items": asked, "maxItems": len(OUTPUTS)},
+        "outputs": {"type": "array", "items": asked, "maxItems": len(SERVED_OUTPUTS)},
     }
     output = {"name": _string(), "datatype": {"enum": sorted(DATATYPES)}, "shape": {"type": "array"}}
     reply = {"model_name": _string(), "model_version": _string(), "id": _string()}

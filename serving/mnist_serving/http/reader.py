@@ -41,6 +41,8 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self.receiving = False  # a request has begun and is not whole
         self._request: Request | None = None  # its head is whole, its body is not
+        self._gave_out = False  # what is being fed has made the parser call
+        self._held_back = 0  # bytes fed since the parser called last: it may be holding them
         self._start()
 
     def feed(self, data: bytes) -> None:
@@ -50,6 +52,7 @@ class RequestReader:
             HttpError: they are no HTTP/1.1, or beyond a limit; nothing more can be read.
 
         """
+        self._gave_out = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -60,10 +63,9 @@ class RequestReader:
             raise
         except httptools.HttpParserError as error:
             raise HttpError(400, f"the request is not HTTP/1.1: {error}") from None
-        if self.receiving and self._request is None:
-            self._unfinished += len(data)
-            if self._unfinished > self._limits.header:
-                raise self._head_too_large()
+        self._held_back = 0 if self._gave_out else self._held_back + len(data)
+        if self.receiving and self._held_back > self._limits.header:
+            raise self._head_too_large()
 
     def abandon(self) -> Request:
         """Return what is known of the request that cannot be read whole."""
@@ -75,17 +77,20 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         """Begin a request."""
+        self._gave_out = True
         self._start()
         self.receiving = True
         self._receiver.request_begun()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
+        self._gave_out = True
         self._url += url
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; those at the end of a chunked body are counted and dropped."""
+        self._gave_out = True
         self._count_head(len(name) + len(value) + len(": \r\n"))
         if self._request is None:
             add_header(self._headers, name, value)
@@ -98,22 +103,23 @@ class RequestReader:
         path, query = _split_target(self._url)
         self._request = Request(method, path, headers, started=time.perf_counter(), identity=identity, query=query)
         version = self._parser.get_http_version()
-        if version not in VERSIONS:
-            raise HttpError(400, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
-        if b"host" not in headers and version != "1.0":
-            raise HttpError(400, "there is no Host header")
+        _check_version_and_host(version, headers)
+        if version == "1.0":
+            headers.pop(b"expect", None)  # RFC 9110, 10.1.1: such a client knows no 100 Continue
         if int(headers.get(b"content-length", b"0")) > self._limits.body:
             raise self._body_too_large()
         self._receiver.head_read(self._request)
 
     def on_chunk_header(self) -> None:
         """Count the pieces of a chunked body."""
+        self._gave_out = True
         self._chunks += 1
         if self._chunks > self._limits.chunks:
             raise HttpError(413, f"the body comes in more than {self._limits.chunks:,} chunks")
 
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body."""
+        self._gave_out = True
         self._body_size += len(piece)
         if self._body_size > self._limits.body:
             raise self._body_too_large()
@@ -133,7 +139,6 @@ class RequestReader:
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
         self._head_size = 0  # bytes that the parser gave out
-        self._unfinished = 0  # bytes read while the head was not whole: the parser may be holding them
         self._body_size = 0
         self._chunks = 0
 
@@ -147,6 +152,16 @@ class RequestReader:
 
     def _body_too_large(self) -> HttpError:
         return HttpError(413, f"the body is larger than {self._limits.body:,} bytes")
+
+
+def _check_version_and_host(version: str, headers: dict[bytes, bytes]) -> None:
+    """Refuse another HTTP, and a `Host` that is missing or there twice, as RFC 9112, 3.2 wants it."""
+    if version not in VERSIONS:
+        raise HttpError(400, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
+    if b"host" not in headers and version != "1.0":
+        raise HttpError(400, "there is no Host header")
+    if b", " in headers.get(b"host", b""):
+        raise HttpError(400, "there is more than one Host header")
 
 
 def _split_target(url: bytes) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The server: listens, has the model loaded, watches deadlines, and ends so that no request is lost."""
+"""The server: listens, has the model loaded, watches deadlines, and finishes what it has begun before it ends."""
 
 import asyncio
 import contextlib
@@ -60,9 +60,9 @@ class Host:
         self.service.metrics.in_flight.inc(change)
 
     def answer_in_thread(self, request: Request, take: Callable[[Response | Job], None]) -> None:
-        """Answer a request without holding up the others; `take` is called in the loop."""
+        """Answer a request without holding up the others; `take` is called in the loop, if it comes to that."""
         work = self.loop.run_in_executor(self._threads, self.service.answer, request)
-        work.add_done_callback(lambda done: take(done.result()))
+        work.add_done_callback(lambda done: None if done.cancelled() else take(done.result()))
 
     async def sweep(self) -> None:
         """Keep deadlines and the clock, for ever."""
@@ -76,7 +76,8 @@ class Host:
     async def drain(self, server: asyncio.Server, ending: Ending) -> None:
         """End: be unready, linger, take no more connections, finish within the grace.
 
-        From the start each reply closes its connection, so that clients go elsewhere without losing a request.
+        From the start each reply closes its connection, and says so, so that clients go elsewhere without losing a
+        request. What is not answered when the grace is over is dropped.
         """
         end = self.loop.time() + ending.grace
         self.service.close()
@@ -89,6 +90,7 @@ class Host:
             await asyncio.sleep(0.01)
         for connection in list(self.connections):
             connection.transport.abort()
+        self._threads.shutdown(wait=False, cancel_futures=True)  # else Python waits for all that is queued
 
 
 async def run_server(

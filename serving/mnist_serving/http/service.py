@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from .compression import compress, decompress
 from .identity import Identities
 from .infer_reply import BINARY, MODEL_NAME, MODEL_VERSION, render_infer_reply
-from .infer_request import INPUT, OUTPUTS, read_infer_request
+from .infer_request import INPUT, SERVED_OUTPUTS, read_infer_request
 from .limits import Limits
 from .logs import ACCESS
 from .messages import JSON, Answers, HttpError, Images, Job, Request, Response, error_response, json_response
@@ -180,7 +180,7 @@ class Service:
 
     def _model_metadata(self, _: Request) -> Response:
         contract = self._loaded().contract
-        outputs = [{"name": name, "datatype": "FP32", "shape": [-1, len(contract.labels)]} for name in OUTPUTS]
+        outputs = [{"name": name, "datatype": "FP32", "shape": [-1, len(contract.labels)]} for name in SERVED_OUTPUTS]
         return json_response(
             {
                 "name": MODEL_NAME,

@@ -1,0 +1,86 @@
+"""Connections and what they share, without a process around them: last replies, and pictures that wait."""
+
+import asyncio
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+from mnist_serving.http.connection import LINGER_SECONDS, Connection
+from mnist_serving.http.messages import Job, Request, Response
+from mnist_serving.http.server import Ending, Host, new_event_loop
+
+from tests.http_service import make_service
+
+BODY = json.dumps({"images": [[0] * 784] * 400}).encode()
+REQUEST = b"POST /predict?seen=true HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+
+
+async def soon(condition: Callable[[], object]) -> None:
+    """Let the loop turn until a condition holds."""
+    while not condition():  # noqa: ASYNC110 (nothing here sets an event)
+        await asyncio.sleep(0)
+
+
+async def be_late() -> None:
+    """Take a large last reply after the time that a client has to close; then do not close."""
+    loop = asyncio.get_running_loop()
+    host = Host(make_service(), loop)
+    ours, theirs = socket.socketpair()
+    _, connection = await loop.connect_accepted_socket(lambda: Connection(host), ours)
+    reader, writer = await asyncio.open_connection(sock=theirs)
+    writer.write(REQUEST + BODY)
+    await soon(lambda: connection._closing)
+    connection.expire(loop.time() + 2 * LINGER_SECONDS)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    length = re.search(rb"Content-Length: (\d+)", head)
+    assert length is not None
+    assert len(body) == int(length[1])
+    connection.expire(loop.time() + 2 * LINGER_SECONDS)
+    await soon(lambda: not host.connections)
+    writer.close()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, new_event_loop])
+def test_a_last_reply_may_be_taken_slowly_and_then_the_client_has_to_close(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(asyncio.wait_for(be_late(), 60))
+
+
+async def end_without_grace(host: Host, pictures: list[str]) -> list[Response | Job]:
+    """End while the first of the pictures is worked on; return the answers that came back."""
+    loop = asyncio.get_running_loop()
+    begun, finish = threading.Event(), threading.Event()
+
+    def work(request: Request) -> Response:
+        begun.set()
+        finish.wait()
+        return Response(200, request.path.encode())
+
+    host.service.answer = work  # type: ignore[method-assign]
+    answers: list[Response | Job] = []
+    for path in pictures:
+        host.answer_in_thread(Request("POST", path), answers.append)
+    begun.wait()
+    server = await loop.create_server(lambda: Connection(host), "127.0.0.1", 0)
+    await host.drain(server, Ending(linger=0, grace=0))
+    finish.set()
+    await asyncio.to_thread(host._threads.shutdown, wait=True)
+    await soon(lambda: answers)
+    return answers
+
+
+def test_pictures_that_still_wait_when_the_grace_is_over_are_dropped() -> None:
+    complaints: list[object] = []
+
+    async def end() -> list[Response | Job]:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        return await end_without_grace(Host(make_service(), loop), ["/first", "/second", "/third"])
+
+    assert asyncio.run(end()) == [Response(200, b"/first")]
+    assert complaints == []

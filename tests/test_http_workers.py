@@ -1,0 +1,152 @@
+"""The end of a server that is a process, or several: what is in flight is finished, and nothing stays behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from tests.http_server import (
+    BODY,
+    ENVIRONMENT,
+    PATIENCE,
+    PREDICT,
+    Server,
+    eventually,
+    read_all,
+    running_server,
+    statuses,
+)
+
+
+def refused(server: Server) -> bool:
+    """Return whether new connections are refused."""
+    try:
+        server.connect().close()
+    except ConnectionError:
+        return True
+    return False
+
+
+def children(pid: int) -> list[int]:
+    """Return the living children of a process."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+# --- the end -----------------------------------------------------------------------------------------
+
+
+def test_sigterm_finishes_what_is_in_flight_and_exits_0() -> None:
+    with running_server("--linger", "60", "--grace", "60") as server, server.connect() as connection:
+        connection.sendall(PREDICT[:-1])
+        eventually(lambda: b"in_flight 1.0" in server.call("GET", "/metrics").body, "a request in flight")
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: server.call("GET", "/v2/health/ready").status == 503, "readiness to end")
+        assert server.call("GET", "/v2/health/live").status == 200
+        connection.sendall(PREDICT[-1:])
+        raw = read_all(connection)
+        assert statuses(raw) == [200]
+        assert b"Connection: close" in raw
+
+
+def test_nothing_outlives_the_grace_time() -> None:
+    with running_server("--grace", "0.2") as server, server.connect() as connection:
+        connection.sendall(PREDICT[:-1])
+        assert server.stop() == 0
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    with running_server("--grace", "600", "--linger", "600") as server:
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: server.call("GET", "/v2/health/ready").status == 503, "the first signal to be seen")
+        assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
+
+
+def test_under_load_sigterm_loses_no_request() -> None:
+    lost: list[str] = []
+    answered = [0] * 16
+
+    def hammer(place: int, server: Server) -> None:
+        """Send requests until the server says that it closes; every one must be answered."""
+        with server.connect() as connection:
+            raw = b""
+            while b"Connection: close" not in raw:
+                connection.sendall(PREDICT)
+                raw = connection.recv(65_536)
+                if not raw.startswith(b"HTTP/1.1 200 "):
+                    lost.append(repr(raw[:50]))
+                    return
+                answered[place] += 1
+
+    with running_server("--linger", "0.5") as server:
+        threads = [threading.Thread(target=hammer, args=(place, server)) for place in range(16)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: min(answered) > 20, "load on every connection")
+        assert server.stop() == 0
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert lost == []
+
+
+# --- several workers -------------------------------------------------------------------------------------
+
+
+def test_the_metrics_of_several_workers_add_up_and_a_dead_worker_is_replaced() -> None:
+    with running_server("--workers", "2") as server:
+        for _ in range(40):
+            assert server.call("POST", "/predict", BODY).status == 200
+        said = server.call("GET", "/metrics").body.decode()
+        assert 'mnist_requests_total{call="/predict",status="200"} 40.0' in said
+        assert "mnist_images_total 40.0" in said
+        (first, *_) = children(server.process.pid)
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: len(set(children(server.process.pid)) - {first}) == 2, "a new worker")
+        eventually(lambda: server.call("GET", "/v2/health/ready").status == 200, "the new worker to be ready")
+        assert 'status="200"} 40.0' in server.call("GET", "/metrics").body.decode()
+        assert server.stop() == 0
+
+
+def test_sigterm_lets_workers_finish() -> None:
+    with running_server("--workers", "2", "--grace", "60") as server:
+        eventually(lambda: len(children(server.process.pid)) == 2, "two workers")
+        with server.connect() as connection:
+            connection.sendall(PREDICT[:-1])
+            eventually(lambda: b"in_flight 1.0" in server.call("GET", "/metrics").body, "a request in flight")
+            server.process.send_signal(signal.SIGTERM)
+            eventually(lambda: refused(server), "the server to take no more")
+            connection.sendall(PREDICT[-1:])
+            assert statuses(read_all(connection)) == [200]
+        assert server.process.wait(PATIENCE) == 0
+
+
+def test_a_worker_that_is_killed_while_it_finishes_is_exit_code_1() -> None:
+    with running_server("--workers", "2", "--grace", "600") as server, server.connect() as connection:
+        connection.sendall(PREDICT[:-1])
+        eventually(lambda: b"in_flight 1.0" in server.call("GET", "/metrics").body, "a request in flight")
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: refused(server), "the server to take no more")
+        for worker in children(server.process.pid):
+            os.kill(worker, signal.SIGKILL)
+        assert server.process.wait(PATIENCE) == 1
+
+
+def test_workers_end_when_the_process_that_started_them_is_killed() -> None:
+    with running_server("--workers", "2") as server:
+        eventually(lambda: len(children(server.process.pid)) == 2, "two workers")
+        server.process.kill()
+        eventually(lambda: refused(server), "the workers to end")
+
+
+def test_a_worker_that_dies_before_it_is_ready_ends_the_server() -> None:
+    program = (
+        "import os, socket, sys; from mnist_serving.http.workers import run_workers;"
+        "listener = socket.create_server(('127.0.0.1', 0));"
+        "sys.exit(run_workers(lambda ready: os.abort(), listener, count=2))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert re.fullmatch(r"worker \d+ died with code -6 before it was ready; all end\n", done.stderr)

@@ -13,6 +13,8 @@ from .contract import Contract
 
 FORMATS = ("PNG", "JPEG")
 
+Image.preinit()  # loads the decoders, which the first picture would otherwise wait for
+
 Pixels = npt.NDArray[np.uint8]
 Mode = Literal["L", "RGB"]  # Pillow's names of grey and colour
 MODES: dict[int, Mode] = {1: "L", 3: "RGB"}  # by the number of channels

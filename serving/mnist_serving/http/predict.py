@@ -4,6 +4,8 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from mnist_serving.images import read_picture
+
 from .documents import may_hold_booleans, read_object
 from .limits import Limits
 from .messages import Answers, HttpError, Images, Response, json_response
@@ -55,8 +57,6 @@ def read_picture_request(body: bytes, limits: Limits, contract: "Contract") -> I
         HttpError: 400, it cannot be decoded, is too large, or nothing is on the page.
 
     """
-    from mnist_serving.images import read_picture
-
     try:
         return read_picture(body, contract, max_pixels=limits.pixels)[None]
     except ValueError as error:

@@ -6,10 +6,8 @@ and not how their edges are shaded. It knows nothing of the classifier, and serv
 """
 
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Adam
@@ -18,7 +16,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from stages.data import Data, Shape, Split, hold_out, load_facts, load_split, scale
 from stages.network import load_weights
 from stages.nondigits import TRAINED, as_shape, draw, jumble, redraw
-from stages.params import Count, Rate, Section, Seed, Share, load_params
+from stages.params import Count, Rate, Section, Seed, Share, Width, load_params
 from stages.stage import FACTS_FILE, GATE_FILE, TRAIN_FILE, run
 from stages.tensors import save_tensors
 
@@ -29,7 +27,7 @@ class Gate(Section):
     """The second network, of one hidden layer; `most_refused` is the share of digits that it may cost."""
 
     pictures: Count
-    hidden: Annotated[int, Field(gt=0, le=65_536)]
+    hidden: Width
     learning_rate: Rate
     epochs: Count
     batch_size: Count

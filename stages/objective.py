@@ -11,9 +11,7 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 
 from stages.losses.cross_entropy import CrossEntropy
 from stages.losses.outlier_exposure import OutlierExposure
-from stages.params import Rate, Section
-
-Kept = Annotated[float, Field(gt=0, lt=1)]
+from stages.params import Part, Rate, Section
 
 # A new loss is a file in `losses/` and its name here.
 Loss = Annotated[CrossEntropy | OutlierExposure, Field(discriminator="kind")]
@@ -46,7 +44,7 @@ class Objective(Section):
     optimizer: Literal["adam", "adamw", "sgd"]
     learning_rate: Rate
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    betas: Annotated[tuple[Kept, Kept], Field(strict=False)] = (0.9, 0.999)
+    betas: Annotated[tuple[Part, Part], Field(strict=False)] = (0.9, 0.999)
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
 
     def build_optimizer(self, weights: Iterable[Tensor]) -> Optimizer:

@@ -26,7 +26,7 @@ from stages.losses.outlier_exposure import OutlierExposure, add_outliers
 from stages.model import KIND, Model
 from stages.network import predict
 from stages.objective import Objective
-from stages.params import Count, Section, Seed, load_params
+from stages.params import Count, Part, Section, Seed, load_params
 from stages.processes import agreed, find_device, joined, launch, launched, merged, rank, shared
 from stages.sanity import check
 from stages.stage import (
@@ -69,7 +69,7 @@ class Train(Section):
     batch_size: Count
     seed: Seed
     clip_norm: Annotated[float, Field(gt=0)] | None = None
-    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    average: Part | None = None
     patience: Count | None = None
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     processes: Count = 1

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from serving.mnist_serving.images import MODES, as_image, decode
 from stages.data import Dataset, Facts, Split, split_off
-from stages.params import Section, Seed, Share
+from stages.params import Part, Section, Seed
 from stages.stage import StageError
 
 SPLITS = ("train", "test")
@@ -23,7 +23,7 @@ class Folder(Section):
     """Pictures under `path`, grey or colour, all of one size; `test` and `seed` serve where no split is given."""
 
     path: str
-    test: Share
+    test: Part
     seed: Seed
 
     def load(self) -> Dataset:

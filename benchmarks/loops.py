@@ -19,8 +19,8 @@ from stages.train import Params, build_learner, train
 def time_recipe(recipe: str) -> tuple[float, float]:
     """Train with the loop of the stage `train`; return its seconds and the test accuracy.
 
-    Building the network and the validation after each epoch are in them; the stage's sanity checks, its checkpoint after
-    each epoch and the drawing of outliers (no recipe has any) are not.
+    Building the network and the validation after each epoch are in them; the stage's sanity checks, its checkpoints and
+    the drawing of outliers, which no recipe has, are not.
     """
     params, facts = load_params(Params, recipe=recipe), load_facts(FACTS_FILE)
     everything = load_split(TRAIN_FILE, facts)

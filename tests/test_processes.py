@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from stages import download, gate, processes, train
@@ -133,7 +134,7 @@ def test_where_several_processes_changed_a_value_it_is_the_mean(monkeypatch: pyt
     own, others = torch.tensor([0.0, 0.5, 1.0, 1.0]), torch.tensor([0.5, 1.0, 2.0, 1.0])
     received = iter([others - before, (others != before).float()])
     monkeypatch.setattr(processes, "launched", lambda: True)
-    monkeypatch.setattr(processes.distributed, "all_reduce", lambda tensor: tensor.add_(next(received)))
+    monkeypatch.setattr(distributed, "all_reduce", lambda tensor: tensor.add_(next(received)))
     together = processes.all_reduce_changes(before, own)
     torch.testing.assert_close(together, torch.tensor([0.25, 0.5, 2.0, 1.0]))
 
@@ -145,13 +146,13 @@ def test_nothing_outlives_the_process_group_that_would_wait_for_its_threads(monk
     environment = {"TORCHELASTIC_RUN_ID": "alone", "RANK": "0", "WORLD_SIZE": "1"}
     for name, value in (environment | {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}).items():
         monkeypatch.setenv(name, value)
-    alive, destroy = [], processes.distributed.destroy_process_group
+    alive, destroy = [], distributed.destroy_process_group
 
     def count_and_destroy() -> None:
         alive.append(sum(type(thing) is DistributedDataParallel for thing in gc.get_objects()))
         destroy()
 
-    monkeypatch.setattr(processes.distributed, "destroy_process_group", count_and_destroy)
+    monkeypatch.setattr(distributed, "destroy_process_group", count_and_destroy)
     train.main()
     assert alive == [0]
 

@@ -52,7 +52,9 @@ lock:  ## pin anew: the newest versions that pyproject.toml admits, into require
 	rm -rf $(VENV)-lock
 
 clean:  ## remove the environment and all that the pipeline can rebuild from its cache or anew
-	rm -rf $(VENV) .venv-runtimes benchmarks/runners/node_modules examples/web/node_modules examples/web/dist data/*.safetensors models/*.safetensors dvc_plots build dist
+	rm -rf $(VENV) .venv-runtimes benchmarks/runners/node_modules examples/web/node_modules examples/web/dist dvc_plots build dist
+	rm -rf data/dataset.json data/*.safetensors models/*.safetensors models/train.checkpoint
+	rm -rf reports/confusion.csv reports/mistakes.png reports/test_logits.safetensors
 
 $(VENV)/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -17,13 +17,17 @@ from stages.train import Params, build_learner, train
 
 
 def time_recipe(recipe: str) -> tuple[float, float]:
-    """Train as the stage `train` does; return seconds, validation after each epoch included, and test accuracy."""
+    """Train with the loop of the stage `train`; return its seconds and the test accuracy.
+
+    Building the network and the validation after each epoch are in them; the stage's sanity checks, its checkpoints and
+    the drawing of outliers, which no recipe has, are not.
+    """
     params, facts = load_params(Params, recipe=recipe), load_facts(FACTS_FILE)
     everything = load_split(TRAIN_FILE, facts)
     splits = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
     start = time.perf_counter()
     learner = build_learner(params, facts.shape, classes=len(facts.labels), images=len(splits[0].labels))
-    for _ in train(learner, params.objective.loss.build(), splits, params):
+    for _ in train(learner, params.objective.build_loss(len(facts.labels)), splits, params):
         pass
     seconds = time.perf_counter() - start
     test = load_split(TEST_FILE, facts)

@@ -1,4 +1,4 @@
-"""Is all of `params.yaml` sound, with every recipe?
+"""Is all of `params.yaml` sound, with the recipe that it chooses?
 
     python -m stages.check [DATASET]
 
@@ -16,7 +16,7 @@ from stages.gate import Gate
 from stages.model import Model
 from stages.objective import Objective
 from stages.params import PARAMS_FILE, Section, load_params, read_params
-from stages.stage import run, write_whole
+from stages.stage import StageError, run, write_whole
 from stages.train import Train
 
 
@@ -37,24 +37,26 @@ def choose(dataset: str) -> None:
     """Write the name of a data set into the file, and leave all else in it as it is.
 
     Raises:
-        StageError: there is no such data set.
+        StageError: there is no such data set, or no line for it.
 
     """
     check_name(dataset)
     text = PARAMS_FILE.read_text(encoding="utf-8")
-    write_whole(PARAMS_FILE, re.sub(r"(?m)^(  dataset: )\w+", rf"\g<1>{dataset}", text, count=1).encode())
+    text, changed = re.subn(r"(?m)^(  dataset: +)\S+", rf"\g<1>{dataset}", text, count=1)
+    if not changed:
+        msg = f"{PARAMS_FILE} has no line `  dataset: NAME` to write {dataset} into: write it there by hand"
+        raise StageError(msg)
+    write_whole(PARAMS_FILE, text.encode())
 
 
 def main() -> None:
     """Print one line, or a line for each mistake."""
-    content = read_params()
+    recipe = read_params()["recipe"]
     if len(sys.argv) > 1:
         choose(sys.argv[1])
     chosen = load_params(Params)
     check_name(chosen.data.dataset)
-    for recipe in content["recipes"]:
-        load_params(Params, recipe=recipe)
-    print(f"{PARAMS_FILE} is sound: the recipe is {content['recipe']}, the data set {chosen.data.dataset}")
+    print(f"{PARAMS_FILE} is sound: the recipe is {recipe}, the data set {chosen.data.dataset}")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,12 @@ class Split(NamedTuple):
     images: Tensor
     labels: Tensor
 
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
     def take(self, rows: Tensor) -> "Split":
         """Return the images and labels at `rows`, int64 [n]."""
         rows = rows.to(self.images.device)
@@ -143,9 +149,12 @@ def hold_out(split: Split, *, validation: int, seed: int) -> tuple[Split, Split]
 
 
 def split_off(split: Split, *, share: float, seed: int) -> tuple[Split, Split]:
-    """Draw a share of a split that has no test set of its own; return what is left to train on, and it."""
+    """Draw a share of a split that has no test set of its own; return what is left to train on, and it.
+
+    Neither is empty.
+    """
     order = torch.randperm(len(split.labels), generator=torch.Generator().manual_seed(seed))
-    count = max(1, round(share * len(order)))
+    count = min(max(1, round(share * len(order))), len(order) - 1)
     return split.take(order[count:].sort().values), split.take(order[:count].sort().values)
 
 
@@ -161,7 +170,8 @@ def batches(  # noqa: PLR0913 (each is a choice of its own)
     generator: torch.Generator,
     augment: Augment | None = None,
     focus: Focus | None = None,
-    part: tuple[int, int] = (0, 1),
+    rank: int = 0,
+    world_size: int = 1,
 ) -> Iterator[Split]:
     """Cut a split into batches of scaled images, float32 [B,C,H,W], in a new random order.
 
@@ -173,13 +183,13 @@ def batches(  # noqa: PLR0913 (each is a choice of its own)
         generator: draws the order, and how the images vary; all processes have the same.
         augment: how they vary.
         focus: draws what is hard more often; it is told which images it will hear of.
-        part: this process's number, and how many share each batch; what cannot be shared out evenly is left out.
+        rank: this process's number.
+        world_size: how many processes share each batch; what cannot be shared out evenly is left out.
 
     """
-    number, processes = part
     order = focus.draw(generator) if focus else torch.randperm(len(split.labels), generator=generator)
     for rows in order.split(batch_size):
-        mine = rows[: len(rows) // processes * processes][number::processes]
+        mine = rows[: len(rows) // world_size * world_size][rank::world_size]
         if not len(mine):
             continue
         if focus:

@@ -4,8 +4,11 @@ Besides `parity`, this is the only stage that sees the test file, and nothing th
 flows back into a choice.
 """
 
+import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -93,7 +96,7 @@ def judge(
     accuracy = correct / total
     low, high = wilson_interval(correct, total)
     recall = recalls(guesses, labels, classes=len(names))
-    worst = min(range(len(names)), key=recall.__getitem__)
+    worst = min((place for place in range(len(names)) if not isnan(recall[place])), key=recall.__getitem__)
     verdict, sentence = read_accuracies(
         train_accuracy, accuracy, learned=limits.learned_accuracy, largest_gap=limits.largest_gap
     )
@@ -136,8 +139,6 @@ def judge_abstention(refuses: Callable[[Tensor], Tensor], test: Split, guesses: 
         guesses: int64 [N], the classes it guesses there.
 
     """
-    channels, height, width = test.images[0].shape
-    shape = (channels, height, width)
     refused = refuses(test.images)
     answered = int((~refused).sum())
     errors = int(((guesses != test.labels) & ~refused).sum())
@@ -148,7 +149,7 @@ def judge_abstention(refuses: Callable[[Tensor], Tensor], test: Split, guesses: 
     }
     for group, kinds in REPORTED.items():
         pictures = torch.cat([draw(kind, PICTURES // len(kinds), seed=SEED, fonts=UNSEEN_FONTS) for kind in kinds])
-        metrics[f"refused_{group}"] = refuses(as_shape(pictures, shape)).double().mean().item()
+        metrics[f"refused_{group}"] = refuses(as_shape(pictures, test.shape)).double().mean().item()
     return metrics
 
 
@@ -156,18 +157,20 @@ def write_plots(test: Split, logits: Tensor, *, names: Sequence[str], bins: int)
     """Write what `dvc plots show` draws of calibrated logits [N,classes], and the picture of the mistakes."""
     probabilities = logits.softmax(dim=1)
     pairs = zip(test.labels.tolist(), logits.argmax(dim=1).tolist(), strict=True)
-    _write_csv(CONFUSION_FILE, "actual,predicted", (f"{names[actual]},{names[guess]}" for actual, guess in pairs))
+    _write_csv(CONFUSION_FILE, ["actual", "predicted"], ([names[actual], names[guess]] for actual, guess in pairs))
     diagram = reliability(probabilities, test.labels, bins=bins)
     _write_csv(
         RELIABILITY_FILE,
-        "confidence,accuracy,ideal,images",
-        (f"{group.confidence:.6f},{group.accuracy:.6f},{group.confidence:.6f},{group.images}" for group in diagram),
+        ["confidence", "accuracy", "ideal", "images"],
+        ([f"{sure:.6f}", f"{right:.6f}", f"{sure:.6f}", str(images)] for sure, right, images in diagram),
     )
     write_whole(MISTAKES_FILE, draw_mistakes(*test, probabilities, names))
 
 
-def _write_csv(path: Path, header: str, lines: Iterable[str]) -> None:
-    write_whole(path, "".join(f"{line}\n" for line in (header, *lines)).encode())
+def _write_csv(path: Path, header: list[str], rows: Iterable[list[str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_whole(path, text.getvalue().encode())
 
 
 def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
@@ -180,12 +183,12 @@ def main() -> None:
     params, facts = load_params(Params), load_facts(FACTS_FILE)
     names = facts.labels
     everything = load_split(TRAIN_FILE, facts)
-    learned, _ = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
+    training, _ = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
     test = load_split(TEST_FILE, facts)
     model = load_weights(params.model.build(facts.shape, len(names)), WEIGHTS_FILE, KIND)
 
-    guesses = predict(model, learned.images).argmax(dim=1)
-    train_accuracy = (guesses == learned.labels).sum().item() / len(learned.labels)
+    guesses = predict(model, training.images).argmax(dim=1)
+    train_accuracy = (guesses == training.labels).sum().item() / len(training.labels)
     logits = predict(model, test.images)
     calibration = load_calibration(CALIBRATION_FILE)
     gate = load_gate(GATE_FILE, facts.shape, hidden=params.gate.hidden)

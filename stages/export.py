@@ -9,12 +9,13 @@ import base64
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any
 
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from stages.calibrate import Calibration, load_calibration
 from stages.data import Facts, Shape, load_facts
@@ -102,21 +103,26 @@ def _translate_network(
 
 
 def _translate(layer: nn.Module, source: str, target: str, *, prefix: str) -> NodeProto:
-    """Return the ONNX node of a layer whose weights are initializers named as in the state dict."""
+    """Return the ONNX node of a layer whose weights are initializers named as in the state dict.
+
+    A pattern names every setting of the layer that the node does not say: another value is another layer.
+    """
     weights = [f"{prefix}.weight", f"{prefix}.bias"]
     match layer:
-        case nn.Flatten():
+        case nn.Flatten(start_dim=1, end_dim=-1):
             node = helper.make_node("Flatten", [source], [target], axis=1)
-        case nn.Linear():
+        case nn.Linear(bias=Tensor()):
             node = helper.make_node("Gemm", [source, *weights], [target], transB=1)
-        case nn.Conv2d(padding=(rows, columns), groups=1):
+        case nn.Conv2d(bias=Tensor(), padding=(rows, columns), dilation=(1, 1), groups=1, padding_mode="zeros"):
             node = helper.make_node(
                 "Conv", [source, *weights], [target], pads=[rows, columns] * 2, strides=layer.stride
             )
-        case nn.AvgPool2d() | nn.MaxPool2d():
-            sides = [layer.kernel_size] * 2
+        case (
+            nn.AvgPool2d(kernel_size=int(side), padding=0, ceil_mode=False, divisor_override=None)
+            | nn.MaxPool2d(kernel_size=int(side), padding=0, ceil_mode=False, dilation=1, return_indices=False)
+        ) if layer.stride == side:
             kind = "AveragePool" if isinstance(layer, nn.AvgPool2d) else "MaxPool"
-            node = helper.make_node(kind, [source], [target], kernel_shape=sides, strides=sides)
+            node = helper.make_node(kind, [source], [target], kernel_shape=[side] * 2, strides=[side] * 2)
         case nn.ReLU():
             node = helper.make_node("Relu", [source], [target])
         case nn.Dropout():
@@ -175,6 +181,20 @@ def describe(facts: Facts, *, accuracy: float, calibration: Calibration, weights
     }
 
 
+def load_accuracy(path: Path) -> float:
+    """Return the accuracy that `evaluate` wrote.
+
+    Raises:
+        StageError: the file is missing or damaged.
+
+    """
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["accuracy"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        msg = f"{path} is missing or damaged ({error}): delete it and run `dvc repro`"
+        raise StageError(msg) from error
+
+
 def golden_examples(network: nn.Sequential, shape: Shape) -> dict[str, list[Any]]:
     """Return the golden images, base64 of their raw pixels in rows, and the network's logits of them."""
     images = golden_images(shape)
@@ -191,12 +211,8 @@ def main() -> None:
     network = load_weights(params.model.build(facts.shape, classes), WEIGHTS_FILE, KIND)
     gate = load_gate(GATE_FILE, facts.shape, hidden=params.gate.hidden)
     calibration = load_calibration(CALIBRATION_FILE)
-    description = describe(
-        facts,
-        accuracy=json.loads(METRICS_FILE.read_text())["accuracy"],
-        calibration=calibration,
-        weights=WEIGHTS_FILE.read_bytes(),
-    )
+    weights = WEIGHTS_FILE.read_bytes()
+    description = describe(facts, accuracy=load_accuracy(METRICS_FILE), calibration=calibration, weights=weights)
     description["golden"] = golden_examples(network, facts.shape)
     graph = build_graph(network, gate, facts.shape, classes=classes, temperature=calibration.temperature)
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}

@@ -4,6 +4,8 @@ Source: in the spirit of A. Katharopoulos and F. Fleuret, Not all samples are cr
 of the last visits, which costs nothing, and without their correction for it: what is hard is meant to weigh more.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -36,7 +38,12 @@ class Focus:
         return torch.multinomial(weights, len(weights), replacement=True, generator=generator)
 
     def note(self, logits: Tensor, labels: Tensor) -> None:
-        """Remember the losses of the batch at `rows`: logits [B,classes], labels [B]."""
+        """Remember the losses of the batch at `rows`: logits [B,classes], labels [B].
+
+        For an image that belongs to no class it is how far its probabilities are from all alike, their divergence.
+        """
         with torch.no_grad():
-            losses = cross_entropy(logits, labels.clamp(min=0), reduction="none").cpu()
+            of_known = cross_entropy(logits, labels.clamp(min=0), reduction="none")
+            of_others = (-logits.log_softmax(dim=1).mean(dim=1) - math.log(logits.shape[1])).clamp(min=0)
+            losses = torch.where(labels < 0, of_others, of_known).cpu()
         self.losses[self.rows] = MEMORY * self.losses[self.rows] + (1 - MEMORY) * losses

@@ -5,12 +5,12 @@ asked first: it has seen digits and made-up non-digits, at half the resolution, 
 and not how their edges are shaded. It knows nothing of the classifier, and serves any.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
@@ -18,23 +18,31 @@ from torch.optim.lr_scheduler import OneCycleLR
 from stages.data import Data, Shape, Split, hold_out, load_facts, load_split, scale
 from stages.network import load_weights
 from stages.nondigits import TRAINED, as_shape, draw, jumble, redraw
-from stages.params import Count, Rate, Section, Seed, Share, load_params
+from stages.params import Count, Rate, Section, Seed, Share, Width, load_params
 from stages.stage import FACTS_FILE, GATE_FILE, TRAIN_FILE, run
 from stages.tensors import save_tensors
 
 KIND = "gate weights"
+PIECE = 1000  # pictures that are brought to shape at once
 
 
 class Gate(Section):
     """The second network, of one hidden layer; `most_refused` is the share of digits that it may cost."""
 
     pictures: Count
-    hidden: Annotated[int, Field(gt=0, le=65_536)]
+    hidden: Width
     learning_rate: Rate
     epochs: Count
     batch_size: Count
     seed: Seed
     most_refused: Share
+
+
+class Examples(NamedTuple):
+    """What the gate learns from: its inputs, float32 [N,inputs], and labels, float32 [N], 1 for a digit, 0 for none."""
+
+    inputs: Tensor
+    labels: Tensor
 
 
 class Params(Section):
@@ -46,9 +54,13 @@ class Params(Section):
 
 def build_gate(shape: Shape, *, hidden: int) -> nn.Sequential:
     """Return the untrained gate, scaled images float32 [B,*shape] -> logits [B,1], above 0 for a digit."""
-    channels, height, width = shape
-    inputs = channels * (height // 2) * (width // 2)
+    inputs = _count_inputs(shape)
     return nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+
+
+def _count_inputs(shape: Shape) -> int:
+    channels, height, width = shape
+    return channels * (height // 2) * (width // 2)
 
 
 def load_gate(path: Path, shape: Shape, *, hidden: int) -> nn.Sequential:
@@ -56,8 +68,8 @@ def load_gate(path: Path, shape: Shape, *, hidden: int) -> nn.Sequential:
     return load_weights(build_gate(shape, hidden=hidden), path, KIND)
 
 
-def gate_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> Split:
-    """Return digits, label 1, and non-digits, label 0: uint8 [N,C,H,W], int64 [N].
+def gate_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> Examples:
+    """Return digits and non-digits as the gate sees them, at half the resolution.
 
     Of another data set its images stand for the digits.
 
@@ -68,33 +80,44 @@ def gate_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> 
         seed: the same seed gives the same pictures.
 
     """
-    shape = digits.images[0].shape
     drawn = torch.cat([draw(kind, pictures, seed=seed) for kind in TRAINED])
     turned = torch.cat([side.rot90(turns, (2, 3)) for side in (drawn, drawn.flip(3)) for turns in range(4)])
     some = digits.take(torch.arange(min(8 * pictures, len(digits.labels))))
     jumbled = jumble(some.images, some.labels, seed=seed)
-    positive, negative = [digits.images], [as_shape(turned, (shape[0], shape[1], shape[2])), jumbled]
+    positive, negative = [digits.images], [turned, jumbled]
     if centred:
         pens = redraw(torch.cat([some.images[: 4 * pictures], drawn, jumbled[:pictures]]), seed=seed)
         digits_redrawn = min(4 * pictures, len(some.images))
         positive.append(pens[:digits_redrawn])
         negative.append(pens[digits_redrawn:])
-    images = torch.cat([*positive, *negative])
-    return Split(images, (torch.arange(len(images)) < sum(map(len, positive))).long())
+    inputs = to_inputs([*positive, *negative], digits.shape)
+    return Examples(inputs, (torch.arange(len(inputs)) < sum(map(len, positive))).float())
 
 
-def fit_gate(examples: Split, params: Gate) -> nn.Sequential:
-    """Train a gate: binary cross-entropy, Adam, a one-cycle learning rate."""
+def to_inputs(groups: Sequence[Tensor], shape: Shape) -> Tensor:
+    """Bring pictures, groups of uint8 [N,C,H,W], to a data set's shape and through the gate's first two layers.
+
+    Those have nothing to learn, so it is done once and not in every epoch; piece by piece, for at their full size all
+    pictures take several times the memory.
+    """
+    halve = nn.Sequential(nn.AvgPool2d(2), nn.Flatten())
+    inputs = torch.empty(sum(map(len, groups)), _count_inputs(shape))
+    pieces = [piece for pictures in groups for piece in pictures.split(PIECE)]
+    for place, piece in zip(inputs.split([*map(len, pieces)]), pieces, strict=True):
+        place[:] = halve(scale(as_shape(piece, shape)))
+    return inputs
+
+
+def fit_gate(examples: Examples, shape: Shape, params: Gate) -> nn.Sequential:
+    """Train a gate for images of a shape: binary cross-entropy, Adam, a one-cycle learning rate."""
     torch.manual_seed(params.seed)
-    channels, height, width = examples.images[0].shape
-    gate = build_gate((channels, height, width), hidden=params.hidden)
+    gate = build_gate(shape, hidden=params.hidden)
     optimizer = Adam(gate.parameters(), lr=params.learning_rate, fused=True)
     steps = params.epochs * -(-len(examples.labels) // params.batch_size)
     schedule = OneCycleLR(optimizer, params.learning_rate, total_steps=steps)
     generator = torch.Generator().manual_seed(params.seed)
-    pooling, network = gate[:2], gate[2:]
-    inputs = torch.cat([pooling(scale(images)) for images in examples.images.split(1000)])  # once, not in every epoch
-    wanted = examples.labels.float()
+    network = gate[2:]
+    inputs, wanted = examples
     for _ in range(params.epochs):
         for rows in torch.randperm(len(wanted), generator=generator).split(params.batch_size):
             loss = binary_cross_entropy_with_logits(network(inputs.index_select(0, rows))[:, 0], wanted[rows])
@@ -109,10 +132,10 @@ def main() -> None:
     """Write `models/gate.safetensors`."""
     params, facts = load_params(Params), load_facts(FACTS_FILE)
     everything = load_split(TRAIN_FILE, facts)
-    learn, _ = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
-    examples = gate_examples(learn, centred=facts.centred, pictures=params.gate.pictures, seed=params.gate.seed)
+    training, _ = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
+    examples = gate_examples(training, centred=facts.centred, pictures=params.gate.pictures, seed=params.gate.seed)
     print(f"{int(examples.labels.sum()):,} digits and {int((examples.labels == 0).sum()):,} pictures of what is none")
-    gate = fit_gate(examples, params.gate)
+    gate = fit_gate(examples, facts.shape, params.gate)
     save_tensors(GATE_FILE, KIND, gate.state_dict())
 
 

@@ -73,7 +73,7 @@ class Learner:
         content = path.read_bytes() if path.is_file() else b""
         if content[:DIGEST] != sha256(content[DIGEST:]).digest():
             return False  # there is none, or it is damaged: the training starts anew
-        state = torch.load(io.BytesIO(content[DIGEST:]), weights_only=True)
+        state = torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
         if state["fingerprint"] != fingerprint:
             return False
         self.model.load_state_dict(state["model"])
@@ -106,3 +106,10 @@ class Learner:
 def average_of(model: nn.Module, decay: float) -> AveragedModel:
     """Return an exponential moving average of a model's weights, to be updated after every step."""
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+
+def as_csv(history: list[Epoch]) -> str:
+    """Return the history as `reports/history.csv` has it."""
+    lines = [",".join(Epoch._fields)]
+    lines += [f"{line.epoch},{line.train_loss:.6f},{line.val_loss:.6f},{line.val_accuracy:.6f}" for line in history]
+    return "\n".join(lines) + "\n"

@@ -1,6 +1,5 @@
 """Fetching files whose checksum is known, from the first of several mirrors that has them whole."""
 
-import sys
 import threading
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -87,7 +86,7 @@ def _download(url: str, patience: float) -> bytes:
     threading.Thread(target=_stream, args=(url, patience, arrived), daemon=True).start()
     content = bytearray()
     name = url.rpartition("/")[2]
-    with tqdm(desc=name, unit="B", unit_scale=True, delay=1, leave=False, disable=_quiet()) as bar:
+    with tqdm(desc=name, unit="B", unit_scale=True, delay=1, leave=False, disable=None) as bar:
         while True:
             try:
                 item = arrived.get(timeout=patience)
@@ -133,7 +132,3 @@ def _what_came(content: bytes) -> str:
     if not content.startswith(b"\x1f\x8b"):
         return f"no gzip file ({len(content):,} bytes)"
     return f"half a file or another one ({len(content):,} bytes, the checksum is wrong)"
-
-
-def _quiet() -> bool:
-    return not sys.stderr.isatty()

@@ -9,7 +9,7 @@ from stages.data import scale
 from stages.stage import StageError
 from stages.tensors import load_tensors
 
-AT_ONCE = 10_000  # images; as many as a convolution's intermediate results leave memory for
+AT_ONCE = 10_000 * 28 * 28  # values of images; as many as a convolution's intermediate results leave memory for
 
 
 def load_weights(network: nn.Sequential, path: Path, kind: str) -> nn.Sequential:
@@ -31,7 +31,8 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Return the logits, float32 [N,classes], of uint8 images [N,C,H,W], without learning from them."""
     was_training = model.training
     model.eval()
+    at_once = max(1, AT_ONCE // images.shape[1:].numel())
     with torch.no_grad():
-        logits = torch.cat([model(scale(some)) for some in images.split(AT_ONCE)])
+        logits = torch.cat([model(scale(some)) for some in images.split(at_once)])
     model.train(was_training)
     return logits

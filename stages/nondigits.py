@@ -4,9 +4,9 @@ The model's readers send it letters, scribbles and doodles too. `TRAINED` are th
 learns from, `REPORTED` those that it is judged by: no kind, and no font, is in both.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from math import cos, pi, sin
+from math import cos, sin
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,20 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-Points = npt.NDArray[np.float64]  # a stroke, [n,2], x and y in about -1 to 1
-Pixels = npt.NDArray[np.uint8]
+from stages.figures import FIGURES, NOISES, SIDE, Pixels, Points
 
-SIDE, BOX = 28, 20  # of MNIST's pictures, and of the ink in them
+BOX = 20  # of the ink in MNIST's pictures, pixels a side
 CANVAS = 96  # pixels a side to draw on
 # Without B D G I L O Q S Z and b g i l o q s z, which some hands and fonts draw like digits.
 LETTERS = "ACEFHJKMNPRTUVWXYacdefhjkmnprtuvwxy"
+TRAINED = ("beziers", "compositions", "triangles", "crossed rings", "grains", "specks", "letters")
+REPORTED = {
+    "scribbles": ("scribbles",),
+    "shapes": ("curves", "squares", "stars", "hearts", "spirals"),
+    "letters": ("letters",),
+    "noise": ("uniform noise", "stripes"),
+    "blank": ("blank",),
+}
 
 
 def draw(kind: str, count: int, *, seed: int, fonts: Sequence[str] = ()) -> Tensor:
@@ -164,142 +171,3 @@ def _glyph(letter: str, font: str | None) -> Image.Image:
     picture = Image.new("L", (CANVAS, CANVAS))
     ImageDraw.Draw(picture).text((CANVAS / 2, CANVAS / 2), letter, 255, loaded, anchor="mm")
     return picture
-
-
-def _ring(turns: float = 1, start: float = 0, points: int = 24) -> Points:
-    angle = start + np.linspace(0, 2 * pi * turns, points)
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
-def _closed(corners: Points) -> Points:
-    return np.concatenate([corners, corners[:1]])
-
-
-def _beziers(random: Generator) -> list[Points]:
-    """Two to five quadratic curves, joined or apart."""
-    time = np.linspace(0, 1, 9)[:, None]
-    strokes, end = [], random.uniform(-1, 1, 2)
-    for _ in range(random.integers(2, 6)):
-        start = end if random.random() < 0.6 else random.uniform(-1, 1, 2)
-        middle, end = random.uniform(-1.3, 1.3, 2), random.uniform(-1, 1, 2)
-        strokes.append((1 - time) ** 2 * start + 2 * time * (1 - time) * middle + time**2 * end)
-    return strokes
-
-
-def _compositions(random: Generator) -> list[Points]:
-    """Two or three of: a segment, an arc, a ring, a polygon of uneven sides."""
-    strokes = []
-    for number in range(random.integers(2, 4)):
-        size = random.uniform(0.4, 1) * random.uniform(0.5, 1, 2)
-        shape = random.integers(4)
-        if shape == 0:
-            stroke = random.uniform(-1, 1, (2, 2))
-        elif shape == 1:
-            stroke = _ring(random.uniform(0.25, 0.85), random.uniform(0, 2 * pi), 16) * size
-        elif shape == 2:
-            stroke = _ring() * size
-        else:
-            stroke = _closed(_ring(1, random.uniform(0, 2 * pi), int(random.integers(4, 8)))[:-1] * size)
-        strokes.append(stroke + random.uniform(-0.6, 0.6, 2) * (number > 0))
-    return strokes
-
-
-def _triangles(random: Generator) -> list[Points]:
-    return [_ring(1, random.uniform(0, 2 * pi), 4)]
-
-
-def _crossed_rings(random: Generator) -> list[Points]:
-    angles = random.uniform(0, pi) + np.arange(random.integers(1, 3)) * pi / 2
-    return [_ring(), *(np.array([[cos(a), sin(a)], [-cos(a), -sin(a)]]) for a in angles)]
-
-
-def _scribbles(random: Generator) -> list[Points]:
-    return [random.uniform(-1, 1, (random.integers(4, 10), 2))]
-
-
-def _curves(random: Generator) -> list[Points]:
-    """Close a radius that swings around a circle, by 0.3 or more, so that it is no 0."""
-    angle = np.linspace(0, 2 * pi, 40)
-    radius = 1 + 0.3 * np.cos(random.integers(3, 6) * angle + random.uniform(0, 2 * pi))
-    radius += sum(random.uniform(0, 0.15) * np.cos(wave * angle + random.uniform(0, 2 * pi)) for wave in (3, 4, 5))
-    return [_ring(points=40) * radius[:, None] / 1.4]
-
-
-def _squares(random: Generator) -> list[Points]:
-    return [_ring(1, random.uniform(0, 2 * pi), 5)]
-
-
-def _stars(random: Generator) -> list[Points]:
-    tips = int(random.integers(4, 8))
-    radius = np.where(np.arange(2 * tips + 1) % 2, random.uniform(0.3, 0.55), 1)
-    return [_ring(1, random.uniform(0, 2 * pi), 2 * tips + 1) * radius[:, None]]
-
-
-def _hearts(_: Generator) -> list[Points]:
-    angle = np.linspace(0, 2 * pi, 40)
-    up = 13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle)
-    return [np.stack([16 * np.sin(angle) ** 3, -up], axis=1) / 17]
-
-
-def _spirals(random: Generator) -> list[Points]:
-    turns = random.uniform(2, 3.5)
-    return [_ring(turns * random.choice([-1, 1]), random.uniform(0, 2 * pi), 60) * np.linspace(0, 1, 60)[:, None]]
-
-
-def _blank(random: Generator) -> Pixels:
-    """A page of one grey, black as a rule."""
-    return np.full((SIDE, SIDE), random.integers(256) if random.random() < 0.3 else 0, np.uint8)
-
-
-def _grains(random: Generator) -> Pixels:
-    """Normal noise of any strength about any grey, its grains one to four pixels large."""
-    size = int(random.integers(1, 5))
-    cells = random.normal(random.uniform(0, 255), 10 ** random.uniform(0.5, 2.3), (SIDE // size + 1,) * 2)
-    return cells.clip(0, 255).astype(np.uint8).repeat(size, 0).repeat(size, 1)[:SIDE, :SIDE]
-
-
-def _specks(random: Generator) -> Pixels:
-    """White pixels on black, from a few to nearly all."""
-    density = random.choice([random.uniform(0, 1), 10 ** random.uniform(-3, -0.7)])
-    return np.where(random.random((SIDE, SIDE)) < density, 255, 0).astype(np.uint8)
-
-
-def _uniform_noise(random: Generator) -> Pixels:
-    low, high = np.sort(random.integers(0, 256, 2))
-    return random.integers(low, high + 1, (SIDE, SIDE)).astype(np.uint8)
-
-
-def _stripes(random: Generator) -> Pixels:
-    turn, period = random.uniform(0, pi), random.uniform(2, 14)
-    row, column = np.mgrid[:SIDE, :SIDE]
-    wave = np.sin(2 * pi * (row * sin(turn) + column * cos(turn)) / period + random.uniform(0, 2 * pi))
-    return np.asarray(127.5 + 127.5 * wave, dtype=np.uint8)
-
-
-FIGURES: dict[str, Callable[[Generator], list[Points]]] = {
-    "beziers": _beziers,
-    "compositions": _compositions,
-    "triangles": _triangles,
-    "crossed rings": _crossed_rings,
-    "scribbles": _scribbles,
-    "curves": _curves,
-    "squares": _squares,
-    "stars": _stars,
-    "hearts": _hearts,
-    "spirals": _spirals,
-}
-NOISES: dict[str, Callable[[Generator], Pixels]] = {
-    "blank": _blank,
-    "grains": _grains,
-    "specks": _specks,
-    "uniform noise": _uniform_noise,
-    "stripes": _stripes,
-}
-TRAINED = ("beziers", "compositions", "triangles", "crossed rings", "grains", "specks", "letters")
-REPORTED = {
-    "scribbles": ("scribbles",),
-    "shapes": ("curves", "squares", "stars", "hearts", "spirals"),
-    "letters": ("letters",),
-    "noise": ("uniform noise", "stripes"),
-    "blank": ("blank",),
-}

@@ -21,7 +21,9 @@ BOXES = ("data", "model", "objective", "train")  # those that a recipe fills
 SECTIONS = ("recipe", "recipes", "download", *BOXES, "gate", "evaluate", "export")
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Part = Annotated[float, Field(gt=0, lt=1)]  # a share that leaves something over
 Count = Annotated[int, Field(gt=0)]
+Width = Annotated[int, Field(gt=0, le=65_536)]  # of a fully connected layer
 Rate = Annotated[float, Field(gt=0, le=10)]
 
 
@@ -47,11 +49,14 @@ def load_params(wanted: type[Wanted], *, recipe: str | None = None, path: Path =
             and what is allowed.
 
     """
-    content = fill_boxes(read_params(path), recipe=recipe)
+    content = read_params(path)
+    recipe = recipe or content["recipe"]
+    filled = fill_boxes(content, recipe=recipe)
     try:
-        return wanted.model_validate({name: content[name] for name in wanted.model_fields if name in content})
+        return wanted.model_validate({name: filled[name] for name in wanted.model_fields})
     except ValidationError as error:
-        raise StageError("\n".join(f"{path}: {_explain(detail, wanted)}" for detail in error.errors())) from error
+        lines = [f"{path}: {_explain(detail, wanted, recipe=recipe)}" for detail in error.errors()]
+        raise StageError("\n".join(lines)) from error
 
 
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
@@ -83,7 +88,7 @@ def fill_boxes(content: dict[str, Any], *, recipe: str | None = None) -> dict[st
     """Return the sections with the boxes filled: by the recipe, and before it by what stands in a box itself.
 
     Raises:
-        StageError: there is no such recipe, or it fills something that is no box.
+        StageError: there is no such recipe, it has no model, or it fills something that is no box.
 
     """
     name, recipes = recipe or content["recipe"], content["recipes"]
@@ -91,23 +96,44 @@ def fill_boxes(content: dict[str, Any], *, recipe: str | None = None) -> dict[st
         known = ", ".join(recipes) if isinstance(recipes, dict) else "none"
         msg = f"{PARAMS_FILE}: `recipe` is {name!r}; recipes here: {known}"
         raise StageError(msg)
-    filling = recipes[name] or {}
-    for box in filling:
-        if box not in BOXES:
-            msg = f"{PARAMS_FILE}: {_unknown(f'recipes.{name}.{box}', filling[box], BOXES)}"
-            raise StageError(msg)
+    filling = _check_recipe(name, recipes[name])
     return content | {box: _merge(filling.get(box), content[box]) for box in BOXES}
 
 
+def _check_recipe(name: str, filling: object) -> dict[str, Any]:
+    """Return what a recipe fills, once it is boxes and nothing else; a StageError says what is wrong."""
+    if not isinstance(filling, dict):
+        msg = f"{PARAMS_FILE}: `recipes.{name}` is {filling!r}; a recipe fills boxes: {', '.join(BOXES)}"
+        raise StageError(msg)
+    for box, content in filling.items():
+        if box not in BOXES:
+            msg = f"{PARAMS_FILE}: {_unknown(f'recipes.{name}.{box}', content, BOXES)}"
+            raise StageError(msg)
+        if not isinstance(content, dict):
+            msg = f"{PARAMS_FILE}: `recipes.{name}.{box}` is {content!r}; should be the keys of the box `{box}`"
+            raise StageError(msg)
+    if "model" not in filling:
+        msg = f"{PARAMS_FILE}: `recipes.{name}.model` is missing: a recipe says at least of which kind its model is"
+        raise StageError(msg)
+    return filling
+
+
 def _merge(below: object, above: object) -> object:
-    """Lay one value over another: mappings key by key, anything else replaces what is below."""
+    """Lay one value over another: mappings of one kind key by key, anything else replaces what is below."""
     if not isinstance(below, dict) or not isinstance(above, dict):
         return below if above is None else above
+    if "kind" in above and above["kind"] != below.get("kind"):
+        return above  # the other kind's keys mean nothing to it
     return below | {key: _merge(below.get(key), value) for key, value in above.items()}
 
 
-def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
-    """Turn a pydantic error into a sentence with the key, the value and what is allowed."""
+def _explain(error: ErrorDetails, wanted: type[Section], *, recipe: object) -> str:
+    """Turn a pydantic error into a sentence with the key, the value, what is allowed, and what filled the box."""
+    filled = f" (the recipe `{recipe}` fills this box)" if error["loc"] and error["loc"][0] in BOXES else ""
+    return _complain(error, wanted) + filled
+
+
+def _complain(error: ErrorDetails, wanted: type[Section]) -> str:
     key, allowed = _locate(error["loc"], wanted)
     if error["type"] == "extra_forbidden":
         return _unknown(key, error["input"], allowed)

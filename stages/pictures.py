@@ -27,8 +27,8 @@ def draw_mistakes(images: Tensor, labels: Tensor, probabilities: Tensor, names: 
     surest_first = wrong[torch.sort(confidence[wrong], descending=True, stable=True).indices]
     shown = surest_first[:MOST].tolist()
 
-    side = SCALE * images.shape[-1]
-    cell_width, cell_height = side + 2 * MARGIN, side + CAPTION + MARGIN
+    height, width = (SCALE * side for side in images.shape[2:])
+    cell_width, cell_height = width + 2 * MARGIN, height + CAPTION + MARGIN
     rows = -(-len(shown) // COLUMNS)
     picture = Image.new(
         "L" if images.shape[1] == 1 else "RGB",
@@ -43,11 +43,11 @@ def draw_mistakes(images: Tensor, labels: Tensor, probabilities: Tensor, names: 
     for place, row in enumerate(shown):
         left = place % COLUMNS * cell_width + MARGIN
         top = HEADING + place // COLUMNS * cell_height
-        digit = _as_seen(images[row]).resize((side, side), Image.Resampling.NEAREST)
+        digit = _as_seen(images[row]).resize((width, height), Image.Resampling.NEAREST)
         picture.paste(digit, (left, top))
-        draw.rectangle((left - 1, top - 1, left + side, top + side), outline="silver")
+        draw.rectangle((left - 1, top - 1, left + width, top + height), outline="silver")
         caption = f"{names[int(labels[row])]} as {names[int(guesses[row])]}"
-        draw.text((left + side / 2, top + side + 2), caption, fill=0, font=caption_font, anchor="ma")
+        draw.text((left + width / 2, top + height + 2), caption, fill=0, font=caption_font, anchor="ma")
     content = io.BytesIO()
     picture.save(content, format="PNG")
     return content.getvalue()

@@ -8,15 +8,17 @@ that share this folder, each runs, with its own `--node-rank`,
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
+from stages.learner import Learner
 from stages.stage import StageError
 
 
@@ -28,6 +30,11 @@ def launched() -> bool:
 def rank() -> int:
     """Return this process's number; 0 writes the files."""
     return int(os.environ["RANK"]) if launched() else 0
+
+
+def world_size() -> int:
+    """Return how many processes share the work."""
+    return int(os.environ["WORLD_SIZE"]) if launched() else 1
 
 
 def find_device(name: str) -> torch.device:
@@ -64,45 +71,43 @@ def launch(module: str, processes: int) -> None:
         max_restarts=0,
     )
     try:
-        elastic_launch(config, "python")("-m", module)
+        elastic_launch(config, sys.executable)("-m", module)
     except ChildFailedError as error:
         number, failure = error.get_first_failure()
         how = failure.signal_name() if failure.exitcode < 0 else f"exit code {failure.exitcode}"
         msg = (
-            f"process {number} of {processes} ended with {how}, and the others with it: "
-            "run it again, it goes on from the last whole epoch"
+            f"process {number} of {processes} ended with {how}, and the others with it: what it said stands above; "
+            "if that names nothing to mend, run it again, it goes on from the last whole epoch"
         )
         raise StageError(msg) from error
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[tuple[int, int]]:
-    """While it lasts this process can talk to the others, if there are any; yield its number and their count.
+def data_parallel(learner: Learner, device: torch.device) -> Iterator[None]:
+    """While it lasts, gradients are means over all processes, if there are several.
 
     Raises:
         StageError: another process has died.
 
     """
     if not launched():
-        yield 0, 1
+        yield
         return
     distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    learner.network = DistributedDataParallel(learner.model)
     try:
-        yield distributed.get_rank(), distributed.get_world_size()
+        yield
     except RuntimeError as error:
         if "onnection" not in str(error):  # gloo and nccl have no type of their own for it
             raise
         msg = "another process has gone, so this one ends as well"
         raise StageError(msg) from error
-    distributed.destroy_process_group()
+    finally:
+        learner.network = learner.model  # first: whoever frees DDP last waits for gloo's thread, which waits for Python
+        distributed.destroy_process_group()
 
 
-def shared(model: nn.Module) -> nn.Module:
-    """Return the model so that its gradients are means over all processes."""
-    return DistributedDataParallel(model) if launched() else model
-
-
-def agreed(value: float) -> float:
+def broadcast(value: float) -> float:
     """Return the first process's value, in all of them."""
     if not launched():
         return value
@@ -111,10 +116,12 @@ def agreed(value: float) -> float:
     return float(told)
 
 
-def merged(before: Tensor, after: Tensor) -> Tensor:
-    """Return the values that all processes together have made of `before`, each having changed some of them."""
+def all_reduce_changes(before: Tensor, after: Tensor) -> Tensor:
+    """Return what all processes together have made of `before`: the mean, where several changed the same value."""
     if not launched():
         return after
     changes = after - before
+    changed = (changes != 0).float()
     distributed.all_reduce(changes)
-    return before + changes
+    distributed.all_reduce(changed)
+    return before + changes / changed.clamp(min=1)

@@ -1,10 +1,10 @@
 """Two checks in a second, before a long training: what they find is what goes wrong most often.
 
-The first loss says whether the network starts without a prejudice, one batch learned by heart whether it can learn
-at all. Both are done on a copy, with random numbers of their own: the training that follows is the same with them.
+The first loss says whether the network starts without a prejudice: a blind guess gives all classes the same logit,
+and its cross-entropy is ln(classes). One batch learned by heart says whether the network can learn at all. Both are
+done on a copy, with random numbers of their own: the training that follows is the same with them.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 
@@ -15,17 +15,19 @@ from torch.optim import Optimizer
 from stages.data import Split, scale
 
 BATCH, STEPS = 32, 100
-FARTHEST = 0.5  # of the first loss from ln(classes)
+FARTHEST = 0.5  # of the first loss from that of a blind guess
 LEARNED = 0.9  # share of the one batch
 
 
-def check_first_loss(model: nn.Module, loss_function: nn.Module, batch: Split, *, classes: int) -> Iterator[str]:
-    """Yield what is wrong if the untrained network's loss is not near ln(classes), as it is for a blind guess."""
-    loss, expected = loss_function(model(scale(batch.images)), batch.labels).item(), math.log(classes)
-    if not abs(loss - expected) < FARTHEST:
+def check_first_loss(model: nn.Module, loss_function: nn.Module, batch: Split) -> Iterator[str]:
+    """Yield what is wrong if the untrained network's loss is not near that of a blind guess."""
+    logits = model(scale(batch.images))
+    loss, blind = (loss_function(scores, batch.labels).item() for scores in (logits, torch.zeros_like(logits)))
+    if not abs(loss - blind) < FARTHEST:
         yield (
-            f"the first loss is {loss:.2f}, not near ln({classes}) = {expected:.2f}: are the images scaled to 0..1, "
-            "is there a softmax before the loss, are the first weights too large?"
+            f"the first loss is {loss:.2f}, not near {blind:.2f}, that of a blind guess (for the cross-entropy "
+            f"ln({logits.shape[1]})): are the images scaled to 0..1, is there a softmax before the loss, "
+            "are the first weights too large?"
         )
 
 
@@ -51,13 +53,12 @@ def check(
     model: nn.Module,
     loss_function: nn.Module,
     build_optimizer: Callable[[Iterator[nn.Parameter]], Optimizer],
-    learn: Split,
-    *,
-    classes: int,
+    training: Split,
 ) -> list[str]:
     """Return what both checks find wrong with a network that is about to learn from a split."""
-    batch = learn.take(torch.arange(0, len(learn.labels), max(1, len(learn.labels) // BATCH))[:BATCH])
+    count = len(training.labels)
+    batch = training.take(torch.arange(0, count, max(1, count // BATCH))[:BATCH])
     with torch.random.fork_rng(devices=[]):
         copy = deepcopy(model)
-        found = [*check_first_loss(copy, loss_function, batch, classes=classes)]
+        found = [*check_first_loss(copy, loss_function, batch)]
         return [*found, *check_one_batch(copy, loss_function, build_optimizer(copy.parameters()), batch)]

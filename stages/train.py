@@ -1,6 +1,6 @@
 """Box 4, the training loop, and the stage `train`, which runs it.
 
-It sees the training split alone: part of it to learn from, the rest, held out, to watch. After every epoch
+It sees the training images alone: most of them to learn from, the rest, held out, for validation. After every epoch
 all that it needs to go on is written down; interrupted, it ends in the same bytes as if it had not been.
 """
 
@@ -21,13 +21,22 @@ from stages.calibrate import fit_calibration, save_calibration
 from stages.data import Data, Split, batches, hold_out, load_facts, load_split
 from stages.focus import Focus
 from stages.gate import Gate, load_gate
-from stages.learner import Epoch, Learner, average_of
+from stages.learner import Epoch, Learner, as_csv, average_of
 from stages.losses.outlier_exposure import OutlierExposure, add_outliers
 from stages.model import KIND, Model
 from stages.network import predict
 from stages.objective import Objective
-from stages.params import Count, Section, Seed, load_params
-from stages.processes import agreed, find_device, joined, launch, launched, merged, rank, shared
+from stages.params import Count, Part, Section, Seed, load_params
+from stages.processes import (
+    all_reduce_changes,
+    broadcast,
+    data_parallel,
+    find_device,
+    launch,
+    launched,
+    rank,
+    world_size,
+)
 from stages.sanity import check
 from stages.stage import (
     CALIBRATION_FILE,
@@ -69,7 +78,7 @@ class Train(Section):
     batch_size: Count
     seed: Seed
     clip_norm: Annotated[float, Field(gt=0)] | None = None
-    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    average: Part | None = None
     patience: Count | None = None
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     processes: Count = 1
@@ -108,52 +117,40 @@ def train_epoch(
     return losses
 
 
-def train(
-    learner: Learner,
-    loss_function: nn.Module,
-    splits: tuple[Split, Split],
-    params: Params,
-    part: tuple[int, int] = (0, 1),
-) -> Iterator[Epoch]:
+def train(learner: Learner, loss_function: nn.Module, splits: tuple[Split, Split], params: Params) -> Iterator[Epoch]:
     """Train on the first split; yield what each epoch came to, on the second too, and keep it in the history.
 
     Args:
         learner: goes on after the epochs of its history.
         loss_function: of logits and labels.
-        splits: to learn from, and to watch.
+        splits: training and validation.
         params: of box 1, how images vary, and of box 4.
-        part: this process's number, and how many share the work.
 
     Raises:
         StageError: a loss is infinite or no number.
 
     """
-    learn, watch = splits
-    steps = math.ceil(len(learn.labels) / params.train.batch_size)
+    training, validation = splits
     for number in range(len(learner.history) + 1, params.train.epochs + 1):
         if _out_of_patience(learner.history, params.train.patience):
             break
         data = batches(
-            learn,
+            training,
             batch_size=params.train.batch_size,
             generator=learner.generator,
             augment=params.data.augment,
             focus=learner.focus,
-            part=part,
+            rank=rank(),
+            world_size=world_size(),
         )
+        shown = _with_progress(data, number, math.ceil(len(training.labels) / params.train.batch_size))
         before = learner.focus.losses.clone() if learner.focus else None
-        losses = train_epoch(
-            learner, loss_function, _with_progress(data, number, steps), clip_norm=params.train.clip_norm
-        )
-        epoch = Epoch(number, sum(losses) / steps, *validate(learner.result, watch))
-        if not math.isfinite(epoch.train_loss + epoch.val_loss):
-            msg = f"the loss of epoch {number} is {epoch.train_loss}; {SUSPECTS}"
-            raise StageError(msg)
-        if number == 1 and epoch.train_loss >= losses[0]:
-            print(f"warning: the loss has not fallen below its start, {losses[0]:.4f}; {SUSPECTS}", file=sys.stderr)
-        learner.history.append(epoch)
+        losses = train_epoch(learner, loss_function, shown, clip_norm=params.train.clip_norm)
         if learner.focus is not None and before is not None:
-            learner.focus.losses = merged(before, learner.focus.losses)
+            learner.focus.losses = all_reduce_changes(before, learner.focus.losses).clamp(min=0)
+        epoch = Epoch(number, sum(losses) / len(losses), *validate(learner.result, validation))
+        _check_losses(epoch, losses[0])
+        learner.history.append(epoch)
         if params.train.patience and epoch.val_loss == min(line.val_loss for line in learner.history):
             learner.best = deepcopy(learner.result.state_dict())
         yield epoch
@@ -161,12 +158,21 @@ def train(
         learner.result.load_state_dict(learner.best)
 
 
-def validate(model: nn.Module, watch: Split) -> tuple[float, float]:
+def validate(model: nn.Module, validation: Split) -> tuple[float, float]:
     """Return the cross-entropy and the share of right answers on images that the model does not learn from."""
-    logits = predict(model, watch.images)
-    right = logits.argmax(dim=1) == watch.labels
-    loss = nn.functional.cross_entropy(logits, watch.labels).item()
-    return agreed(loss), agreed(right.float().mean().item())
+    logits = predict(model, validation.images)
+    right = logits.argmax(dim=1) == validation.labels
+    loss = nn.functional.cross_entropy(logits, validation.labels).item()
+    return broadcast(loss), broadcast(right.float().mean().item())
+
+
+def _check_losses(epoch: Epoch, first_loss: float) -> None:
+    """Stop a training whose loss is infinite or no number; warn of one that has not learned in its first epoch."""
+    if not math.isfinite(epoch.train_loss + epoch.val_loss):
+        msg = f"the loss of epoch {epoch.epoch} is {epoch.train_loss}; {SUSPECTS}"
+        raise StageError(msg)
+    if epoch.epoch == 1 and epoch.train_loss >= first_loss:
+        print(f"warning: the loss has not fallen below its start, {first_loss:.4f}; {SUSPECTS}", file=sys.stderr)
 
 
 def _out_of_patience(history: list[Epoch], patience: int | None) -> bool:
@@ -209,33 +215,43 @@ def build_learner(params: Params, shape: tuple[int, int, int], *, classes: int, 
 
 
 def run_training(params: Params, splits: tuple[Split, Split], *, classes: int) -> Learner:
-    """Train, from the checkpoint of the same training where there is one; print a line an epoch."""
-    channels, height, width = splits[0].images[0].shape
-    loss = params.objective.loss
-    learn = add_outliers(splits[0], loss, seed=params.train.seed) if isinstance(loss, OutlierExposure) else splits[0]
-    learner = build_learner(params, (channels, height, width), classes=classes, images=len(learn.labels))
+    """Train, from the checkpoint of the same training where there is one; print a line an epoch.
+
+    Raises:
+        StageError: a batch is too small to be shared by all processes, or what boxes 2 to 4 say cannot be.
+
+    """
+    training, validation = splits
+    if isinstance(params.objective.loss, OutlierExposure):
+        training = add_outliers(training, params.objective.loss, seed=params.train.seed)
+    if (size := min(params.train.batch_size, len(training.labels))) < world_size():
+        msg = f"{world_size()} processes cannot share a batch of {size}: params.yaml, `train.batch_size`"
+        raise StageError(msg)
+    learner = build_learner(params, training.shape, classes=classes, images=len(training.labels))
     device = next(learner.model.parameters()).device
-    loss_function = loss.build().to(device)
+    loss_function = params.objective.build_loss(classes).to(device)
     fingerprint = fingerprint_of(params)
-    with joined(device) as part:
-        learner.network = shared(learner.model)
-        if learner.resume(CHECKPOINT_FILE, fingerprint=fingerprint) and not rank():
-            print(f"goes on after epoch {len(learner.history)} of an unfinished training")
+    with data_parallel(learner, device):
+        if learner.resume(CHECKPOINT_FILE, fingerprint=fingerprint):
+            _say(f"goes on after epoch {len(learner.history)} of an unfinished training")
         elif not rank():
-            found = check(
-                learner.model, loss_function, params.objective.build_optimizer, splits[0].to(device), classes=classes
-            )
-            print(*(f"warning: {sentence}" for sentence in found), sep="\n", end="\n" * bool(found), file=sys.stderr)
-        for epoch in train(learner, loss_function, (learn.to(device), splits[1].to(device)), params, part):
+            for sentence in check(learner.model, loss_function, params.objective.build_optimizer, splits[0].to(device)):
+                print(f"warning: {sentence}", file=sys.stderr)
+        for epoch in train(learner, loss_function, (training.to(device), validation.to(device)), params):
             if not rank():
                 learner.save(CHECKPOINT_FILE, fingerprint=fingerprint)
-                print(
-                    f"epoch {epoch.epoch}/{params.train.epochs} | avg loss {epoch.train_loss:.4f} | "
-                    f"val loss {epoch.val_loss:.4f} | val accuracy {epoch.val_accuracy:.4f}",
-                    flush=True,
-                )
+            _say(
+                f"epoch {epoch.epoch}/{params.train.epochs} | avg loss {epoch.train_loss:.4f} | "
+                f"val loss {epoch.val_loss:.4f} | val accuracy {epoch.val_accuracy:.4f}"
+            )
     learner.result.cpu()
     return learner
+
+
+def _say(line: str) -> None:
+    """Print a line, once for all processes."""
+    if not rank():
+        print(line, flush=True)
 
 
 def fingerprint_of(params: Params) -> str:
@@ -244,13 +260,6 @@ def fingerprint_of(params: Params) -> str:
     for path in [TRAIN_FILE, *sorted(Path(__file__).parent.rglob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def as_csv(history: list[Epoch]) -> str:
-    """Return the history as `reports/history.csv` has it."""
-    lines = [",".join(Epoch._fields)]
-    lines += [f"{line.epoch},{line.train_loss:.6f},{line.val_loss:.6f},{line.val_accuracy:.6f}" for line in history]
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:

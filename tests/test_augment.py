@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import grid_sample
 
-from stages.augment import Augment, to_gather, warp
+from stages.augment import ROTATION, SHEAR, SHIFT, STRETCH, Augment, to_gather, warp
 
 
 def make_images(count: int, shape: tuple[int, int, int] = (1, 28, 28)) -> torch.Tensor:
@@ -54,5 +54,9 @@ def test_a_pixel_is_moved_as_far_as_is_asked_for() -> None:
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_turning_slanting_and_stretching_stay_within_what_the_strength_allows(strength: float) -> None:
     generator, augment = torch.Generator().manual_seed(0), Augment(strength=strength, bend=0)
-    middles = augment.draw_maps(100, 29, 29, generator)[:, :, 14, 14] - 14
-    assert middles.abs().max() <= strength * 2 / 28 * 29 + 1e-4
+    maps = augment.draw_maps(1_000, 29, 29, generator)
+    shift = (maps[:, :, 14, 14] - 14).abs().max()
+    assert 0.9 < shift / (strength * SHIFT * 29) <= 1 + 1e-4
+    corner = (maps[:, :, 0, 0] - maps[:, :, 14, 14] + 14).abs().max()  # as far as it moves against the middle
+    furthest = 14 * strength * ((ROTATION + SHEAR) * (1 + strength * STRETCH) + STRETCH)
+    assert 0.6 < corner / furthest <= 1

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import Optimizer
 
 from stages.data import NO_CLASS, Split
@@ -18,6 +18,7 @@ from stages.models.mlp import Mlp
 from stages.nondigits import TRAINED
 from stages.objective import Objective
 from stages.sanity import check
+from stages.stage import StageError
 from stages.train import train_epoch
 
 PLAIN = CrossEntropy(kind="cross_entropy")
@@ -64,6 +65,32 @@ def test_the_optimizers_are_pytorchs(name: str, kind: str) -> None:
     (group,) = objective.build_optimizer(nn.Linear(2, 2).parameters()).param_groups
     assert type(objective.build_optimizer(nn.Linear(2, 2).parameters())).__name__ == kind
     assert (group["lr"], group["weight_decay"], group["fused"]) == (0.25, 0.125, True)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_is_plain_unless_it_has_momentum_which_is_nesterovs(momentum: float) -> None:
+    objective = Objective(loss=PLAIN, optimizer="sgd", learning_rate=0.1, momentum=momentum)
+    (group,) = objective.build_optimizer(nn.Linear(2, 2).parameters()).param_groups
+    assert (group["momentum"], group["nesterov"]) == (momentum, momentum > 0)
+
+
+def test_class_weights_of_another_number_of_classes_are_told_with_both_numbers() -> None:
+    loss = CrossEntropy(kind="cross_entropy", class_weights=(1.0, 2.0, 4.0))
+    objective = Objective(loss=loss, optimizer="sgd", learning_rate=0.1)
+    assert isinstance(objective.build_loss(3), nn.CrossEntropyLoss)
+    with pytest.raises(StageError, match=r"3 `objective.loss.class_weights`, but the data set has 10 classes"):
+        objective.build_loss(10)
+
+
+@pytest.mark.parametrize("steps", range(2, 31))
+def test_a_one_cycle_learning_rate_has_any_number_of_steps(steps: int) -> None:
+    objective = Objective(loss=PLAIN, optimizer="sgd", learning_rate=0.5, schedule="one_cycle")
+    optimizer = objective.build_optimizer(nn.Linear(2, 2).parameters())
+    schedule = objective.build_schedule(optimizer, steps=steps)
+    for _ in range(steps - 1):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +151,7 @@ def test_the_sanity_checks_find_nothing_wrong_with_a_sound_network_and_leave_it_
     model = Mlp(kind="mlp", hidden=(64,)).build((1, 28, 28), 10)
     before, random_state = weights_of(model), torch.get_rng_state()
     objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=0.001)
-    assert check(model, PLAIN.build(), objective.build_optimizer, make_batch(), classes=10) == []
+    assert check(model, PLAIN.build(), objective.build_optimizer, make_batch()) == []
     assert torch.equal(weights_of(model), before)
     assert torch.equal(torch.get_rng_state(), random_state)
 
@@ -140,7 +167,7 @@ def test_the_sanity_checks_find_nothing_wrong_with_a_sound_network_and_leave_it_
 def test_a_network_that_cannot_learn_one_batch_is_told(layer: nn.Module, rate: float, words: str) -> None:
     model = nn.Sequential(*Mlp(kind="mlp", hidden=(64,)).build((1, 28, 28), 10), layer)
     objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=rate)
-    found = check(model, PLAIN.build(), objective.build_optimizer, make_batch(), classes=10)
+    found = check(model, PLAIN.build(), objective.build_optimizer, make_batch())
     assert words in " ".join(found)
     assert bool(found) == bool(words)
 
@@ -150,6 +177,16 @@ def test_a_first_loss_far_from_that_of_a_blind_guess_is_told() -> None:
     with torch.no_grad():
         next(reversed([*model.parameters()]))[0] = 20
     objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=0.01)
-    found = check(model, PLAIN.build(), objective.build_optimizer, make_batch(), classes=10)
+    found = check(model, PLAIN.build(), objective.build_optimizer, make_batch())
     assert found[0].startswith("the first loss is ")
-    assert "not near ln(10) = 2.30" in found[0]
+    assert "not near 2.30, that of a blind guess (for the cross-entropy ln(10))" in found[0]
+
+
+def test_a_blind_guess_is_that_of_the_loss_in_use() -> None:
+    class Brier(nn.Module):
+        def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return (logits.softmax(dim=1) - one_hot(labels, logits.shape[1])).square().sum(dim=1).mean()
+
+    model = Mlp(kind="mlp", hidden=(64,)).build((1, 28, 28), 10)
+    objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=0.001)
+    assert check(model, Brier(), objective.build_optimizer, make_batch()) == []

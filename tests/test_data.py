@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import kl_div
 
-from stages.data import Facts, Split, batches, hold_out, load_split, save_split, scale
+from stages.data import NO_CLASS, Facts, Split, batches, hold_out, load_split, save_split, scale, split_off
 from stages.focus import Focus
 from stages.stage import StageError
 
@@ -23,10 +24,10 @@ def rows_of(split: Split) -> set[int]:
 
 
 def test_held_out_images_are_not_trained_on_and_none_is_lost() -> None:
-    learn, watch = hold_out(make_split(200), validation=30, seed=1)
-    assert len(learn.labels) == 170
-    assert len(watch.labels) == 30
-    assert rows_of(learn) | rows_of(watch) == set(range(200))
+    training, validation = hold_out(make_split(200), validation=30, seed=1)
+    assert len(training.labels) == 170
+    assert len(validation.labels) == 30
+    assert rows_of(training) | rows_of(validation) == set(range(200))
 
 
 def test_the_seed_decides_what_is_held_out() -> None:
@@ -36,18 +37,25 @@ def test_the_seed_decides_what_is_held_out() -> None:
 
 
 def test_of_a_small_data_set_at_most_a_sixth_is_held_out() -> None:
-    learn, watch = hold_out(make_split(100), validation=5_000, seed=0)
-    assert (len(learn.labels), len(watch.labels)) == (84, 16)
+    training, validation = hold_out(make_split(100), validation=5_000, seed=0)
+    assert (len(training.labels), len(validation.labels)) == (84, 16)
     with pytest.raises(StageError, match="5 training images are too few"):
         hold_out(make_split(5), validation=1, seed=0)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
+def test_of_what_is_split_off_neither_part_is_empty(share: float) -> None:
+    training, test = split_off(make_split(6), share=share, seed=0)
+    assert min(len(training.labels), len(test.labels)) >= 1
+    assert rows_of(training) | rows_of(test) == set(range(6))
 
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_share_each_batch_evenly(processes: int) -> None:
     split = make_split(100)
     shares = [
-        list(batches(split, batch_size=32, generator=torch.Generator().manual_seed(0), part=(number, processes)))
-        for number in range(processes)
+        list(batches(split, batch_size=32, generator=torch.Generator().manual_seed(0), rank=rank, world_size=processes))
+        for rank in range(processes)
     ]
     whole = list(batches(split, batch_size=32, generator=torch.Generator().manual_seed(0)))
     for batch, *parts in zip(whole, *shares, strict=True):
@@ -112,3 +120,15 @@ def test_what_is_hard_is_drawn_more_often_and_what_is_easy_still_is() -> None:
     seen = torch.stack([torch.bincount(focus.draw(generator), minlength=1_000) for _ in range(20)]).double().mean(dim=0)
     assert seen[hard].mean() > 1.5 * seen[~hard].mean()
     assert seen[~hard].mean() > 0.1
+
+
+def test_what_belongs_to_no_class_is_easy_where_all_classes_are_as_probable() -> None:
+    focus = Focus(3, power=0.5)
+    focus.rows = torch.arange(3)
+    logits, labels = 9 * torch.eye(11)[[10, 0, 0], :10], torch.tensor([NO_CLASS, NO_CLASS, 0])
+    for _ in range(30):
+        focus.note(logits, labels)
+    divergence = kl_div(logits[1].log_softmax(dim=0), torch.full((10,), 0.1), reduction="sum")
+    torch.testing.assert_close(focus.losses[1], divergence)
+    assert focus.losses[0] == pytest.approx(0, abs=1e-6)
+    assert focus.losses[2] == pytest.approx(0, abs=0.01)

@@ -66,6 +66,13 @@ def test_a_folder_may_bring_its_own_test_set(tmp_path: Path) -> None:
         assert torch.equal(dataset.test.images[-1, 0], torch.from_numpy(np.array(picture)))
 
 
+def test_a_test_set_of_another_size_than_the_training_set_is_told_with_both(tmp_path: Path) -> None:
+    draw_pictures(tmp_path / "train", 2)
+    draw_pictures(tmp_path / "test", 2, size=(10, 12))
+    with pytest.raises(StageError, match="training pictures are 20x24, test pictures 10x12: all have to be of one"):
+        Folder(path=str(tmp_path), test=0.5, seed=0).load()
+
+
 def test_the_seed_decides_which_pictures_of_a_folder_are_tested_on(tmp_path: Path) -> None:
     draw_pictures(tmp_path, 20)
     first, again, other = (Folder(path=str(tmp_path), test=0.3, seed=seed).load() for seed in (1, 1, 2))

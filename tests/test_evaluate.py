@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn.functional import cross_entropy
 
 from stages import download, evaluate, gate, train
-from stages.data import load_facts, load_split
+from stages.data import Split, load_facts, load_split
 from stages.pictures import draw_mistakes
 from stages.stage import FACTS_FILE, LOGITS_FILE, METRICS_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
 from stages.tensors import load_tensors
@@ -82,6 +82,31 @@ def test_the_picture_shows_the_surest_mistake_first() -> None:
     middle_of_first, middle_of_second = picture.getpixel((34, 58)), picture.getpixel((34 + 68, 58))
     assert middle_of_first == 0  # row 2: white ink all over, drawn black on white
     assert middle_of_second == 255  # row 0: no ink
+
+
+def test_the_picture_of_oblong_images_is_not_squared() -> None:
+    images = torch.zeros(1, 1, 40, 10, dtype=torch.uint8)
+    images[0, 0, :20] = 255
+    picture = Image.open(io.BytesIO(draw_mistakes(images, torch.tensor([1]), torch.tensor([[0.9, 0.1]]), "ab")))
+    assert picture.size[0] == 20 * (2 * 10 + 12)
+    column = [picture.getpixel((16, 30 + row)) for row in range(80)]
+    assert column == [0] * 40 + [255] * 40
+
+
+def test_a_class_without_test_images_is_not_the_worst() -> None:
+    limits = evaluate.Evaluate(calibration_bins=2, learned_accuracy=0.9, largest_gap=0.1)
+    logits, labels = torch.eye(3)[[1, 2, 1]], torch.tensor([1, 2, 2])
+    metrics, _ = evaluate.judge(logits, labels, train_accuracy=1.0, names="abc", limits=limits)
+    assert (metrics["worst_class"], metrics["worst_class_recall"]) == ("c", 0.5)
+
+
+def test_a_class_name_with_a_comma_stays_one_name_in_the_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["plain", 'a, "b"']
+    test = Split(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 1]))
+    evaluate.write_plots(test, torch.eye(2), names=names, bins=2)
+    rows = list(csv.DictReader(io.StringIO(Path("reports/confusion.csv").read_text())))
+    assert [(row["actual"], row["predicted"]) for row in rows] == [(name, name) for name in names]
 
 
 def test_a_model_without_mistakes_has_an_empty_picture() -> None:

@@ -1,6 +1,7 @@
 """The ONNX file: its contract, and its answers by three independent runtimes."""
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import nn
 from stages import download, evaluate, export, gate, train
 from stages.calibrate import confidence
 from stages.data import Shape
-from stages.export import build_graph, build_onnx
+from stages.export import build_graph, build_onnx, load_accuracy
 from stages.gate import build_gate
 from stages.golden import golden_images
 from stages.models.cnn import Cnn
@@ -91,6 +92,45 @@ def test_a_layer_without_a_translation_says_where_to_add_it() -> None:
         build_graph(
             nn.Sequential(nn.Flatten(), nn.Tanh()), build_gate(SHAPE, hidden=1), SHAPE, classes=784, temperature=1.0
         )
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(4, 4, bias=False),
+        nn.Conv2d(1, 1, 3, bias=False),
+        nn.Conv2d(1, 1, 3, dilation=2),
+        nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(1, 1, 3, padding="same"),
+        nn.MaxPool2d((2, 2)),
+        nn.MaxPool2d(3, 2, 1),
+        nn.MaxPool2d(2, 1),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.AvgPool2d(3, 3, 1),
+        nn.Flatten(2),
+    ],
+)
+def test_a_layer_with_settings_that_have_no_translation_is_not_taken_for_another(layer: nn.Module) -> None:
+    with pytest.raises(StageError, match=rf"no ONNX node is known for {re.escape(str(layer))}"):
+        build_graph(nn.Sequential(layer), build_gate(SHAPE, hidden=1), SHAPE, classes=1, temperature=1.0)
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.AvgPool2d(3), nn.MaxPool2d(3, stride=3)])
+def test_pooling_is_translated(pool: nn.Module) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3, stride=2, padding=1), pool, nn.Flatten(), nn.LazyLinear(3))
+    wanted = predict(network, IMAGES)
+    graph = build_graph(network, build_gate(SHAPE, hidden=1), SHAPE, classes=3, temperature=1.0)
+    session = onnxruntime.InferenceSession(build_onnx(graph, metadata={}))
+    (logits,) = session.run(["logits"], {"image": IMAGES.numpy()})
+    np.testing.assert_allclose(logits, wanted.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"accuracy": "high"}'])
+def test_damaged_metrics_are_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text(text)
+    with pytest.raises(StageError, match=r"metrics\.json is missing or damaged .*: delete it and run `dvc repro`"):
+        load_accuracy(path)
 
 
 def test_the_golden_pictures_cover_every_pixel() -> None:

@@ -1,5 +1,6 @@
 """Knowing what is no digit: the drawings, the gate, and the two numbers fitted on held-out images."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from stages.calibrate import (
     load_calibration,
     save_calibration,
 )
-from stages.data import Split
+from stages.data import Shape, Split, scale
 from stages.evaluate import UNSEEN_FONTS
-from stages.gate import Gate, fit_gate, gate_examples
+from stages.figures import FIGURES, NOISES
+from stages.gate import Gate, build_gate, fit_gate, gate_examples, to_inputs
 from stages.network import predict
-from stages.nondigits import FIGURES, NOISES, REPORTED, TRAINED, draw, jumble, redraw
+from stages.nondigits import REPORTED, TRAINED, as_shape, draw, jumble, redraw
 from stages.params import Section, load_params
 from stages.stage import StageError
 from tests.conftest import ROOT, make_digits
@@ -67,7 +69,7 @@ def test_the_gate_learns_to_tell_digits_from_scribbles_that_it_never_saw() -> No
     images, labels = make_digits(400, seed=0)
     digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels).long())
     params = load_params(GateParams, path=ROOT / "params.yaml").gate
-    gate = fit_gate(gate_examples(digits, centred=True, pictures=20, seed=0), params)
+    gate = fit_gate(gate_examples(digits, centred=True, pictures=20, seed=0), digits.shape, params)
     assert predict(gate, torch.from_numpy(make_digits(100, seed=1)[0]).unsqueeze(1)).median() > 0
     assert predict(gate, draw("scribbles", 100, seed=0)).median() < 0
 
@@ -78,8 +80,25 @@ def test_the_temperature_is_where_the_loss_is_least() -> None:
     labels = torch.distributions.Categorical(logits=logits / 2.5).sample()
     fitted = fit_temperature(logits, labels)
     assert fitted == pytest.approx(2.5, rel=0.2)
-    losses = [cross_entropy(logits.double() / (fitted * factor), labels).item() for factor in (0.99, 1, 1.01)]
+    loss = partial(cross_entropy, target=labels, label_smoothing=1 / (10 * 502))
+    losses = [loss(logits.double() / (fitted * factor)).item() for factor in (0.999, 1, 1.001)]
     assert min(losses) == losses[1]
+
+
+def test_the_temperature_of_a_model_that_is_always_right_is_not_zero() -> None:
+    logits = 5 * torch.eye(10).repeat(3, 1)
+    fitted = fit_temperature(logits, torch.arange(10).repeat(3))
+    sure = (logits / fitted).softmax(dim=1).amax(dim=1)
+    torch.testing.assert_close(sure, torch.full((30,), 1 - 0.9 / (10 * 32)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 21, 30)])
+def test_brought_to_inputs_in_pieces_pictures_are_what_the_gate_makes_of_them_at_once(shape: Shape) -> None:
+    figures = draw("stars", 12, seed=0).repeat(100, 1, 1, 1)
+    own = torch.randint(0, 256, (7, *shape), dtype=torch.uint8)
+    gate = build_gate(shape, hidden=3)
+    at_once = gate[:2](scale(torch.cat([own, as_shape(figures, shape)])))
+    assert torch.equal(to_inputs([own, figures], shape), at_once)
 
 
 def test_confidence_is_the_product_of_both_networks_probabilities() -> None:

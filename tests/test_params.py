@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stages import check
 from stages.check import Params
+from stages.losses.cross_entropy import CrossEntropy
+from stages.models.linear import Linear
 from stages.models.mlp import Mlp
 from stages.params import load_params
 from stages.stage import StageError
@@ -41,6 +44,16 @@ def test_the_recipe_tutorial_is_the_tutorials() -> None:
         ),
         ({"recipe": "tutorail"}, ["`recipe` is 'tutorail'", "tutorial, "]),
         ({"recipes__tutorial__trian": {}}, ["unknown key `recipes.tutorial.trian`", "did you mean `train`?"]),
+        (
+            {"recipes__tutorial__train__epoch": 3},
+            ["unknown key `train.epoch`", "(the recipe `tutorial` fills this box)"],
+        ),
+        ({"recipes__tutorial": ["a"]}, ["`recipes.tutorial` is ['a']", "data, model, objective, train"]),
+        ({"recipes__tutorial__train": 3}, ["`recipes.tutorial.train` is 3", "the keys of the box"]),
+        ({"recipes__tutorial": None}, ["`recipes.tutorial` is None"]),
+        ({"recipes__tutorial": {"train": {}}}, ["`recipes.tutorial.model` is missing"]),
+        ({"download__folder__test": 1.0}, ["`download.folder.test` is 1.0", "less than 1"]),
+        ({"download__uci_digits__test": 1.0}, ["`download.uci_digits.test` is 1.0", "less than 1"]),
         ({"download__mnist__sha256": {"train-images-idx3-ubyte.gz": "0" * 64}}, ["`download.mnist.sha256", "4"]),
         ({"download__mnist__mirrors": "somewhere"}, ["`download.mnist.mirrors` is 'somewhere'", "tuple"]),
     ],
@@ -53,6 +66,22 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
         load_params(Params)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_another_kind_in_a_box_replaces_what_the_recipe_says_of_its_own(project: Path) -> None:
+    edit_params(project, model={"kind": "linear"}, objective__loss={"kind": "cross_entropy", "label_smoothing": 0.1})
+    params = load_params(Params)
+    assert params.model == Linear(kind="linear")
+    assert params.objective.loss == CrossEntropy(kind="cross_entropy", label_smoothing=0.1)
+
+
+def test_what_stands_in_a_box_need_not_fit_the_recipes_that_are_not_chosen(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit_params(project, model={"hidden": [256]})  # the recipe `cnn` has one width there, not a list
+    monkeypatch.setattr(sys, "argv", ["check"])
+    check.main()
+    assert capsys.readouterr().out == "params.yaml is sound: the recipe is tutorial, the data set mnist\n"
 
 
 def test_a_misspelt_section_is_named_with_the_nearest_one(project: Path) -> None:
@@ -93,3 +122,18 @@ def test_naming_a_data_set_changes_one_word_of_the_file(project: Path) -> None:
     assert done.stdout.endswith("the data set uci_digits\n")
     after = (project / "params.yaml").read_text()
     assert after == before.replace("dataset: mnist", "dataset: uci_digits")
+
+
+@pytest.mark.parametrize("line", ['  dataset: "mnist"', "  dataset:   'mnist'", "  dataset: my-digits"])
+def test_a_data_set_is_named_however_the_old_one_stands_there(project: Path, line: str) -> None:
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace("  dataset: mnist", line))
+    check.choose("kmnist")
+    assert load_params(Params).data.dataset == "kmnist"
+
+
+def test_a_file_without_a_line_for_the_data_set_is_not_taken_for_changed(project: Path) -> None:
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace("  dataset: mnist", "  {dataset: mnist}"))
+    with pytest.raises(StageError, match="has no line `  dataset: NAME` to write kmnist into"):
+        check.choose("kmnist")

@@ -200,6 +200,17 @@ def test_with_the_other_cores_busy_the_bytes_are_the_same(reproduced: Path, copi
     assert digests(copied) == digests(reproduced)
 
 
+def wait_until_at_work(stage: str, running: subprocess.Popen[str], folder: Path) -> None:
+    """Return when a stage, whose outputs DVC has removed, has trained an epoch or begins to write the first of them."""
+    assert running.stdout is not None
+    begin = "epoch 1/" if stage == "train" else "> python -m"
+    assert any(line.startswith(begin) for line in running.stdout)
+    outputs = [folder / name for name in outputs_of(stage)]
+    signs = [] if stage == "train" else [*outputs, *(path.with_name(f"{path.name}.tmp") for path in outputs)]
+    while signs and not any(path.exists() for path in signs):
+        assert running.poll() is None
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_killed_in_any_stage_the_next_repro_ends_in_the_same_bytes(reproduced: Path, copied: Path, stage: str) -> None:
     with subprocess.Popen(
@@ -210,8 +221,7 @@ def test_killed_in_any_stage_the_next_repro_ends_in_the_same_bytes(reproduced: P
         text=True,
         start_new_session=True,
     ) as running:
-        assert running.stdout is not None
-        assert any(line.startswith("> python -m") for line in running.stdout)
+        wait_until_at_work(stage, running, copied)
         os.killpg(running.pid, signal.SIGKILL)
     dvc(copied, "repro")
     assert digests(copied) == digests(reproduced)

@@ -1,6 +1,8 @@
 """Long and shared trainings: interrupted they go on, two processes learn what one does, one that dies ends both."""
 
+import gc
 import re
+import socket
 import subprocess
 import sys
 from hashlib import sha256
@@ -8,8 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
 
-from stages import download, gate, train
+from stages import download, gate, processes, train
 from stages.learner import Learner
 from stages.params import load_params
 from stages.stage import WEIGHTS_FILE, StageError
@@ -113,7 +118,6 @@ def start() -> subprocess.Popen[str]:
 
 
 def test_two_processes_learn_what_one_does(prepared: Path) -> None:
-    edit_params(prepared, data__focus=None)  # the same image twice in an epoch is noted twice
     train.main()
     alone = HISTORY_FILE.read_text().splitlines()[-1].split(",")
     edit_params(prepared, train__processes=2)
@@ -121,8 +125,48 @@ def test_two_processes_learn_what_one_does(prepared: Path) -> None:
     assert complaints == ""
     assert [line[:9] for line in printed.splitlines()] == [f"epoch {number}/4" for number in range(1, 5)]
     together = HISTORY_FILE.read_text().splitlines()[-1].split(",")
-    assert float(together[2]) == pytest.approx(float(alone[2]), rel=0.02)
+    assert float(together[2]) == pytest.approx(float(alone[2]), rel=0.1)  # hard images are drawn a little otherwise
     assert float(together[3]) == pytest.approx(float(alone[3]), abs=0.011)
+
+
+def test_where_several_processes_changed_a_value_it_is_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.tensor([1.0, 1.0, 1.0, 1.0])
+    own, others = torch.tensor([0.0, 0.5, 1.0, 1.0]), torch.tensor([0.5, 1.0, 2.0, 1.0])
+    received = iter([others - before, (others != before).float()])
+    monkeypatch.setattr(processes, "launched", lambda: True)
+    monkeypatch.setattr(distributed, "all_reduce", lambda tensor: tensor.add_(next(received)))
+    together = processes.all_reduce_changes(before, own)
+    torch.testing.assert_close(together, torch.tensor([0.25, 0.5, 2.0, 1.0]))
+
+
+@pytest.mark.usefixtures("prepared")
+def test_nothing_outlives_the_process_group_that_would_wait_for_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {"TORCHELASTIC_RUN_ID": "alone", "RANK": "0", "WORLD_SIZE": "1"}
+    for name, value in (environment | {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}).items():
+        monkeypatch.setenv(name, value)
+    alive, destroy = [], distributed.destroy_process_group
+
+    def count_and_destroy() -> None:
+        alive.append(sum(type(thing) is DistributedDataParallel for thing in gc.get_objects()))
+        destroy()
+
+    monkeypatch.setattr(distributed, "destroy_process_group", count_and_destroy)
+    train.main()
+    assert alive == [0]
+
+
+def test_what_ends_a_process_stands_above_the_line_that_says_so(prepared: Path) -> None:
+    edit_params(prepared, train__processes=2, train__batch_size=1)
+    with start() as running:
+        _, complaints = running.communicate()
+    *of_processes, last = complaints.splitlines()
+    wanted = "train: error: 2 processes cannot share a batch of 1: params.yaml, `train.batch_size`"
+    assert set(of_processes) == {wanted}
+    assert re.fullmatch(
+        r"train: error: process [01] of 2 ended with exit code 1, .*: what it said stands above; .*", last
+    )
 
 
 def test_a_process_that_dies_ends_the_others_and_the_next_run_goes_on(prepared: Path) -> None:
@@ -137,7 +181,7 @@ def test_a_process_that_dies_ends_the_others_and_the_next_run_goes_on(prepared: 
         assert running.wait() == 1
     assert "Traceback" not in complaint
     assert re.search(
-        r"process [01] of 2 ended with \S.*, and the others with it: run it again", complaint.splitlines()[-1]
+        r"process [01] of 2 ended with \S.*, and the others with it: .* run it again", complaint.splitlines()[-1]
     )
     assert not [worker for worker in workers if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE]
     with start() as again:

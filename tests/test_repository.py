@@ -53,15 +53,14 @@ def test_no_data_weights_or_pictures_of_test_images_are_under_git() -> None:
     assert not [name for name in listed_files() if name.endswith(forbidden) or "ubyte" in name]
 
 
-def test_the_readmes_results_are_those_of_the_metrics() -> None:
-    """Up to what another make of processor changes."""
-    rows = dict(re.findall(r"^\| (\w+) \| ([^|]+) \|$", README, flags=re.MULTILINE))
-    metrics = json.loads((ROOT / "metrics.json").read_text())
-    for name, value in metrics.items():
-        assert name in rows, f"the README's table lacks {name}: paste reports/verdict.md"
-        if isinstance(value, float):
-            assert float(rows[name]) == pytest.approx(value, abs=0.03), name
-    assert float(rows["accuracy"]) == pytest.approx(metrics["accuracy"], abs=0.003)
+def test_the_readmes_results_are_those_of_the_verdict() -> None:
+    """Of the committed one, for another make of processor writes other digits; or of one about to be committed."""
+    command = ["git", "show", "HEAD:reports/verdict.md"]
+    committed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    if not committed:
+        pytest.skip("did not run: this is no git checkout, so nobody knows which verdict was committed")
+    tables = [text[text.index("| metric |") :] for text in (committed, (ROOT / "reports/verdict.md").read_text())]
+    assert any(table in README for table in tables), "the README's table is another: paste that of reports/verdict.md"
 
 
 def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,9 +89,8 @@ def test_ci_runs_the_readmes_two_commands() -> None:
 
 def test_the_readmes_tree_names_every_file_of_the_code() -> None:
     tree = next(block for block in blocks("text") if "stages/" in block and "params.yaml" in block)
-    for name in listed_files():
-        path = Path(name)
-        if path.suffix == ".py" and path.name not in {"__init__.py", "__main__.py"}:
-            assert path.name in tree, f"the README's tree lacks {name}"
-    for name in re.findall(r"[\w.]+\.(?:py|yaml|lock|json|onnx|md|toml)\b", tree):
-        assert any(listed.endswith(name) for listed in listed_files()), f"the README's tree names {name}, which is gone"
+    named = set(re.findall(r"[\w.-]+\.(?:py|yaml|lock|json|onnx|md|toml|js|mjs|html|css|csv|cpp|sh)\b", tree))
+    listed = {Path(name).name for name in listed_files()}
+    code = {name for name in listed if name.endswith(".py")} - {"__init__.py", "__main__.py"}
+    assert not code - named, "the README's tree lacks these"
+    assert not named - listed, "the README's tree names these, which are gone"

@@ -3,6 +3,7 @@
 They are read by the package's own function, so that the model is asked about what it has learned from.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,18 +13,19 @@ from tqdm import tqdm
 
 from serving.mnist_serving.images import MODES, as_image, decode
 from stages.data import Dataset, Facts, Split, split_off
-from stages.params import Section, Seed, Share
+from stages.params import Part, Section, Seed
 from stages.stage import StageError
 
 SPLITS = ("train", "test")
 SUFFIXES = {".png", ".jpg", ".jpeg"}
+ONE_SIZE = "all have to be of one size"
 
 
 class Folder(Section):
     """Pictures under `path`, grey or colour, all of one size; `test` and `seed` serve where no split is given."""
 
     path: str
-    test: Share
+    test: Part
     seed: Seed
 
     def load(self) -> Dataset:
@@ -46,10 +48,13 @@ class Folder(Section):
         if len(splits) == 1:
             splits = [*split_off(splits[0], share=self.test, seed=self.seed)]
         train, test = splits
+        if train.shape != test.shape:
+            msg = f"{root}: training pictures are {_size(train.shape)}, test pictures {_size(test.shape)}: {ONE_SIZE}"
+            raise StageError(msg)
         facts = Facts(
             name=root.name,
             labels=labels,
-            shape=(channels, train.images.shape[2], train.images.shape[3]),
+            shape=train.shape,
             centred=False,
             sha256={"pictures": _digest(root, found)},
         )
@@ -103,11 +108,15 @@ def _read_pictures(pictures: list[tuple[str, Path]], labels: tuple[str, ...], ch
             msg = f"{path} is no picture that can be read, {error}: mend or remove it"
             raise StageError(msg) from error
         if arrays and image.shape != arrays[0].shape:
-            sizes = [f"{shape[2]}x{shape[1]}" for shape in (image.shape, arrays[0].shape)]
-            msg = f"{path} is {sizes[0]}, the first picture is {sizes[1]}: all have to be of one size"
+            msg = f"{path} is {_size(image.shape)}, the first picture is {_size(arrays[0].shape)}: {ONE_SIZE}"
             raise StageError(msg)
         arrays.append(image)
     return Split(torch.stack(arrays), torch.tensor([labels.index(label) for label, _ in pictures]))
+
+
+def _size(shape: Sequence[int]) -> str:
+    """Say width and height of a picture [C,H,W] as people do."""
+    return f"{shape[2]}x{shape[1]}"
 
 
 def _digest(root: Path, found: list[list[tuple[str, Path]]]) -> str:

@@ -61,8 +61,7 @@ class FashionMnist(Section):
         except MirrorError as error:
             raise StageError(NO_MIRROR.format(failures=error)) from error
         train, test = decode(files, kind)
-        shape = (1, train.images.shape[2], train.images.shape[3])
-        facts = Facts(name=self.name, labels=self.labels, shape=shape, centred=self.centred, sha256=checksums)
+        facts = Facts(name=self.name, labels=self.labels, shape=train.shape, centred=self.centred, sha256=checksums)
         return Dataset(facts, train, test)
 
     def sources(self, kind: Any) -> tuple[tuple[str, ...], dict[str, str]]:  # noqa: ANN401 (a class without types)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from stages.data import Dataset, Facts, Split, split_off
 from stages.nondigits import fit
-from stages.params import Section, Seed, Share
+from stages.params import Part, Section, Seed
 
 DARKEST = 16  # their grey levels go from 0 to it
 ENLARGED = 8  # times, before they are fitted into MNIST's frame
@@ -21,7 +21,7 @@ ENLARGED = 8  # times, before they are fitted into MNIST's frame
 class UciDigits(Section):
     """`test` is the share of the images, drawn by `seed`, that becomes the test set."""
 
-    test: Share
+    test: Part
     seed: Seed
 
     def load(self) -> Dataset:

@@ -40,9 +40,8 @@ class _OutlierExposureLoss(nn.Module):
         return (of_known + self.weight * of_others) / len(labels)
 
 
-def add_outliers(learn: Split, loss: OutlierExposure, *, seed: int) -> Split:
+def add_outliers(training: Split, loss: OutlierExposure, *, seed: int) -> Split:
     """Add non-digits, drawn by `seed`, to the images uint8 [N,C,H,W] that are learned from."""
-    channels, height, width = learn.images[0].shape
     drawn = torch.cat([draw(kind, loss.pictures, seed=seed) for kind in TRAINED])
-    images = torch.cat([learn.images, as_shape(drawn, (channels, height, width))])
-    return Split(images, torch.cat([learn.labels, torch.full((len(drawn),), NO_CLASS)]))
+    images = torch.cat([training.images, as_shape(drawn, training.shape)])
+    return Split(images, torch.cat([training.labels, torch.full((len(drawn),), NO_CLASS)]))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-from stages.params import Section
+from stages.params import Section, Width
 
 Channels = Annotated[int, Field(gt=0, le=4_096)]
 Side = Literal[3, 5, 7]  # odd, so that halving rounds up
@@ -20,7 +20,7 @@ class Cnn(Section):
     kind: Literal["cnn"]
     channels: Annotated[tuple[Channels, ...], Field(strict=False, min_length=1)]
     kernel: Side = 5
-    hidden: Annotated[int, Field(gt=0, le=65_536)] = 128
+    hidden: Width = 128
 
     def build(self, shape: tuple[int, int, int], classes: int) -> nn.Sequential:
         """Return the untrained network, float32 [B,channels,height,width] -> logits [B,classes]."""

@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-from stages.params import Section
-
-Width = Annotated[int, Field(gt=0, le=65_536)]
+from stages.params import Section, Width
 
 
 class Mlp(Section):

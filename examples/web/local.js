@@ -7,7 +7,7 @@ const worker = new Worker("worker.js", { type: "module" });
 start({
   async open() {
     const { labels, accuracy, dataset } = await ask({});
-    const share = accuracy.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 });
+    const share = accuracy.toLocaleString("en", { style: "percent", maximumFractionDigits: 2 });
     return {
       labels,
       about:

@@ -11,7 +11,7 @@ start({
   async open() {
     const model = await ask("model");
     const { size, channels, centred } = model.preprocessing;
-    const share = model.accuracy.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 });
+    const share = model.accuracy.toLocaleString("en", { style: "percent", maximumFractionDigits: 2 });
     return {
       labels: model.labels,
       about: `The model reads ${share} of the test images of ${model.dataset} right.`,

@@ -19,7 +19,7 @@ from stages.learner import Learner
 from stages.params import load_params
 from stages.stage import WEIGHTS_FILE, StageError
 from stages.train import CHECKPOINT_FILE, HISTORY_FILE
-from tests.conftest import edit_params
+from tests.conftest import ROOT, edit_params
 
 
 @pytest.fixture
@@ -137,6 +137,23 @@ def test_where_several_processes_changed_a_value_it_is_the_mean(monkeypatch: pyt
     monkeypatch.setattr(distributed, "all_reduce", lambda tensor: tensor.add_(next(received)))
     together = processes.all_reduce_changes(before, own)
     torch.testing.assert_close(together, torch.tensor([0.25, 0.5, 2.0, 1.0]))
+
+
+def test_the_documented_command_runs_on_each_of_two_machines(prepared: Path) -> None:
+    text = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    (documented,) = re.findall(r"^torchrun .*", text, flags=re.MULTILINE)
+    with socket.create_server(("localhost", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = documented.replace("HOST", "localhost").replace("29500", port)
+    machines = []
+    for number in (1, 0):  # both are this one; the one that others ask for comes last
+        words = command.replace("--node-rank 0", f"--node-rank {number}").split()
+        words[:1] = [sys.executable, "-m", "torch.distributed.run"]
+        machines.append(subprocess.Popen(words, cwd=prepared, stdout=subprocess.PIPE, text=True))
+    second, first = (machine.communicate()[0] for machine in machines)
+    assert [machine.returncode for machine in machines] == [0, 0]
+    assert [line[:9] for line in first.splitlines()] == [f"epoch {number}/4" for number in range(1, 5)]
+    assert second == ""
 
 
 @pytest.mark.usefixtures("prepared")

@@ -108,7 +108,7 @@ export class Sheet {
   /** Return a canvas with what is to be guessed: of a picture no more than itself, for its edge is no ink. */
   drawing() {
     const shown = this.picture ?? this.canvas;
-    const scale = this.picture ? 1 : 7 / 16; // strokes are read as well when they are smaller, and sooner
+    const scale = this.picture ? 1 : 0.5; // at half the size strokes are read as well, in half the time
     const { width, height } = shown;
     const copy = makeCanvas(width * scale, height * scale);
     const whole = [0, 0, copy.width, copy.height];

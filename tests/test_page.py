@@ -99,7 +99,7 @@ def test_while_one_draws_one_request_is_under_way_at_a_time_and_the_last_drawing
     sent = np.reshape(page.run("return sent.body.arrayBuffer().then((content) => [...new Uint8Array(content)])"), -1)
     grey = read_grey(sent.astype(np.uint8).tobytes())
     assert np.array_equal(canonicalize(grey).ravel(), shown)
-    drawn = np.reshape(page.run(PIXELS, "paper"), (560, 560)).reshape(280, 2, 280, 2).mean((1, 3))
+    drawn = np.reshape(page.run(PIXELS, "paper"), (500, 500)).reshape(250, 2, 250, 2).mean((1, 3))
     assert np.abs(grey - drawn).mean() < 1
 
 
@@ -148,8 +148,8 @@ def test_with_caps_lock_ctrl_z_undoes_too_and_with_shift_it_does_not(
 def test_a_click_draws_a_dot(page: Browser) -> None:
     page.click("#paper")
     assert guess(page)
-    dark = np.reshape(page.run(PIXELS, "paper"), (560, 560)) < 128
-    assert dark.sum() == pytest.approx(np.pi * (0.04 * 560) ** 2, rel=0.02)
+    dark = np.reshape(page.run(PIXELS, "paper"), (500, 500)) < 128
+    assert dark.sum() == pytest.approx(np.pi * (0.04 * 500) ** 2, rel=0.02)
 
 
 def test_the_line_can_be_made_thicker(page: Browser) -> None:

@@ -71,7 +71,7 @@ def test_the_sources_work_as_they_stand_with_another_guesser() -> None:
     if (browser := find_browser()) is None:
         pytest.skip("there is no chromium here")
     files = {path.name: path.read_bytes() for path in PAGE.iterdir()} | {"service.js": GUESSER}
-    assert post_from("index.html", files, browser=browser) == b"280 made up"
+    assert post_from("index.html", files, browser=browser) == b"250 made up"
 
 
 def test_the_policy_lets_in_what_is_inlined_and_nothing_else(server: Server) -> None:

@@ -7,8 +7,8 @@ import { openModel } from "./model.js";
 import { toGrey } from "./picture.js";
 
 const WARM_UPS = 40; // code that runs for the first times takes ten times as long as later: not at the first strokes
-const STROKE = new ImageData(280, 280); // black on a transparent page, that is on white
-for (let y = 60; y < 220; y++) for (let x = 130; x < 150; x++) STROKE.data[4 * (280 * y + x) + 3] = 255;
+const STROKE = new ImageData(250, 250); // black on a transparent page, that is on white
+for (let y = 50; y < 200; y++) for (let x = 115; x < 135; x++) STROKE.data[4 * (250 * y + x) + 3] = 255;
 
 let model;
 

@@ -22,7 +22,8 @@ const NO_PICTURE = "This file is no picture that the browser can read.";
 
 const find = (id) => document.getElementById(id);
 const wait = (time) => new Promise((done) => setTimeout(done, time));
-const percent = (share) => share.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 });
+const PERCENT = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 }); // slow to make, so once
+const percent = (share) => PERCENT.format(share);
 
 /** Bring the page to life with a guesser. */
 export function start(guesser) {

@@ -221,26 +221,25 @@ function distancesAlong(from, to, start, step, length) {
  */
 export function components({ height, width, data }) {
   const where = [];
+  for (let place = 0; place < data.length; place++) if (data[place]) where.push(place);
   const number = new Int32Array(height * width).fill(-1);
-  data.forEach((level, place) => {
-    if (level) number[place] = where.push(place) - 1;
-  });
-  const label = Int32Array.from(where.keys());
-  where.forEach((place, one) => {
-    const [y, x] = [Math.floor(place / width), place % width];
-    for (const [down, along] of EARLIER) {
-      if (y + down < 0 || x + along < 0 || x + along >= width) continue;
-      const other = number[place + down * width + along];
-      if (other >= 0) join(label, one, other);
-    }
-  });
+  const label = new Int32Array(where.length);
+  for (let one = 0; one < where.length; one++) {
+    const place = where[one];
+    const [isLeft, isRight] = [place % width === 0, place % width === width - 1];
+    number[place] = label[one] = one;
+    // Its neighbours before it; above the first row there are none.
+    if (!isLeft) join(label, one, number[place - 1]);
+    if (!isLeft) join(label, one, number[place - width - 1]);
+    join(label, one, number[place - width]);
+    if (!isRight) join(label, one, number[place - width + 1]);
+  }
   return { where, label: label.map((_, one) => numberOf(label, one)) };
 }
 
-const EARLIER = [[0, -1], [-1, -1], [-1, 0], [-1, 1]]; // a pixel's neighbours before it: down, along
-
-/** Give two pixels' components the smaller of their numbers. */
+/** Give two pixels' components the smaller of their numbers; there may be no other. */
 function join(label, one, other) {
+  if (!(other >= 0)) return; // -1: no such pixel in a component; undefined: none at all
   const first = numberOf(label, one);
   const second = numberOf(label, other);
   label[Math.max(first, second)] = Math.min(first, second);

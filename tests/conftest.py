@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import signal
 import struct
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,9 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 TRAIN_IMAGES, TEST_IMAGES = 600, 200
+
+# A shell has what it runs in the background ignore Ctrl+C, and so would the programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_digits(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

@@ -1,9 +1,10 @@
-"""A made-up data set in the MNIST format, and a small project around it."""
+"""A made-up data set in the MNIST format, a small project around it; a server and a browser."""
 
 import gzip
 import shutil
 import signal
 import struct
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from ruamel.yaml import YAML
+
+from tests.http_server import Server, running_server
+from tests.web_driver import Browser, missing, running_browser
 
 ROOT = Path(__file__).parents[1]
 TRAIN_IMAGES, TEST_IMAGES = 600, 200
@@ -99,3 +103,19 @@ def project(tmp_path: Path, mirror: Path, idx_files: dict[str, bytes], monkeypat
     folder = make_project(tmp_path / "project", mirror, checksums)
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """The server, running."""
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser, where there is one."""
+    if reason := missing():
+        pytest.skip(reason)
+    with running_browser() as running:
+        yield running

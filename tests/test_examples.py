@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from benchmarks.environments import JAVASCRIPT, OPENCV_5, RUNNERS
 from benchmarks.peer_environments import find
 from benchmarks.runtimes import MODEL, RuntimeMissingError, check_made, find_command, find_opencv_compiler
 from tests.conftest import ROOT
-from tests.http_server import ENVIRONMENT, PATIENCE, Server, running_server
+from tests.http_server import ENVIRONMENT, PATIENCE, Server
 
 EXAMPLES = ROOT / "examples"
 ANSWER = re.compile(r"^(\S+): (not sure, perhaps )?(.+)  ([01]\.\d{4})$", flags=re.MULTILINE)
@@ -126,12 +126,6 @@ def make(tmp_path: Path) -> Callable[[str], Example]:
             pytest.skip(str(error))
 
     return copy
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
 
 
 def check_golden(printed: str, *, tells_doubt: bool) -> None:

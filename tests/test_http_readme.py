@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,11 @@ from mnist_serving import Classifier
 from PIL import Image
 
 from tests.conftest import ROOT
-from tests.http_server import Server, running_server
+from tests.http_server import Server
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = [line for line in README.replace(" \\\n ", "").splitlines() if line.startswith("curl ")]
 ZERO = Classifier().contract.golden.images[2, 0]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -18,23 +18,9 @@ from PIL import Image
 from tests.drawing_page import ANSWERED, GUESS, NOTICE, PIXELS, SHOW, address, bring, draw, guess, picture_of, show
 from tests.handwriting import WAYS
 from tests.http_server import Server, running_server
-from tests.web_driver import Browser, missing, running_browser
+from tests.web_driver import Browser
 
 DIGITS = [(digit, seed) for digit in WAYS for seed in range(10)]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if reason := missing():
-        pytest.skip(reason)
-    with running_browser() as running:
-        yield running
 
 
 @pytest.fixture

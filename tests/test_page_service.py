@@ -3,7 +3,6 @@
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from tests.drawing_page import GUESS, NOTICE, address, bring, draw, guess, show
 from tests.http_server import Server, eventually, running_server
 from tests.other_models import COLOURS, write_colour_model
 from tests.test_http_mount import mounted
-from tests.web_driver import Browser, missing, running_browser
+from tests.web_driver import Browser, missing
 
 AWAY = "The service cannot be reached. The page goes on trying."
 BUSY = "The service is busy. The page goes on trying."
@@ -33,20 +32,6 @@ start({
 });
 document.querySelector("#gallery button").click();
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if reason := missing():
-        pytest.skip(reason)
-    with running_browser() as running:
-        yield running
 
 
 # --- the page as it is put together ---------------------------------------------------------------------

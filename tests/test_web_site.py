@@ -24,7 +24,7 @@ from benchmarks.degrade import KINDS, Picture, degrade
 from benchmarks.environments import WEB
 from benchmarks.runtimes import RuntimeMissingError, check_made, draw_images, find_command
 from tests.handwriting import write_digit
-from tests.web_driver import Browser, missing, running_browser
+from tests.web_driver import Browser
 
 CLASSIFIER = Classifier()
 FOLDER = "some/where"  # that the site lies in: its addresses must not begin at the root
@@ -104,12 +104,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if reason := missing():
-        pytest.skip(reason)
-    with running_browser() as browser:
-        browser.emulate("Page.addScriptToEvaluateOnNewDocument", source=KEEP_SENT)
-        yield browser
+def browser(browser: Browser) -> Browser:
+    browser.emulate("Page.addScriptToEvaluateOnNewDocument", source=KEEP_SENT)
+    return browser
 
 
 @contextmanager

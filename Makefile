@@ -14,11 +14,11 @@ repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file
 	dvc metrics show
 	@echo "The model: serving/mnist_serving/model.onnx    What it got wrong: reports/mistakes.png"
 
-test: $(VENV)/installed  ## linters, types and the whole test suite
+test: $(VENV)/installed  ## linters, types and the whole test suite, on all cores
 	ruff check
 	ruff format --check
 	mypy
-	pytest
+	pytest -n auto --dist loadfile
 
 serve: $(VENV)/installed  ## the HTTP service, on http://127.0.0.1:8000
 	mnist-serving serve

@@ -1,6 +1,8 @@
 """A made-up data set in the MNIST format, a small project around it; a server and a browser."""
 
 import gzip
+import json
+import re
 import shutil
 import signal
 import struct
@@ -14,6 +16,7 @@ import numpy.typing as npt
 import pytest
 from ruamel.yaml import YAML
 
+from tests.drawing_page import address, show
 from tests.http_server import Server, running_server
 from tests.web_driver import Browser, missing, running_browser
 
@@ -119,3 +122,22 @@ def browser() -> Iterator[Browser]:
         pytest.skip(reason)
     with running_browser() as running:
         yield running
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Browser]:
+    """The page, opened; afterwards: no script failed, no policy was broken, no other host was asked."""
+    browser.log("browser")
+    browser.log("performance")
+    show(browser, server)
+    yield browser
+    logged = browser.log("browser")  # statuses above 399 are the network's, slow reading of pixels the tests' own
+    assert [entry for entry in logged if entry["source"] not in {"network", "rendering"}] == []
+    assert {re.match(r"data:|https?://[^/]+", url)[0] for url in _requested(browser)} <= {"data:", address(server)}  # type: ignore[index]
+
+
+def _requested(browser: Browser) -> list[str]:
+    """Return the addresses that were asked for since the log was last read."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
+    sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
+    return [params["request"]["url"] for params in sent]

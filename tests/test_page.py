@@ -1,12 +1,11 @@
 """The drawing page in a real browser: all that one can do on it; where there is none, a test says what is missing.
 
-`test_page_service.py` has how it is put together, and what it does when the service is another, busy or gone.
+`test_page_for_everybody.py` has keyboards, eyes, ears and screens; `test_page_service.py` how it is put together, and
+what it does when the service is another, busy or gone.
 """
 
 import io
 import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,31 +14,12 @@ from mnist_serving import canonicalize
 from mnist_serving.images import read_grey
 from PIL import Image
 
-from tests.drawing_page import ANSWERED, GUESS, NOTICE, PIXELS, SHOW, address, bring, draw, guess, picture_of, show
+from tests.drawing_page import ANSWERED, GUESS, NOTICE, PIXELS, SHOW, bring, draw, guess, picture_of, show
 from tests.handwriting import WAYS
-from tests.http_server import Server, running_server
+from tests.http_server import running_server
 from tests.web_driver import Browser
 
 DIGITS = [(digit, seed) for digit in WAYS for seed in range(10)]
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Browser]:
-    """The page, opened; afterwards: no script failed, no policy was broken, no other host was asked."""
-    browser.log("browser")
-    browser.log("performance")
-    show(browser, server)
-    yield browser
-    logged = browser.log("browser")  # statuses above 399 are the network's, slow reading of pixels the tests' own
-    assert [entry for entry in logged if entry["source"] not in {"network", "rendering"}] == []
-    assert {re.match(r"data:|https?://[^/]+", url)[0] for url in requested(browser)} <= {"data:", address(server)}  # type: ignore[index]
-
-
-def requested(browser: Browser) -> list[str]:
-    """Return the addresses that were asked for since the log was last read."""
-    messages = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
-    sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
-    return [params["request"]["url"] for params in sent]
 
 
 # --- drawing --------------------------------------------------------------------------------------------
@@ -234,133 +214,3 @@ def test_the_gallery_has_easy_drawings_hard_ones_and_some_that_are_no_digit(page
     draw(page, "1")  # one can go on drawing
     page.press("Control+z", "Control+z")
     assert (read["No digit"][-2][1]) == guess(page)
-
-
-# --- for everybody --------------------------------------------------------------------------------------
-
-
-def test_every_control_is_reached_by_tab_shows_its_focus_and_has_a_name(page: Browser) -> None:
-    focused = """
-    const found = document.activeElement;
-    const outlined = [found, found.closest("label") ?? found].map((each) => getComputedStyle(each).outlineStyle);
-    const name = found.labels?.[0]?.innerText ?? found.ariaLabel ?? found.innerText;
-    return [found.id || found.title || name, outlined.some((style) => style !== "none"), Boolean(name)];
-    """
-    wanted = page.run("return document.querySelectorAll('canvas[tabindex], button, input, a').length")
-    names = []
-    for _ in range(wanted):
-        page.press("Tab")
-        name, shown, named = page.run(focused)
-        assert shown, f"the focus is not to be seen on {name}"
-        assert named, f"{name} has no name"
-        names.append(name)
-    assert names[:5] == ["paper", "undo", "clear", "file", "width"]
-    assert len(set(names)) == wanted
-
-
-def test_one_can_draw_with_the_keyboard_alone(page: Browser) -> None:
-    page.press("Tab", " ", *["ArrowDown"] * 13, " ")
-    assert guess(page) == "1"
-    page.press(*["ArrowRight"] * 5)  # the pen is lifted: nothing is drawn
-    assert guess(page) == "1"
-    page.press("Delete")
-    page.wait(f"{ANSWERED} && {GUESS} === ''")
-
-
-@pytest.mark.parametrize("key", ["Control+z", "Delete"])
-def test_undo_and_clear_lift_the_pen_of_the_keyboard(page: Browser, key: str) -> None:
-    page.press("Tab", " ", *["ArrowRight"] * 3, key)
-    page.wait(f"{ANSWERED} && {GUESS} === ''")
-    page.press(*["ArrowLeft"] * 3)  # draws nothing
-    assert page.run("return document.getElementById('paper').classList.contains('blank')")
-    page.press(" ", *["ArrowDown"] * 13, " ")
-    assert guess(page) == "1"
-
-
-def test_a_space_bar_that_is_held_down_moves_the_pen_once(page: Browser) -> None:
-    page.press("Tab")
-    for repeats in (False, True):
-        page.emulate("Input.dispatchKeyEvent", type="keyDown", key=" ", text=" ", autoRepeat=repeats)
-    page.emulate("Input.dispatchKeyEvent", type="keyUp", key=" ")
-    page.press(*["ArrowDown"] * 13, " ")
-    assert guess(page) == "1"
-
-
-def test_a_drawing_of_the_gallery_can_be_chosen_with_the_keyboard(page: Browser) -> None:
-    page.press(*["Tab"] * 6, " ")
-    assert guess(page) == "2"
-
-
-def test_the_guess_is_spoken_when_the_drawing_rests_and_not_before(page: Browser) -> None:
-    spoken = "return document.getElementById('spoken').textContent"
-    page.run(
-        "const wait = setTimeout; setTimeout = (call, time) => time === 700 ? (window.rest = call) : wait(call, time)"
-    )
-    for digit in "48":
-        page.press("Delete")
-        draw(page, digit)
-        assert guess(page) == digit
-    assert page.run(spoken) == ""
-    page.run("rest()")
-    assert page.run(spoken).startswith("8, ")
-    assert page.run("return document.getElementById('spoken').role") == "status"
-
-
-CONTRAST = """
-const light = (colour) => {
-  const [red, green, blue] = colour.match(/[\\d.]+/g).slice(0, 3)
-    .map((level) => level / 255).map((level) => (level <= 0.04045 ? level / 12.92 : ((level + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-};
-const ground = (element) => {
-  const colour = getComputedStyle(element).backgroundColor;
-  return colour === "rgba(0, 0, 0, 0)" ? ground(element.parentElement) : colour;
-};
-const texts = [...document.querySelectorAll("body *")].filter((element) =>
-  [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()) &&
-  element.tagName !== "SCRIPT" && element.tagName !== "NOSCRIPT");
-return texts.map((element) => {
-  const pair = [light(getComputedStyle(element).color), light(ground(element))];
-  return [element.id || element.tagName, (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05)];
-});
-"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground_in_light_and_dark(page: Browser, scheme: str) -> None:
-    page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    try:
-        bring(page, "dropped", b"", "text/plain")
-        page.wait(NOTICE)
-        red, *_ = map(int, re.findall(r"\d+", page.run("return getComputedStyle(document.body).backgroundColor")))
-        assert (red < 64) == (scheme == "dark")
-        contrasts = page.run(CONTRAST)
-        assert len(contrasts) > 20
-        assert [(name, contrast) for name, contrast in contrasts if contrast < 4.5] == []  # WCAG 2.2, AA
-        draw(page, "2")
-        assert guess(page) == "2"
-    finally:
-        page.emulate("Emulation.setEmulatedMedia", features=[])
-
-
-@pytest.mark.parametrize("width", [360, 800, 1400])
-def test_no_width_makes_the_page_scroll_sideways(page: Browser, width: int) -> None:
-    page.emulate("Emulation.setDeviceMetricsOverride", width=width, height=700, deviceScaleFactor=1, mobile=True)
-    try:
-        draw(page, "5")
-        assert guess(page) == "5"
-        page.run("document.querySelector('#gallery [title=scribble]').click()")
-        page.wait(ANSWERED)
-        assert page.run("return [document.documentElement.scrollWidth, innerWidth]") == [width, width]
-    finally:
-        page.emulate("Emulation.clearDeviceMetricsOverride")
-
-
-def test_nothing_moves_for_those_who_want_it_still(page: Browser) -> None:
-    moves = "return getComputedStyle(document.querySelector('.bar')).transitionDuration"
-    assert page.run(moves) != "0s"
-    page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
-    try:
-        assert page.run(moves) == "0s"
-    finally:
-        page.emulate("Emulation.setEmulatedMedia", features=[])

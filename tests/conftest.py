@@ -1,4 +1,4 @@
-"""A made-up data set in the MNIST format, a small project around it; a server and a browser."""
+"""A made-up data set in the MNIST format, a small project around it; a server, a browser, the page in it."""
 
 import gzip
 import json

@@ -20,14 +20,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from mnist_serving.canonicalize import PictureError, canonicalize
+from mnist_serving.preprocess.canonicalize import PictureError, canonicalize
 from PIL import Image
 from tqdm import tqdm
 
 from benchmarks.degrade import KINDS, Picture, degrade
-from stages.data import hold_out, load_facts, load_split
-from stages.params import read_params
-from stages.stage import FACTS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE
+from stages.config import read_params
+from stages.data import load_dataset_info, load_split, train_val_split
+from stages.io import DATASET_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE
 
 ROOT = Path(__file__).parents[1]
 SEED = 20
@@ -83,10 +83,10 @@ def main() -> None:
 
 def load_images(*, validation: bool) -> tuple[npt.NDArray[np.uint8], Labels]:
     """Return images uint8 [N,28,28] and labels [N]: the held-out part of the training set, or the test set."""
-    split = load_split(ROOT / (TRAIN_FILE if validation else TEST_FILE), load_facts(ROOT / FACTS_FILE))
+    split = load_split(ROOT / (TRAIN_FILE if validation else TEST_FILE), load_dataset_info(ROOT / DATASET_FILE))
     if validation:
         data = read_params(ROOT / "params.yaml")["data"]
-        _, split = hold_out(split, validation=data["validation"], seed=data["split_seed"])
+        _, split = train_val_split(split, validation=data["validation"], seed=data["split_seed"])
     return split.images[:, 0].numpy(), split.labels.numpy()
 
 

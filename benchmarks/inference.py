@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from mnist_serving import Classifier
-from mnist_serving.contract import OUTPUTS
+from mnist_serving.metadata import OUTPUTS
 from mnist_serving.session import PACKAGED_MODEL, open_session
 from tqdm import trange
 

@@ -9,10 +9,10 @@ import json
 import sys
 import time
 
-from stages.data import hold_out, load_facts, load_split
-from stages.network import predict
-from stages.params import load_params
-from stages.stage import FACTS_FILE, TEST_FILE, TRAIN_FILE
+from stages.config import load_params
+from stages.data import load_dataset_info, load_split, train_val_split
+from stages.inference import predict
+from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE
 from stages.train import Params, build_learner, train
 
 
@@ -22,15 +22,15 @@ def time_recipe(recipe: str) -> tuple[float, float]:
     Building the network and the validation after each epoch are in them; the stage's sanity checks, its checkpoints and
     the drawing of outliers, which no recipe has, are not.
     """
-    params, facts = load_params(Params, recipe=recipe), load_facts(FACTS_FILE)
-    everything = load_split(TRAIN_FILE, facts)
-    splits = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
+    params, info = load_params(Params, recipe=recipe), load_dataset_info(DATASET_FILE)
+    everything = load_split(TRAIN_FILE, info)
+    splits = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
     start = time.perf_counter()
-    learner = build_learner(params, facts.shape, classes=len(facts.labels), images=len(splits[0].labels))
-    for _ in train(learner, params.objective.build_loss(len(facts.labels)), splits, params):
+    learner = build_learner(params, info.shape, classes=len(info.labels), images=len(splits[0].labels))
+    for _ in train(learner, params.objective.build_loss(len(info.labels)), splits, params):
         pass
     seconds = time.perf_counter() - start
-    test = load_split(TEST_FILE, facts)
+    test = load_split(TEST_FILE, info)
     right = predict(learner.result, test.images).argmax(dim=1) == test.labels
     return seconds, right.double().mean().item()
 

@@ -36,8 +36,8 @@ from benchmarks.environments import (
     NodeEnvironment,
     PythonEnvironment,
 )
-from stages.params import read_params
-from stages.stage import LOGITS_FILE, MODEL_FILE, TEST_FILE
+from stages.config import read_params
+from stages.io import LOGITS_FILE, MODEL_FILE, TEST_FILE
 
 BATCH_SIZES = (1, 2, 7, 64)
 WEB_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")  # of onnxruntime-web, for the processor
@@ -226,9 +226,9 @@ def draw_images(count: int) -> Pixels:
     grid = np.arange(28)
     images = np.zeros((count, 28, 28))
     for image in images[:-3]:
-        start, bend, end = random.uniform(4, 24, (3, 2))
+        start, elastic_alpha, end = random.uniform(4, 24, (3, 2))
         for way in np.linspace(0, 1, 30):
-            row, column = (1 - way) ** 2 * start + 2 * way * (1 - way) * bend + way**2 * end
+            row, column = (1 - way) ** 2 * start + 2 * way * (1 - way) * elastic_alpha + way**2 * end
             distance = np.hypot(grid[:, None] - row, grid - column)
             np.maximum(image, 255 * np.clip(2 - distance, 0, 1), out=image)
     images[-2], images[-1] = 255, random.integers(0, 256, (28, 28))

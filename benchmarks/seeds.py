@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from stages.params import fill_boxes, read_params
-from stages.stage import StageError
+from stages.config import fill_boxes, read_params
+from stages.io import StageError
 
 PAUSE = 2.0  # seconds between two looks at the queue
 

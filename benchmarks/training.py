@@ -27,8 +27,8 @@ from typing import NamedTuple
 import torch
 from tqdm import trange
 
-from stages.mirrors import fetch_from_first
-from stages.params import read_params
+from stages.config import read_params
+from stages.datasets.mirrors import fetch_from_first
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from stages.params import Count, Section
+from stages.config import Count, Section
 
 ROTATION, SHEAR, STRETCH, SHIFT = 0.25, 0.25, 0.15, 2 / 28  # largest, at strength 1: radians, shares of the sides
 
@@ -26,15 +26,15 @@ class Augment(Section):
     Attributes:
         strength: of turning, slanting, stretching and shifting; at 1 by up to 14 degrees, 0.25, 15 % and two
             pixels of 28.
-        bend: how far a pixel is moved besides, in pixels, as a standard deviation.
-        smoothness: over how many pixels those moves are alike, in pixels.
+        elastic_alpha: how far a pixel is moved besides, in pixels, as a standard deviation.
+        elastic_sigma: over how many pixels those moves are alike, in pixels.
         group: how many images of a batch are warped alike.
 
     """
 
     strength: Annotated[float, Field(ge=0, le=2)]
-    bend: Annotated[float, Field(ge=0, le=10)]
-    smoothness: Annotated[float, Field(gt=0, le=100)] = 4.0
+    elastic_alpha: Annotated[float, Field(ge=0, le=10)]
+    elastic_sigma: Annotated[float, Field(gt=0, le=100)] = 4.0
     group: Count = 128
 
     def vary(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -59,8 +59,8 @@ class Augment(Section):
         from_column = cosine * wide * columns + (cosine * slant - sine) * tall * rows + right * SHIFT * width
         straight = torch.stack([from_row + (height - 1) / 2, from_column + (width - 1) / 2], dim=1)
         noise = torch.randn(count, 2, height, width, generator=generator)
-        bent = _smoothing(height, self.smoothness) @ noise @ _smoothing(width, self.smoothness).T
-        return straight + self.bend * bent
+        bent = _smoothing(height, self.elastic_sigma) @ noise @ _smoothing(width, self.elastic_sigma).T
+        return straight + self.elastic_alpha * bent
 
 
 @cache

@@ -8,15 +8,15 @@ With the name of a data set it writes that into the file first, as `data.dataset
 import re
 import sys
 
+from stages.abstain.detector import Detector
+from stages.config import PARAMS_FILE, Section, load_params, read_params
 from stages.data import Data
 from stages.download import Download, check_name
 from stages.evaluate import Evaluate
 from stages.export import Export
-from stages.gate import Gate
-from stages.model import Model
+from stages.io import StageError, atomic_write, run
+from stages.models import Model
 from stages.objective import Objective
-from stages.params import PARAMS_FILE, Section, load_params, read_params
-from stages.stage import StageError, run, write_whole
 from stages.train import Train
 
 
@@ -28,7 +28,7 @@ class Params(Section):
     model: Model
     objective: Objective
     train: Train
-    gate: Gate
+    detector: Detector
     evaluate: Evaluate
     export: Export
 
@@ -46,7 +46,7 @@ def choose(dataset: str) -> None:
     if not changed:
         msg = f"{PARAMS_FILE} has no line `  dataset: NAME` to write {dataset} into: write it there by hand"
         raise StageError(msg)
-    write_whole(PARAMS_FILE, text.encode())
+    atomic_write(PARAMS_FILE, text.encode())
 
 
 def main() -> None:

@@ -14,10 +14,9 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from stages.augment import Augment
-from stages.focus import Focus
-from stages.params import Count, Section, Seed
-from stages.stage import StageError, write_whole
-from stages.tensors import load_tensors, save_tensors
+from stages.config import Count, Section, Seed
+from stages.io import StageError, atomic_write, load_tensors, save_tensors
+from stages.sampler import LossWeightedSampler
 
 NO_CLASS = -1  # the label of a picture that belongs to no class
 MOST_HELD_OUT = 6  # at most one in so many training images is held out
@@ -38,7 +37,7 @@ class Data(Section):
     focus: Annotated[float, Field(gt=0, le=2)] | None = None
 
 
-class Facts(Section):
+class DatasetInfo(Section):
     """What is to be known of a data set besides its images.
 
     Attributes:
@@ -82,25 +81,25 @@ class Split(NamedTuple):
 class Dataset(NamedTuple):
     """What a file in `datasets/` returns."""
 
-    facts: Facts
+    info: DatasetInfo
     train: Split
     test: Split
 
 
-def save_facts(path: Path, facts: Facts) -> None:
+def save_dataset_info(path: Path, info: DatasetInfo) -> None:
     """Write them as JSON."""
-    write_whole(path, (json.dumps(facts.model_dump(), indent=1) + "\n").encode())
+    atomic_write(path, (json.dumps(info.model_dump(), indent=1) + "\n").encode())
 
 
-def load_facts(path: Path) -> Facts:
-    """Read what `save_facts` wrote.
+def load_dataset_info(path: Path) -> DatasetInfo:
+    """Read what `save_dataset_info` wrote.
 
     Raises:
         StageError: the file is missing or damaged.
 
     """
     try:
-        return Facts.model_validate_json(path.read_bytes(), strict=False)
+        return DatasetInfo.model_validate_json(path.read_bytes(), strict=False)
     except (OSError, ValidationError) as error:
         msg = f"{path} is missing or damaged ({str(error).splitlines()[0]}): delete it and run `dvc repro`"
         raise StageError(msg) from error
@@ -111,7 +110,7 @@ def save_split(path: Path, split: Split) -> None:
     save_tensors(path, f"{path.stem} split", split._asdict())
 
 
-def load_split(path: Path, facts: Facts) -> Split:
+def load_split(path: Path, info: DatasetInfo) -> Split:
     """Read what `save_split` wrote.
 
     Raises:
@@ -120,17 +119,17 @@ def load_split(path: Path, facts: Facts) -> Split:
     """
     split = Split(**load_tensors(path, f"{path.stem} split"))
     count = len(split.images)
-    if count == 0 or split.images.shape[1:] != facts.shape or split.labels.shape != (count,):
-        wanted = f"[N,{','.join(map(str, facts.shape))}] and [N]"
+    if count == 0 or split.images.shape[1:] != info.shape or split.labels.shape != (count,):
+        wanted = f"[N,{','.join(map(str, info.shape))}] and [N]"
         msg = f"{path}: images {[*split.images.shape]} and labels {[*split.labels.shape]}, wanted {wanted}"
         raise StageError(msg)
-    if split.labels.min() < 0 or split.labels.max() >= len(facts.labels):
-        msg = f"{path} has labels up to {int(split.labels.max())}, but {facts.name} names {len(facts.labels)} classes"
+    if split.labels.min() < 0 or split.labels.max() >= len(info.labels):
+        msg = f"{path} has labels up to {int(split.labels.max())}, but {info.name} names {len(info.labels)} classes"
         raise StageError(msg)
     return split
 
 
-def hold_out(split: Split, *, validation: int, seed: int) -> tuple[Split, Split]:
+def train_val_split(split: Split, *, validation: int, seed: int) -> tuple[Split, Split]:
     """Draw `validation` images out of a split; return what is left to train on, and them.
 
     Of a small data set at most a sixth is held out.
@@ -148,7 +147,7 @@ def hold_out(split: Split, *, validation: int, seed: int) -> tuple[Split, Split]
     return split.take(order[held_out:].sort().values), split.take(order[:held_out].sort().values)
 
 
-def split_off(split: Split, *, share: float, seed: int) -> tuple[Split, Split]:
+def train_test_split(split: Split, *, share: float, seed: int) -> tuple[Split, Split]:
     """Draw a share of a split that has no test set of its own; return what is left to train on, and it.
 
     Neither is empty.
@@ -169,7 +168,7 @@ def batches(  # noqa: PLR0913 (each is a choice of its own)
     batch_size: int,
     generator: torch.Generator,
     augment: Augment | None = None,
-    focus: Focus | None = None,
+    focus: LossWeightedSampler | None = None,
     rank: int = 0,
     world_size: int = 1,
 ) -> Iterator[Split]:

@@ -2,12 +2,12 @@
 
 import difflib
 
-from stages.data import Data, Dataset, save_facts, save_split
+from stages.config import Section, load_params
+from stages.data import Data, Dataset, save_dataset_info, save_split
 from stages.datasets.folder import Folder
 from stages.datasets.mnist import FashionMnist, Kmnist, Mnist
 from stages.datasets.uci_digits import UciDigits
-from stages.params import Section, load_params
-from stages.stage import FACTS_FILE, TEST_FILE, TRAIN_FILE, StageError, run
+from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, StageError, run
 
 
 class Download(Section):
@@ -44,9 +44,9 @@ def main() -> None:
     dataset: Dataset = getattr(params.download, params.data.dataset).load()
     save_split(TRAIN_FILE, dataset.train)
     save_split(TEST_FILE, dataset.test)
-    save_facts(FACTS_FILE, dataset.facts)
+    save_dataset_info(DATASET_FILE, dataset.info)
     counts = f"{len(dataset.train.labels):,} training and {len(dataset.test.labels):,} test images"
-    print(f"{dataset.facts.name}: {counts}, {len(dataset.facts.labels)} classes")
+    print(f"{dataset.info.name}: {counts}, {len(dataset.info.labels)} classes")
 
 
 if __name__ == "__main__":

@@ -20,35 +20,35 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from stages.calibrate import confidence, load_calibration
-from stages.data import Data, Split, hold_out, load_facts, load_split
-from stages.gate import Gate, load_gate
-from stages.metrics import (
-    expected_calibration_error,
-    read_accuracies,
-    recalls,
-    reliability,
-    wilson_interval,
-)
-from stages.model import KIND, Model
-from stages.network import load_weights, predict
-from stages.nondigits import REPORTED, as_shape, draw
-from stages.params import Section, Share, load_params
-from stages.pictures import draw_mistakes
-from stages.stage import (
+from stages.abstain.calibrate import confidence, load_calibration
+from stages.abstain.detector import Detector, load_detector
+from stages.abstain.ood_images import REPORTED, as_shape, draw
+from stages.config import Section, Share, load_params
+from stages.data import Data, Split, load_dataset_info, load_split, train_val_split
+from stages.inference import load_weights, predict
+from stages.io import (
     CALIBRATION_FILE,
-    FACTS_FILE,
-    GATE_FILE,
+    DATASET_FILE,
+    DETECTOR_FILE,
     LOGITS_FILE,
     METRICS_FILE,
     REPORTS,
     TEST_FILE,
     TRAIN_FILE,
     WEIGHTS_FILE,
+    atomic_write,
     run,
-    write_whole,
+    save_tensors,
 )
-from stages.tensors import save_tensors
+from stages.metrics import (
+    diagnose,
+    expected_calibration_error,
+    recalls,
+    reliability,
+    wilson_interval,
+)
+from stages.models import KIND, Model
+from stages.plots import draw_mistakes
 
 VERDICT_FILE = REPORTS / "verdict.md"
 CONFUSION_FILE = REPORTS / "confusion.csv"
@@ -74,7 +74,7 @@ class Params(Section):
 
     data: Data
     model: Model
-    gate: Gate
+    detector: Detector
     evaluate: Evaluate
 
 
@@ -97,7 +97,7 @@ def judge(
     low, high = wilson_interval(correct, total)
     recall = recalls(guesses, labels, classes=len(names))
     worst = min((place for place in range(len(names)) if not isnan(recall[place])), key=recall.__getitem__)
-    verdict, sentence = read_accuracies(
+    verdict, sentence = diagnose(
         train_accuracy, accuracy, learned=limits.learned_accuracy, largest_gap=limits.largest_gap
     )
     return {
@@ -164,13 +164,13 @@ def write_plots(test: Split, logits: Tensor, *, names: Sequence[str], bins: int)
         ["confidence", "accuracy", "ideal", "images"],
         ([f"{sure:.6f}", f"{right:.6f}", f"{sure:.6f}", str(images)] for sure, right, images in diagram),
     )
-    write_whole(MISTAKES_FILE, draw_mistakes(*test, probabilities, names))
+    atomic_write(MISTAKES_FILE, draw_mistakes(*test, probabilities, names))
 
 
 def _write_csv(path: Path, header: list[str], rows: Iterable[list[str]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_whole(path, text.getvalue().encode())
+    atomic_write(path, text.getvalue().encode())
 
 
 def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
@@ -180,18 +180,18 @@ def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
 
 def main() -> None:
     """Write `metrics.json`, the logits of the test set, the report, plots and the picture."""
-    params, facts = load_params(Params), load_facts(FACTS_FILE)
-    names = facts.labels
-    everything = load_split(TRAIN_FILE, facts)
-    training, _ = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
-    test = load_split(TEST_FILE, facts)
-    model = load_weights(params.model.build(facts.shape, len(names)), WEIGHTS_FILE, KIND)
+    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
+    names = info.labels
+    everything = load_split(TRAIN_FILE, info)
+    training, _ = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
+    test = load_split(TEST_FILE, info)
+    model = load_weights(params.model.build(info.shape, len(names)), WEIGHTS_FILE, KIND)
 
     guesses = predict(model, training.images).argmax(dim=1)
     train_accuracy = (guesses == training.labels).sum().item() / len(training.labels)
     logits = predict(model, test.images)
     calibration = load_calibration(CALIBRATION_FILE)
-    gate = load_gate(GATE_FILE, facts.shape, hidden=params.gate.hidden)
+    detector = load_detector(DETECTOR_FILE, info.shape, hidden=params.detector.hidden)
     metrics, sentence = judge(
         logits,
         test.labels,
@@ -201,8 +201,8 @@ def main() -> None:
     )
 
     def refuses(images: Tensor) -> Tensor:
-        sure = confidence(predict(model, images), predict(gate, images), temperature=calibration.temperature)
-        return sure < calibration.least_confidence
+        sure = confidence(predict(model, images), predict(detector, images), temperature=calibration.temperature)
+        return sure < calibration.confidence_threshold
 
     temperature, bins = calibration.temperature, params.evaluate.calibration_bins
     metrics |= judge_calibration(logits, test.labels, temperature=temperature, bins=bins)
@@ -210,8 +210,8 @@ def main() -> None:
     write_plots(test, logits / temperature, names=names, bins=bins)
     torch_version = torch.__version__.partition("+")[0]  # without the build, which does not change the logits
     save_tensors(LOGITS_FILE, f"logits by torch {torch_version}", {"logits": logits})
-    write_whole(VERDICT_FILE, _as_report(metrics, sentence).encode())
-    write_whole(METRICS_FILE, (json.dumps(metrics, indent=2) + "\n").encode())
+    atomic_write(VERDICT_FILE, _as_report(metrics, sentence).encode())
+    atomic_write(METRICS_FILE, (json.dumps(metrics, indent=2) + "\n").encode())
     print(f"{metrics['correct']:,} of {metrics['total']:,} test images right\n{sentence}")
 
 

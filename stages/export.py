@@ -17,24 +17,24 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.calibrate import Calibration, load_calibration
-from stages.data import Facts, Shape, load_facts
-from stages.gate import Gate, load_gate
+from stages.abstain.calibrate import Calibration, load_calibration
+from stages.abstain.detector import Detector, load_detector
+from stages.config import Section, load_params
+from stages.data import DatasetInfo, Shape, load_dataset_info
 from stages.golden import golden_images
-from stages.model import KIND, Model
-from stages.network import load_weights, predict
-from stages.params import Section, load_params
-from stages.stage import (
+from stages.inference import load_weights, predict
+from stages.io import (
     CALIBRATION_FILE,
-    FACTS_FILE,
-    GATE_FILE,
+    DATASET_FILE,
+    DETECTOR_FILE,
     METRICS_FILE,
     MODEL_FILE,
     WEIGHTS_FILE,
     StageError,
+    atomic_write,
     run,
-    write_whole,
 )
+from stages.models import KIND, Model
 
 OPSET, IR_VERSION = 12, 7  # what onnxruntime has loaded since 1.3, and Windows ML and OpenCV load
 
@@ -49,31 +49,31 @@ class Params(Section):
     """What the stage uses."""
 
     model: Model
-    gate: Gate
+    detector: Detector
 
 
 def build_graph(
-    network: nn.Sequential, gate: nn.Sequential, shape: Shape, *, classes: int, temperature: float
+    network: nn.Sequential, detector: nn.Sequential, shape: Shape, *, classes: int, temperature: float
 ) -> onnx.GraphProto:
-    """Translate classifier and gate into one graph.
+    """Translate classifier and detector into one graph.
 
     From `image`, raw pixels, to `logits`, `probabilities` = softmax(logits / temperature), and
-    `digit` [batch,1] = sigmoid(the gate's logit), how probable it is that the picture is one at all.
+    `digit` [batch,1] = sigmoid(the detector's logit), how probable it is that the picture is one at all.
 
     Raises:
         StageError: a network has a layer that `_translate` does not know.
 
     """
     classifier_nodes, classifier_weights = _translate_network(network, "scaled", "logits", prefix="classifier")
-    gate_nodes, gate_weights = _translate_network(gate, "scaled", "gate_logit", prefix="gate")
+    detector_nodes, detector_weights = _translate_network(detector, "scaled", "detector_logit", prefix="detector")
     nodes = [
         helper.make_node("Cast", ["image"], ["grey"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["grey", "white"], ["scaled"]),
         *classifier_nodes,
         helper.make_node("Div", ["logits", "temperature"], ["calibrated"]),
         helper.make_node("Softmax", ["calibrated"], ["probabilities"], axis=1),
-        *gate_nodes,
-        helper.make_node("Sigmoid", ["gate_logit"], ["digit"]),
+        *detector_nodes,
+        helper.make_node("Sigmoid", ["detector_logit"], ["digit"]),
     ]
     scalars = [
         helper.make_tensor(name, TensorProto.FLOAT, [], [value])
@@ -85,7 +85,7 @@ def build_graph(
         "mnist",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", *shape])],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in outputs.items()],
-        [*scalars, *classifier_weights, *gate_weights],
+        [*scalars, *classifier_weights, *detector_weights],
     )
 
 
@@ -146,16 +146,16 @@ def build_onnx(graph: onnx.GraphProto, *, metadata: Mapping[str, str]) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def describe_preprocessing(facts: Facts) -> dict[str, Any]:
+def describe_preprocessing(info: DatasetInfo) -> dict[str, Any]:
     """Return what pixels the model takes, and how a picture becomes such."""
-    channels, height, width = facts.shape
+    channels, height, width = info.shape
     described: dict[str, Any] = {
         "size": [height, width],
         "channels": "grey" if channels == 1 else "rgb",
         "range": [0, 255],
-        "centred": facts.centred,
+        "centred": info.centred,
     }
-    if facts.centred:
+    if info.centred:
         return described | {
             "polarity": "0 = background (black), 255 = ink (white)",
             "placing": "the digit fitted into 20x20, keeping its proportions, "
@@ -164,19 +164,19 @@ def describe_preprocessing(facts: Facts) -> dict[str, Any]:
     return described | {"polarity": "as in the data set", "placing": "as in the data set, the picture filled"}
 
 
-def describe(facts: Facts, *, accuracy: float, calibration: Calibration, weights: bytes) -> dict[str, Any]:
+def describe(info: DatasetInfo, *, accuracy: float, calibration: Calibration, weights: bytes) -> dict[str, Any]:
     """Return what an app needs to know and cannot guess; each value becomes an entry of the metadata."""
     return {
-        "labels": facts.labels,
-        "preprocessing": describe_preprocessing(facts),
+        "labels": info.labels,
+        "preprocessing": describe_preprocessing(info),
         "accuracy": accuracy,
-        "dataset": facts.name,
-        "dataset_sha256": facts.sha256,
+        "dataset": info.name,
+        "dataset_sha256": info.sha256,
         "weights_sha256": sha256(weights).hexdigest(),
         "temperature": calibration.temperature,
         "abstention": {
-            "rule": "abstain where `digit` x the largest of `probabilities` is below `least_confidence`",
-            "least_confidence": calibration.least_confidence,
+            "rule": "abstain where `digit` x the largest of `probabilities` is below `confidence_threshold`",
+            "confidence_threshold": calibration.confidence_threshold,
         },
     }
 
@@ -206,20 +206,20 @@ def golden_examples(network: nn.Sequential, shape: Shape) -> dict[str, list[Any]
 
 def main() -> None:
     """Write `serving/mnist_serving/model.onnx`, and `model.json`, which says the same as its metadata."""
-    params, facts = load_params(Params), load_facts(FACTS_FILE)
-    classes = len(facts.labels)
-    network = load_weights(params.model.build(facts.shape, classes), WEIGHTS_FILE, KIND)
-    gate = load_gate(GATE_FILE, facts.shape, hidden=params.gate.hidden)
+    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
+    classes = len(info.labels)
+    network = load_weights(params.model.build(info.shape, classes), WEIGHTS_FILE, KIND)
+    detector = load_detector(DETECTOR_FILE, info.shape, hidden=params.detector.hidden)
     calibration = load_calibration(CALIBRATION_FILE)
     weights = WEIGHTS_FILE.read_bytes()
-    description = describe(facts, accuracy=load_accuracy(METRICS_FILE), calibration=calibration, weights=weights)
-    description["golden"] = golden_examples(network, facts.shape)
-    graph = build_graph(network, gate, facts.shape, classes=classes, temperature=calibration.temperature)
+    description = describe(info, accuracy=load_accuracy(METRICS_FILE), calibration=calibration, weights=weights)
+    description["golden"] = golden_examples(network, info.shape)
+    graph = build_graph(network, detector, info.shape, classes=classes, temperature=calibration.temperature)
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
     content = build_onnx(graph, metadata=metadata)
     beside = {"file": MODEL_FILE.name, "sha256": sha256(content).hexdigest()} | describe_tensors(graph) | description
-    write_whole(MODEL_FILE, content)
-    write_whole(MODEL_FILE.with_suffix(".json"), (json.dumps(beside, indent=1) + "\n").encode())
+    atomic_write(MODEL_FILE, content)
+    atomic_write(MODEL_FILE.with_suffix(".json"), (json.dumps(beside, indent=1) + "\n").encode())
     print(f"{MODEL_FILE}: {len(content):,} bytes, ONNX opset {OPSET}")
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from stages.nondigits import as_shape, fit
+from stages.abstain.ood_images import as_shape, fit
 
 # A one, a seven, a zero, and a letter: strokes as points on a page of 100 by 100.
 STROKES: tuple[tuple[tuple[int, int], ...], ...] = (

@@ -63,9 +63,7 @@ def recalls(guesses: Tensor, labels: Tensor, *, classes: int) -> list[float]:
     return (hits / torch.bincount(labels, minlength=classes)).tolist()
 
 
-def read_accuracies(
-    train_accuracy: float, test_accuracy: float, *, learned: float, largest_gap: float
-) -> tuple[str, str]:
+def diagnose(train_accuracy: float, test_accuracy: float, *, learned: float, largest_gap: float) -> tuple[str, str]:
     """Read the two accuracies together; return one word and the sentence that explains it.
 
     Args:

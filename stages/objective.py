@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
+from stages.config import Part, Rate, Section
+from stages.io import StageError
 from stages.losses.cross_entropy import CrossEntropy
 from stages.losses.outlier_exposure import OutlierExposure
-from stages.params import Part, Rate, Section
-from stages.stage import StageError
 
 # A new loss is a file in `losses/` and its name here.
 Loss = Annotated[CrossEntropy | OutlierExposure, Field(discriminator="kind")]

@@ -31,7 +31,7 @@ def check_first_loss(model: nn.Module, loss_function: nn.Module, batch: Split) -
         )
 
 
-def check_one_batch(model: nn.Module, loss_function: nn.Module, optimizer: Optimizer, batch: Split) -> Iterator[str]:
+def overfit_one_batch(model: nn.Module, loss_function: nn.Module, optimizer: Optimizer, batch: Split) -> Iterator[str]:
     """Train on one batch again and again; yield what is wrong if it is not learned by heart."""
     images = scale(batch.images)
     for _ in range(STEPS):
@@ -61,4 +61,4 @@ def check(
     with torch.random.fork_rng(devices=[]):
         copy = deepcopy(model)
         found = [*check_first_loss(copy, loss_function, batch)]
-        return [*found, *check_one_batch(copy, loss_function, build_optimizer(copy.parameters()), batch)]
+        return [*found, *overfit_one_batch(copy, loss_function, build_optimizer(copy.parameters()), batch)]

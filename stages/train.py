@@ -17,39 +17,39 @@ from pydantic import Field
 from torch import nn
 from tqdm import tqdm
 
-from stages.calibrate import fit_calibration, save_calibration
-from stages.data import Data, Split, batches, hold_out, load_facts, load_split
-from stages.focus import Focus
-from stages.gate import Gate, load_gate
-from stages.learner import Epoch, Learner, as_csv, average_of
-from stages.losses.outlier_exposure import OutlierExposure, add_outliers
-from stages.model import KIND, Model
-from stages.network import predict
-from stages.objective import Objective
-from stages.params import Count, Part, Section, Seed, load_params
-from stages.processes import (
+from stages.abstain.calibrate import fit_calibration, save_calibration
+from stages.abstain.detector import Detector, load_detector
+from stages.checkpoint import Epoch, TrainState, as_csv, average_of
+from stages.config import Count, Part, Section, Seed, load_params
+from stages.data import Data, Split, batches, load_dataset_info, load_split, train_val_split
+from stages.distributed import (
     all_reduce_changes,
     broadcast,
     data_parallel,
-    find_device,
+    get_device,
     launch,
     launched,
     rank,
     world_size,
 )
-from stages.sanity import check
-from stages.stage import (
+from stages.inference import predict
+from stages.io import (
     CALIBRATION_FILE,
-    FACTS_FILE,
-    GATE_FILE,
+    DATASET_FILE,
+    DETECTOR_FILE,
     REPORTS,
     TRAIN_FILE,
     WEIGHTS_FILE,
     StageError,
+    atomic_write,
     run,
-    write_whole,
+    save_tensors,
 )
-from stages.tensors import save_tensors
+from stages.losses.outlier_exposure import OutlierExposure, add_outliers
+from stages.models import KIND, Model
+from stages.objective import Objective
+from stages.sampler import LossWeightedSampler
+from stages.sanity import check
 
 HISTORY_FILE = REPORTS / "history.csv"
 CHECKPOINT_FILE = WEIGHTS_FILE.with_name("train.checkpoint")  # there only while a training is unfinished
@@ -91,11 +91,11 @@ class Params(Section):
     model: Model
     objective: Objective
     train: Train
-    gate: Gate
+    detector: Detector
 
 
 def train_epoch(
-    learner: Learner, loss_function: nn.Module, data: Iterable[Split], *, clip_norm: float | None = None
+    learner: TrainState, loss_function: nn.Module, data: Iterable[Split], *, clip_norm: float | None = None
 ) -> list[float]:
     """Learn from each batch once; return each batch's loss, as it was before the step."""
     learner.network.train()
@@ -117,7 +117,9 @@ def train_epoch(
     return losses
 
 
-def train(learner: Learner, loss_function: nn.Module, splits: tuple[Split, Split], params: Params) -> Iterator[Epoch]:
+def train(
+    learner: TrainState, loss_function: nn.Module, splits: tuple[Split, Split], params: Params
+) -> Iterator[Epoch]:
     """Train on the first split; yield what each epoch came to, on the second too, and keep it in the history.
 
     Args:
@@ -186,7 +188,7 @@ def _with_progress(data: Iterator[Split], epoch: int, steps: int) -> Iterable[Sp
     return tqdm(data, desc=f"epoch {epoch}", total=steps, unit="batch", leave=False, disable=True if rank() else None)
 
 
-def build_learner(params: Params, shape: tuple[int, int, int], *, classes: int, images: int) -> Learner:
+def build_learner(params: Params, shape: tuple[int, int, int], *, classes: int, images: int) -> TrainState:
     """Return what boxes 2 to 4 say, untrained.
 
     Args:
@@ -200,21 +202,21 @@ def build_learner(params: Params, shape: tuple[int, int, int], *, classes: int, 
 
     """
     torch.manual_seed(params.train.seed)
-    device = find_device(params.train.device)
+    device = get_device(params.train.device)
     model = params.model.build(shape, classes).to(device)
     optimizer = params.objective.build_optimizer(model.parameters())
     steps = params.train.epochs * math.ceil(images / params.train.batch_size)
-    return Learner(
+    return TrainState(
         model=model,
         optimizer=optimizer,
         schedule=params.objective.build_schedule(optimizer, steps=steps),
         generator=torch.Generator().manual_seed(params.train.seed),
         average=average_of(model, params.train.average) if params.train.average else None,
-        focus=Focus(images, power=params.data.focus) if params.data.focus else None,
+        focus=LossWeightedSampler(images, power=params.data.focus) if params.data.focus else None,
     )
 
 
-def run_training(params: Params, splits: tuple[Split, Split], *, classes: int) -> Learner:
+def run_training(params: Params, splits: tuple[Split, Split], *, classes: int) -> TrainState:
     """Train, from the checkpoint of the same training where there is one; print a line an epoch.
 
     Raises:
@@ -264,23 +266,23 @@ def fingerprint_of(params: Params) -> str:
 
 def main() -> None:
     """Write `models/weights.safetensors`, `models/calibration.json` and `reports/history.csv`."""
-    params, facts = load_params(Params), load_facts(FACTS_FILE)
+    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
     if params.train.processes > 1 and not launched():
         launch("stages.train", params.train.processes)
         return
-    everything = load_split(TRAIN_FILE, facts)
-    splits = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
-    gate = load_gate(GATE_FILE, facts.shape, hidden=params.gate.hidden)
-    learner = run_training(params, splits, classes=len(facts.labels))
+    everything = load_split(TRAIN_FILE, info)
+    splits = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
+    detector = load_detector(DETECTOR_FILE, info.shape, hidden=params.detector.hidden)
+    learner = run_training(params, splits, classes=len(info.labels))
     if rank():
         return
     save_tensors(WEIGHTS_FILE, KIND, learner.result.state_dict())
-    write_whole(HISTORY_FILE, as_csv(learner.history).encode())
+    atomic_write(HISTORY_FILE, as_csv(learner.history).encode())
     calibration = fit_calibration(
         predict(learner.result, splits[1].images),
         splits[1].labels,
-        predict(gate, splits[1].images),
-        most_refused=params.gate.most_refused,
+        predict(detector, splits[1].images),
+        max_false_rejection_rate=params.detector.max_false_rejection_rate,
     )
     save_calibration(CALIBRATION_FILE, calibration)
     CHECKPOINT_FILE.unlink(missing_ok=True)

@@ -92,8 +92,8 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
         download__mnist__sha256=checksums,
         data__validation=100,
         train__epochs=2,
-        gate__pictures=20,
-        gate__epochs=2,
+        detector__pictures=20,
+        detector__epochs=2,
     )
     return folder
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from mnist_serving.classifier import Classifier
+from mnist_serving.http.http_types import Job, Request, Response
 from mnist_serving.http.limits import Limits
-from mnist_serving.http.messages import Job, Request, Response
 from mnist_serving.http.service import Service
 
 INFER = "/v2/models/mnist/infer"

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stages.calibrate import Calibration
-from stages.data import Facts, Shape
+from stages.abstain.calibrate import Calibration
+from stages.abstain.detector import build_detector
+from stages.data import DatasetInfo, Shape
 from stages.export import build_graph, build_onnx, describe, golden_examples
-from stages.gate import build_gate
 
 COLOURS = ("blue", "green", "red")
 COLOUR_SHAPE, GREY_SHAPE = (3, 24, 20), (1, 12, 9)
@@ -30,16 +30,16 @@ def _write_model(path: Path, shape: Shape, labels: tuple[str, ...], shares: Tens
     """Write a model; `shares` [classes,channels] is what each channel's mean, -0.5 to 0.5, means for a class."""
     _, height, width = shape
     linear = nn.Linear(shares.shape[1] * height * width, len(labels))
-    gate = build_gate(shape, hidden=1)
+    detector = build_detector(shape, hidden=1)
     with torch.no_grad():
         linear.weight.copy_(SURE * shares.repeat_interleave(height * width, dim=1) / (height * width))
         linear.bias.copy_(-SURE * shares.sum(dim=1) / 2)
     network = nn.Sequential(nn.Flatten(), linear)
-    facts = Facts(name="made up", labels=labels, shape=shape, centred=False, sha256={})
-    calibration = Calibration(temperature=1.0, least_confidence=0.0)
-    description = describe(facts, accuracy=1.0, calibration=calibration, weights=b"")
+    info = DatasetInfo(name="made up", labels=labels, shape=shape, centred=False, sha256={})
+    calibration = Calibration(temperature=1.0, confidence_threshold=0.0)
+    description = describe(info, accuracy=1.0, calibration=calibration, weights=b"")
     description["golden"] = golden_examples(network, shape)
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
-    graph = build_graph(network, gate, shape, classes=len(labels), temperature=calibration.temperature)
+    graph = build_graph(network, detector, shape, classes=len(labels), temperature=calibration.temperature)
     path.write_bytes(build_onnx(graph, metadata=metadata))
     return path

@@ -130,13 +130,13 @@ def test_a_table_cut_off_anywhere_is_a_whole_one_with_less_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(JOB)
-    from table import Answer, Picture, read_rows, write_whole
+    from table import Answer, Picture, atomic_write, read_rows
 
     names = ["a, b.png", 'new\n"line".png', "\r.png", os.fsdecode(b"\xff.png"), "=1.png"]
     rows = {name: (Picture(name, "1", "2", "model"), Answer("7", "0.9", "false", "")) for name in names}
     rows["bad.png"] = (Picture("bad.png", "", "", "model"), Answer(error="no, none"))
     table = tmp_path / "table.csv"
-    write_whole(table, rows)
+    atomic_write(table, rows)
     assert read_rows(table) == rows
     content = table.read_bytes()
     lengths = []

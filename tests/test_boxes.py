@@ -8,17 +8,17 @@ from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import Optimizer
 
+from stages.abstain.ood_images import TRAINED
+from stages.checkpoint import TrainState, average_of
 from stages.data import NO_CLASS, Split
-from stages.learner import Learner, average_of
+from stages.io import StageError
 from stages.losses.cross_entropy import CrossEntropy
 from stages.losses.outlier_exposure import OutlierExposure, add_outliers
 from stages.models.cnn import Cnn
 from stages.models.linear import Linear
 from stages.models.mlp import Mlp
-from stages.nondigits import TRAINED
 from stages.objective import Objective
 from stages.sanity import check
-from stages.stage import StageError
 from stages.train import train_epoch
 
 PLAIN = CrossEntropy(kind="cross_entropy")
@@ -110,10 +110,10 @@ def test_the_schedules_start_rise_and_end_as_they_should(name: str, highest_at: 
     assert rates[-1] == pytest.approx(last, abs=0.01)
 
 
-def make_learner(model: nn.Sequential, optimizer: Optimizer, *, average: float | None = None) -> Learner:
+def make_learner(model: nn.Sequential, optimizer: Optimizer, *, average: float | None = None) -> TrainState:
     schedule = Objective(loss=PLAIN, optimizer="sgd", learning_rate=0.1).build_schedule(optimizer, steps=10)
     mean = average_of(model, average) if average else None
-    return Learner(model, optimizer, schedule, torch.Generator(), average=mean)
+    return TrainState(model, optimizer, schedule, torch.Generator(), average=mean)
 
 
 def weights_of(model: nn.Module) -> torch.Tensor:

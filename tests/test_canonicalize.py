@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from mnist_serving.canonicalize import PictureError, canonicalize
 from mnist_serving.errors import MnistServingError
+from mnist_serving.preprocess.canonicalize import PictureError, canonicalize
 from PIL import Image, ImageDraw
 
 from benchmarks.degrade import KINDS, Picture, degrade

@@ -14,7 +14,7 @@ from mnist_serving import Classifier, FileError, ModelError
 from mnist_serving.session import PACKAGED_MODEL
 from onnx import external_data_helper, numpy_helper
 
-from stages.nondigits import draw
+from stages.abstain.ood_images import draw
 
 GOLDEN = Classifier().contract.golden
 

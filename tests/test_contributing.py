@@ -7,7 +7,7 @@ from pathlib import Path
 from mnist_serving import Classifier
 from ruamel.yaml import YAML
 
-from stages.stage import MODEL_FILE
+from stages.io import MODEL_FILE
 from tests.conftest import ROOT
 from tests.test_pipeline import dvc
 

@@ -6,11 +6,21 @@ import pytest
 import torch
 from torch.nn.functional import kl_div
 
-from stages.data import NO_CLASS, Facts, Split, batches, hold_out, load_split, save_split, scale, split_off
-from stages.focus import Focus
-from stages.stage import StageError
+from stages.data import (
+    NO_CLASS,
+    DatasetInfo,
+    Split,
+    batches,
+    load_split,
+    save_split,
+    scale,
+    train_test_split,
+    train_val_split,
+)
+from stages.io import StageError
+from stages.sampler import LossWeightedSampler
 
-FACTS = Facts(name="made up", labels=tuple("0123456789"), shape=(1, 28, 28), centred=True, sha256={})
+FACTS = DatasetInfo(name="made up", labels=tuple("0123456789"), shape=(1, 28, 28), centred=True, sha256={})
 
 
 def make_split(count: int) -> Split:
@@ -24,28 +34,28 @@ def rows_of(split: Split) -> set[int]:
 
 
 def test_held_out_images_are_not_trained_on_and_none_is_lost() -> None:
-    training, validation = hold_out(make_split(200), validation=30, seed=1)
+    training, validation = train_val_split(make_split(200), validation=30, seed=1)
     assert len(training.labels) == 170
     assert len(validation.labels) == 30
     assert rows_of(training) | rows_of(validation) == set(range(200))
 
 
 def test_the_seed_decides_what_is_held_out() -> None:
-    first, again, other = (rows_of(hold_out(make_split(200), validation=30, seed=seed)[1]) for seed in (1, 1, 2))
+    first, again, other = (rows_of(train_val_split(make_split(200), validation=30, seed=seed)[1]) for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
 def test_of_a_small_data_set_at_most_a_sixth_is_held_out() -> None:
-    training, validation = hold_out(make_split(100), validation=5_000, seed=0)
+    training, validation = train_val_split(make_split(100), validation=5_000, seed=0)
     assert (len(training.labels), len(validation.labels)) == (84, 16)
     with pytest.raises(StageError, match="5 training images are too few"):
-        hold_out(make_split(5), validation=1, seed=0)
+        train_val_split(make_split(5), validation=1, seed=0)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
 def test_of_what_is_split_off_neither_part_is_empty(share: float) -> None:
-    training, test = split_off(make_split(6), share=share, seed=0)
+    training, test = train_test_split(make_split(6), share=share, seed=0)
     assert min(len(training.labels), len(test.labels)) >= 1
     assert rows_of(training) | rows_of(test) == set(range(6))
 
@@ -111,7 +121,7 @@ def test_the_test_split_in_place_of_the_training_split_is_named(tmp_path: Path) 
 
 
 def test_what_is_hard_is_drawn_more_often_and_what_is_easy_still_is() -> None:
-    focus, split, generator = Focus(1_000, power=0.5), make_split(1_000), torch.Generator().manual_seed(0)
+    focus, split, generator = LossWeightedSampler(1_000, power=0.5), make_split(1_000), torch.Generator().manual_seed(0)
     hard = torch.arange(1_000) < 100
     for batch in batches(split, batch_size=64, generator=generator, focus=focus):
         sure = torch.zeros(len(batch.labels), 10)
@@ -123,7 +133,7 @@ def test_what_is_hard_is_drawn_more_often_and_what_is_easy_still_is() -> None:
 
 
 def test_what_belongs_to_no_class_is_easy_where_all_classes_are_as_probable() -> None:
-    focus = Focus(3, power=0.5)
+    focus = LossWeightedSampler(3, power=0.5)
     focus.rows = torch.arange(3)
     logits, labels = 9 * torch.eye(11)[[10, 0, 0], :10], torch.tensor([NO_CLASS, NO_CLASS, 0])
     for _ in range(30):

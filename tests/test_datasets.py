@@ -11,11 +11,12 @@ import torch
 from mnist_serving import Classifier
 from PIL import Image
 
-from stages import download, evaluate, export, gate, train
-from stages.data import load_facts, load_split
+from stages import download, evaluate, export, train
+from stages.abstain import detector
+from stages.data import load_dataset_info, load_split
 from stages.datasets.folder import Folder
 from stages.datasets.mnist import FashionMnist, import_torchvision
-from stages.stage import FACTS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE, StageError
+from stages.io import DATASET_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE, StageError
 from tests.conftest import TEST_IMAGES, TRAIN_IMAGES, edit_params
 
 COLOURS = {"blue": (0, 0, 200), "green": (0, 200, 0), "red": (200, 0, 0)}
@@ -34,7 +35,7 @@ def draw_pictures(folder: Path, count: int, *, mode: str = "RGB", size: tuple[in
 
 def run_pipeline() -> Classifier:
     """Run all stages but `parity` where we are; return the exported model."""
-    for stage in (download, gate, train, evaluate, export):
+    for stage in (download, detector, train, evaluate, export):
         stage.main()
     return Classifier(MODEL_FILE)
 
@@ -45,7 +46,7 @@ def test_colour_pictures_of_any_size_become_a_model_that_takes_them(project: Pat
     classifier = run_pipeline()
     assert classifier.labels == ("blue", "green", "red")
     assert classifier.contract.image_shape == (3, 24, 20)
-    test = load_split(TEST_FILE, load_facts(FACTS_FILE))
+    test = load_split(TEST_FILE, load_dataset_info(DATASET_FILE))
     assert len(test.labels) == round(0.2 * 90)
     prediction = classifier.predict(test.images.numpy())
     assert prediction.labels == [classifier.labels[label] for label in test.labels.tolist()]
@@ -60,7 +61,7 @@ def test_a_folder_may_bring_its_own_test_set(tmp_path: Path) -> None:
     draw_pictures(tmp_path / "train", 5, mode="L")
     draw_pictures(tmp_path / "test", 2, mode="L")
     dataset = Folder(path=str(tmp_path), test=0.5, seed=0).load()
-    assert dataset.facts.shape == (1, 24, 20)
+    assert dataset.info.shape == (1, 24, 20)
     assert (len(dataset.train.labels), len(dataset.test.labels)) == (15, 6)
     with Image.open(tmp_path / "test/red/1.png") as picture:
         assert torch.equal(dataset.test.images[-1, 0], torch.from_numpy(np.array(picture)))
@@ -106,7 +107,7 @@ def test_what_is_wrong_with_a_folder_is_said_with_its_path(tmp_path: Path) -> No
 def test_the_digits_of_scikit_learn_need_no_mirror(project: Path) -> None:
     edit_params(project, data__dataset="uci_digits", download__mnist__mirrors=["nowhere"], train__epochs=15)
     classifier = run_pipeline()
-    train_split, test = (load_split(path, load_facts(FACTS_FILE)) for path in (TRAIN_FILE, TEST_FILE))
+    train_split, test = (load_split(path, load_dataset_info(DATASET_FILE)) for path in (TRAIN_FILE, TEST_FILE))
     assert len(train_split.labels) + len(test.labels) == 1_797
     assert classifier.metadata["dataset"] == "UCI digits"
     prediction = classifier.predict(test.images.numpy())
@@ -129,11 +130,11 @@ def test_data_sets_in_mnists_image_are_checked_with_torchvisions_checksums(
     checksums = [(path.name, md5(path.read_bytes(), usedforsecurity=False).hexdigest()) for path in mirror.iterdir()]
     monkeypatch.setattr(getattr(datasets, name), "resources", checksums)
     download.main()
-    facts = load_facts(FACTS_FILE)
-    assert (facts.name, facts.labels[4]) == (name, label)
-    assert not facts.centred
-    assert len(load_split(TRAIN_FILE, facts).labels) == TRAIN_IMAGES
-    assert len(load_split(TEST_FILE, facts).labels) == TEST_IMAGES
+    info = load_dataset_info(DATASET_FILE)
+    assert (info.name, info.labels[4]) == (name, label)
+    assert not info.centred
+    assert len(load_split(TRAIN_FILE, info).labels) == TRAIN_IMAGES
+    assert len(load_split(TEST_FILE, info).labels) == TEST_IMAGES
 
 
 def test_the_labels_are_torchvisions_in_their_order() -> None:

@@ -25,7 +25,7 @@ from benchmarks.runtimes import (
     find_command,
     web_files,
 )
-from stages.params import read_params
+from stages.config import read_params
 from tests.conftest import ROOT
 
 TOLERANCE = read_params(ROOT / "params.yaml")["export"]["tolerance"]

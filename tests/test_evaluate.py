@@ -10,11 +10,20 @@ import torch
 from PIL import Image
 from torch.nn.functional import cross_entropy
 
-from stages import download, evaluate, gate, train
-from stages.data import Split, load_facts, load_split
-from stages.pictures import draw_mistakes
-from stages.stage import FACTS_FILE, LOGITS_FILE, METRICS_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
-from stages.tensors import load_tensors
+from stages import download, evaluate, train
+from stages.abstain import detector
+from stages.data import Split, load_dataset_info, load_split
+from stages.io import (
+    DATASET_FILE,
+    LOGITS_FILE,
+    METRICS_FILE,
+    TEST_FILE,
+    TRAIN_FILE,
+    WEIGHTS_FILE,
+    StageError,
+    load_tensors,
+)
+from stages.plots import draw_mistakes
 from tests.conftest import TEST_IMAGES, edit_params
 
 
@@ -23,7 +32,7 @@ def trained(project: Path) -> Path:
     """The made-up project, trained so little that mistakes remain."""
     edit_params(project, objective__learning_rate=0.0001, train__epochs=1)
     download.main()
-    gate.main()
+    detector.main()
     train.main()
     return project
 
@@ -31,7 +40,7 @@ def trained(project: Path) -> Path:
 def test_the_metrics_are_scalars_that_follow_from_the_logits(trained: Path) -> None:
     evaluate.main()
     metrics = json.loads((trained / METRICS_FILE).read_text())
-    labels = load_split(TEST_FILE, load_facts(FACTS_FILE)).labels
+    labels = load_split(TEST_FILE, load_dataset_info(DATASET_FILE)).labels
     (logits,) = load_tensors(LOGITS_FILE, f"logits by torch {torch.__version__.partition('+')[0]}").values()
     correct = int((logits.argmax(dim=1) == labels).sum())
     assert all(isinstance(value, int | float | str) for value in metrics.values())

@@ -289,11 +289,11 @@ def test_another_number_of_classes_and_another_size_are_the_models_business(
 ) -> None:
     example = make(name)
     labels = ["a", "b: coat, long", "c"]
-    facts = {"labels": labels, "preprocessing": {"size": [6, 9]}, "abstention": {"least_confidence": 0.4}}
+    info = {"labels": labels, "preprocessing": {"size": [6, 9]}, "abstention": {"confidence_threshold": 0.4}}
     model = small_model(labels, (6, 9))
-    helper.set_model_props(model, {key: json.dumps(value) for key, value in facts.items()})
+    helper.set_model_props(model, {key: json.dumps(value) for key, value in info.items()})
     onnx.save(model, example.folder / "small.onnx")
-    (example.folder / "small.json").write_text(json.dumps(facts))
+    (example.folder / "small.json").write_text(json.dumps(info))
     for file, level in (("black.pgm", 0), ("white.pgm", 255)):
         (example.folder / file).write_bytes(b"P5 9 6 255 " + bytes([level] * 54))
     printed = example.done(f"{example.start} small.onnx black.pgm white.pgm")

@@ -13,16 +13,17 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from stages import download, evaluate, export, gate, train
-from stages.calibrate import confidence
+from stages import download, evaluate, export, train
+from stages.abstain import detector
+from stages.abstain.calibrate import confidence
+from stages.abstain.detector import build_detector
 from stages.data import Shape
 from stages.export import build_graph, build_onnx, load_accuracy
-from stages.gate import build_gate
 from stages.golden import golden_images
+from stages.inference import predict
+from stages.io import MODEL_FILE, WEIGHTS_FILE, StageError
 from stages.models.cnn import Cnn
 from stages.models.mlp import Mlp
-from stages.network import predict
-from stages.stage import MODEL_FILE, WEIGHTS_FILE, StageError
 from tests.conftest import ROOT
 
 SHAPE = (1, 28, 28)
@@ -36,14 +37,14 @@ def network() -> nn.Sequential:
 
 
 @pytest.fixture
-def gate_network() -> nn.Sequential:
+def detector_network() -> nn.Sequential:
     torch.manual_seed(1)
-    return build_gate(SHAPE, hidden=16)
+    return build_detector(SHAPE, hidden=16)
 
 
 @pytest.fixture
-def exported(network: nn.Sequential, gate_network: nn.Sequential) -> bytes:
-    graph = build_graph(network, gate_network, SHAPE, classes=10, temperature=1.5)
+def exported(network: nn.Sequential, detector_network: nn.Sequential) -> bytes:
+    graph = build_graph(network, detector_network, SHAPE, classes=10, temperature=1.5)
     return build_onnx(graph, metadata={"dataset": "made up"})
 
 
@@ -58,11 +59,11 @@ def test_the_file_has_the_contracts_names_types_and_shapes(exported: bytes) -> N
 
 @pytest.mark.parametrize("batch", [1, 2, 7])
 def test_onnxruntime_and_the_reference_evaluator_agree_with_torch(
-    network: nn.Sequential, gate_network: nn.Sequential, exported: bytes, batch: int
+    network: nn.Sequential, detector_network: nn.Sequential, exported: bytes, batch: int
 ) -> None:
     images = IMAGES[:batch]
     wanted = predict(network, images)
-    sure = confidence(wanted, predict(gate_network, images), temperature=1.5)
+    sure = confidence(wanted, predict(detector_network, images), temperature=1.5)
     for runtime in (onnxruntime.InferenceSession(exported), ReferenceEvaluator(onnx.load_from_string(exported))):
         names = ["logits", "probabilities", "digit"]
         logits, probabilities, digit = map(np.asarray, runtime.run(names, {"image": images.numpy()}))
@@ -74,7 +75,7 @@ def test_onnxruntime_and_the_reference_evaluator_agree_with_torch(
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 20, 25)])
 def test_a_convolutional_network_is_translated_for_any_shape(shape: Shape) -> None:
     network = Cnn(kind="cnn", channels=(4, 6), kernel=3, hidden=8).build(shape, 3)
-    graph = build_graph(network, build_gate(shape, hidden=4), shape, classes=3, temperature=1.0)
+    graph = build_graph(network, build_detector(shape, hidden=4), shape, classes=3, temperature=1.0)
     session = onnxruntime.InferenceSession(build_onnx(graph, metadata={}))
     images = torch.randint(0, 256, (5, *shape), dtype=torch.uint8)
     (logits,) = session.run(["logits"], {"image": images.numpy()})
@@ -90,7 +91,7 @@ def test_the_lowest_opset_that_serves_is_used(exported: bytes) -> None:
 def test_a_layer_without_a_translation_says_where_to_add_it() -> None:
     with pytest.raises(StageError, match=r"Tanh.*add a case to `_translate`"):
         build_graph(
-            nn.Sequential(nn.Flatten(), nn.Tanh()), build_gate(SHAPE, hidden=1), SHAPE, classes=784, temperature=1.0
+            nn.Sequential(nn.Flatten(), nn.Tanh()), build_detector(SHAPE, hidden=1), SHAPE, classes=784, temperature=1.0
         )
 
 
@@ -112,14 +113,14 @@ def test_a_layer_without_a_translation_says_where_to_add_it() -> None:
 )
 def test_a_layer_with_settings_that_have_no_translation_is_not_taken_for_another(layer: nn.Module) -> None:
     with pytest.raises(StageError, match=rf"no ONNX node is known for {re.escape(str(layer))}"):
-        build_graph(nn.Sequential(layer), build_gate(SHAPE, hidden=1), SHAPE, classes=1, temperature=1.0)
+        build_graph(nn.Sequential(layer), build_detector(SHAPE, hidden=1), SHAPE, classes=1, temperature=1.0)
 
 
 @pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.AvgPool2d(3), nn.MaxPool2d(3, stride=3)])
 def test_pooling_is_translated(pool: nn.Module) -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3, stride=2, padding=1), pool, nn.Flatten(), nn.LazyLinear(3))
     wanted = predict(network, IMAGES)
-    graph = build_graph(network, build_gate(SHAPE, hidden=1), SHAPE, classes=3, temperature=1.0)
+    graph = build_graph(network, build_detector(SHAPE, hidden=1), SHAPE, classes=3, temperature=1.0)
     session = onnxruntime.InferenceSession(build_onnx(graph, metadata={}))
     (logits,) = session.run(["logits"], {"image": IMAGES.numpy()})
     np.testing.assert_allclose(logits, wanted.numpy(), atol=1e-5)
@@ -141,7 +142,7 @@ def test_the_golden_pictures_cover_every_pixel() -> None:
 
 
 def test_the_stage_writes_one_file_that_says_what_it_is(project: Path, idx_files: dict[str, bytes]) -> None:
-    for stage in (download, gate, train, evaluate, export):
+    for stage in (download, detector, train, evaluate, export):
         stage.main()
     model = onnx.load(project / MODEL_FILE)
     onnx.checker.check_model(model, full_check=True)

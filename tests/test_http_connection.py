@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from mnist_serving.http.connection import LINGER_SECONDS, Connection
-from mnist_serving.http.messages import Job, Request, Response
-from mnist_serving.http.server import Ending, Host, new_event_loop
+from mnist_serving.http.http_types import Job, Request, Response
+from mnist_serving.http.transport.connection import LINGER_SECONDS, Connection
+from mnist_serving.http.transport.server import Ending, Host, new_event_loop
 
 from tests.http_service import make_service
 

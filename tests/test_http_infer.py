@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mnist_serving.http.messages import Job, Request
+from mnist_serving.http.http_types import Job, Request
 from mnist_serving.http.service import Service
 
 from tests.http_service import (

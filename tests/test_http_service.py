@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from mnist_serving.http.messages import Job, Request
+from mnist_serving.http.http_types import Job, Request
 from mnist_serving.http.service import Service
 from PIL import Image
 

@@ -142,7 +142,7 @@ def test_workers_end_when_the_process_that_started_them_is_killed() -> None:
 
 def test_a_worker_that_dies_before_it_is_ready_ends_the_server() -> None:
     program = (
-        "import os, socket, sys; from mnist_serving.http.workers import run_workers;"
+        "import os, socket, sys; from mnist_serving.http.transport.workers import run_workers;"
         "listener = socket.create_server(('127.0.0.1', 0));"
         "sys.exit(run_workers(lambda ready: os.abort(), listener, count=2))"
     )

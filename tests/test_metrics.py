@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.metrics import expected_calibration_error, read_accuracies, recalls, reliability, wilson_interval
+from stages.metrics import diagnose, expected_calibration_error, recalls, reliability, wilson_interval
 
 
 @given(total=st.integers(1, 20_000), share=st.floats(0, 1))
@@ -66,6 +66,6 @@ def test_recall_is_counted_class_by_class() -> None:
     [(0.985, 0.974, "learned"), (0.90, 0.89, "underfitting"), (1.0, 0.96, "overfitting"), (0.95, 0.92, "learned")],
 )
 def test_the_two_accuracies_are_read_together(train: float, test: float, word: str) -> None:
-    verdict, sentence = read_accuracies(train, test, learned=0.95, largest_gap=0.031)
+    verdict, sentence = diagnose(train, test, learned=0.95, largest_gap=0.031)
     assert verdict == word
     assert f"{train:.2%} on the training images, {test:.2%} on the test images" in sentence

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stages import mirrors
-from stages.mirrors import MirrorError, fetch_from_first
+from stages.datasets import mirrors
+from stages.datasets.mirrors import MirrorError, fetch_from_first
 
 CONTENT = b"\x1f\x8b" + bytes(range(256)) * 300
 CHECKSUMS = {"file.gz": sha256(CONTENT).hexdigest()}

@@ -12,8 +12,9 @@ from mnist_serving.parity import compare
 from onnx import numpy_helper
 from safetensors.numpy import save_file
 
-from stages import download, evaluate, export, gate, train
-from stages.stage import LOGITS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE
+from stages import download, evaluate, export, train
+from stages.abstain import detector
+from stages.io import LOGITS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE
 from tests.conftest import TEST_IMAGES
 
 REPORT = Path("reports/parity.json")
@@ -22,7 +23,7 @@ COMMAND = ["parity", "--model", str(MODEL_FILE), "--report", str(REPORT)]
 
 @pytest.fixture
 def exported(project: Path) -> Path:
-    for stage in (download, gate, train, evaluate, export):
+    for stage in (download, detector, train, evaluate, export):
         stage.main()
     return project
 

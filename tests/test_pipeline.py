@@ -175,7 +175,7 @@ def test_everything_deleted_comes_back_the_same(reproduced: Path, copied: Path) 
 def test_the_environments_threads_and_instruction_sets_do_not_change_the_bytes(
     reproduced: Path, copied: Path, environment: dict[str, str]
 ) -> None:
-    dvc(copied, "repro", "--force", "--single-item", "gate", "train", "evaluate", **environment)
+    dvc(copied, "repro", "--force", "--single-item", "detector", "train", "evaluate", **environment)
     assert digests(copied) == digests(reproduced)
 
 
@@ -183,7 +183,7 @@ def test_pinned_to_one_core_the_bytes_are_the_same(reproduced: Path, copied: Pat
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
-        dvc(copied, "repro", "--force", "--single-item", "gate", "train", "evaluate")
+        dvc(copied, "repro", "--force", "--single-item", "detector", "train", "evaluate")
     finally:
         os.sched_setaffinity(0, cores)
     assert digests(copied) == digests(reproduced)
@@ -192,7 +192,7 @@ def test_pinned_to_one_core_the_bytes_are_the_same(reproduced: Path, copied: Pat
 def test_with_the_other_cores_busy_the_bytes_are_the_same(reproduced: Path, copied: Path) -> None:
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
     try:
-        dvc(copied, "repro", "--force", "--single-item", "gate", "train", "evaluate")
+        dvc(copied, "repro", "--force", "--single-item", "detector", "train", "evaluate")
     finally:
         for process in busy:
             process.kill()
@@ -258,7 +258,7 @@ def test_no_output_names_a_folder_of_this_machine(reproduced: Path) -> None:
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_with_another_number_of_threads_the_bytes_are_the_same(reproduced: Path, copied: Path, threads: int) -> None:
-    for stage in ("gate", "train", "evaluate"):
+    for stage in ("detector", "train", "evaluate"):
         for name in outputs_of(stage):
             (copied / name).unlink()
         code = f"import stages, torch; torch.set_num_threads({threads}); from stages.{stage} import main; main()"

@@ -29,7 +29,7 @@ from benchmarks.runtimes import (
     judge,
     work_out,
 )
-from stages.params import read_params
+from stages.config import read_params
 from tests.conftest import ROOT
 
 ALWAYS_HERE = ("onnxruntime, the newest", "ONNX's reference evaluator")

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.stage import StageError
-from stages.tensors import load_tensors, save_tensors
+from stages.io import StageError, load_tensors, save_tensors
 
 TENSORS = {"a": torch.arange(60, dtype=torch.uint8), "b": torch.linspace(0, 1, 7)}
 
@@ -60,7 +59,7 @@ def test_a_pickle_is_refused_without_being_unpickled(saved: Path) -> None:
 def test_the_bytes_are_the_same_in_another_process(saved: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     code = (
-        "from pathlib import Path; from stages.tensors import load_tensors, save_tensors;"
+        "from pathlib import Path; from stages.io import load_tensors, save_tensors;"
         f"save_tensors(Path({str(other)!r}), 'weights', load_tensors(Path({str(saved)!r}), 'weights'))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

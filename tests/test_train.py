@@ -8,15 +8,15 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from stages import download, gate, train
-from stages.data import hold_out, load_facts, load_split
+from stages import download, train
+from stages.abstain import detector
+from stages.data import load_dataset_info, load_split, train_val_split
+from stages.inference import load_weights, predict
+from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError, save_tensors
 from stages.losses.cross_entropy import CrossEntropy
-from stages.model import KIND
+from stages.models import KIND
 from stages.models.mlp import Mlp
-from stages.network import load_weights, predict
 from stages.objective import Objective
-from stages.stage import FACTS_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
-from stages.tensors import save_tensors
 from tests.conftest import edit_params
 
 SHAPE = (1, 28, 28)
@@ -61,7 +61,7 @@ def test_one_step_of_the_optimizer_is_adams_formula() -> None:
 def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_params(project, train__epochs=4)
     download.main()
-    gate.main()
+    detector.main()
     train.main()
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("epoch ") for line in lines) == 4
@@ -71,7 +71,7 @@ def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.Captu
     assert len(history) == 5
     losses = [float(line.split(",")[1]) for line in history[1:]]
     assert losses == sorted(losses, reverse=True)
-    test = load_split(TEST_FILE, load_facts(FACTS_FILE))
+    test = load_split(TEST_FILE, load_dataset_info(DATASET_FILE))
     logits = predict(load_weights(build_model(), WEIGHTS_FILE, KIND), test.images)
     assert (logits.argmax(dim=1) == test.labels).float().mean() > 0.99
 
@@ -79,10 +79,10 @@ def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.Captu
 @pytest.mark.usefixtures("project")
 def test_the_reported_validation_loss_is_that_of_the_saved_weights() -> None:
     download.main()
-    gate.main()
+    detector.main()
     train.main()
-    everything = load_split(TRAIN_FILE, load_facts(FACTS_FILE))
-    held_out = hold_out(everything, validation=100, seed=0)[1]
+    everything = load_split(TRAIN_FILE, load_dataset_info(DATASET_FILE))
+    held_out = train_val_split(everything, validation=100, seed=0)[1]
     logits = predict(load_weights(build_model(), WEIGHTS_FILE, KIND), held_out.images)
     last = Path("reports/history.csv").read_text().splitlines()[-1].split(",")
     assert float(last[2]) == pytest.approx(cross_entropy(logits, held_out.labels).item(), abs=1e-6)
@@ -90,7 +90,7 @@ def test_the_reported_validation_loss_is_that_of_the_saved_weights() -> None:
 
 def test_training_never_opens_the_test_file(project: Path) -> None:
     download.main()
-    gate.main()
+    detector.main()
     (project / TEST_FILE).unlink()
     (project / TEST_FILE).mkdir()  # whoever opens it now fails
     train.main()
@@ -99,7 +99,7 @@ def test_training_never_opens_the_test_file(project: Path) -> None:
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_suspects(project: Path) -> None:
     download.main()
-    gate.main()
+    detector.main()
 
     class NoNumber(nn.CrossEntropyLoss):
         def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -115,7 +115,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_suspects(project: 
 def test_a_loss_that_does_not_fall_is_warned_of(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_params(project, objective__learning_rate=10.0)
     download.main()
-    gate.main()
+    detector.main()
     train.main()
     warning = capsys.readouterr().err
     assert "has not fallen below its start" in warning

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mnist_serving.canonicalize import PictureError, canonicalize
 from mnist_serving.images import read_grey
+from mnist_serving.preprocess.canonicalize import PictureError, canonicalize
 from PIL import Image
 
 from benchmarks.degrade import KINDS, Picture, degrade

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from labelling import classifier, label_all
 from mnist_serving import MnistServingError
-from table import Answer, Picture, Rows, TableError, append_row, open_table, read_rows, write_whole
+from table import Answer, Picture, Rows, TableError, append_row, atomic_write, open_table, read_rows
 from tqdm import tqdm
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -71,7 +71,7 @@ def prepare(folder: Path, table: Path) -> tuple[list[Picture], Rows]:
     for picture in pictures:
         if not is_done(picture, rows):
             rows.pop(picture.file, None)
-    write_whole(table, rows)
+    atomic_write(table, rows)
     return pictures, rows
 
 
@@ -86,7 +86,7 @@ def complete(folder: Path, table: Path, pictures: list[Picture], rows: Rows, pro
             file.flush()  # from here on it outlives this process
             rows[picture.file] = picture, answer
             bar.update()
-    write_whole(table, rows)
+    atomic_write(table, rows)
 
 
 def count(text: str) -> int:

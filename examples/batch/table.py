@@ -61,7 +61,7 @@ def read_rows(path: Path) -> Rows:
     return {picture.file: (picture, answer) for picture, answer in pairs}
 
 
-def write_whole(path: Path, rows: Rows) -> None:
+def atomic_write(path: Path, rows: Rows) -> None:
     """Write the table anew, sorted by file: whole or not at all."""
     temporary = path.with_name(f"{path.name}.tmp")
     with open_table(temporary, "w") as file:

@@ -25,7 +25,7 @@ class Model:
         description = json.loads(path.with_suffix(".json").read_bytes())
         self.labels: list[str] = description["labels"]
         self.size: list[int] = description["preprocessing"]["size"]
-        self.least_confidence: float = description["abstention"]["least_confidence"]
+        self.confidence_threshold: float = description["abstention"]["confidence_threshold"]
         self.net = cv2.dnn.readNetFromONNX(str(path))
 
     def classify(self, grey: Grey) -> str:
@@ -34,7 +34,7 @@ class Model:
         probabilities = self.net.forward("probabilities")
         probability = probabilities.max()
         answer = f"{self.labels[probabilities.argmax()]}  {probability:.4f}"
-        sure = self.net.forward("digit").item() * probability >= self.least_confidence
+        sure = self.net.forward("digit").item() * probability >= self.confidence_threshold
         return answer if sure else f"not sure, perhaps {answer}"
 
 

@@ -25,14 +25,14 @@ class Model:
         metadata = self.session.get_modelmeta().custom_metadata_map
         self.labels: list[str] = json.loads(metadata["labels"])
         self.size: list[int] = json.loads(metadata["preprocessing"])["size"]
-        self.least_confidence: float = json.loads(metadata["abstention"])["least_confidence"]
+        self.confidence_threshold: float = json.loads(metadata["abstention"])["confidence_threshold"]
 
     def classify(self, image: npt.NDArray[np.uint8]) -> str:
         """Return the answer to uint8 [height,width]."""
         probabilities, digit = self.session.run(["probabilities", "digit"], {"image": image[None, None]})
         probability = probabilities.max()
         answer = f"{self.labels[probabilities.argmax()]}  {probability:.4f}"
-        sure = digit.item() * probability >= self.least_confidence
+        sure = digit.item() * probability >= self.confidence_threshold
         return answer if sure else f"not sure, perhaps {answer}"
 
 

@@ -4,11 +4,11 @@
 // `serving/mnist_serving` in JavaScript, function by function; why a step is as it is stands there.
 // `tests/test_web_canonicalize.py` compares the two. Change both or neither.
 
-import { INK_RANK, LEAST_CONTRAST, QUARTERS, findInk, grouped, masses, middlePoints, relief } from "./page.js";
-import { DIGIT_SIDE, HALF, evenPen } from "./pen.js";
+import { INK_RANK, LEAST_CONTRAST, QUARTERS, findInk, grouped, masses, middlePoints, relief } from "./background.js";
+import { DIGIT_SIDE, HALF, evenPen } from "./stroke_width.js";
 import {
-  blockMean, box, boxOf, ceilDiv, chosen, components, cut, divided, highest, laid, mapped, ranked, resampled, smooth,
-} from "./raster.js";
+  blockMean, box, boxOf, ceilDiv, chosen, components, cut, divided, maximumFilter, laid, mapped, quantile, resampled, uniformFilter,
+} from "./ndimage.js";
 
 export const SIDE = 28; // of MNIST's picture
 const CENTRE = 14; // its digits' centre of mass
@@ -96,20 +96,20 @@ function cutOut(small, factor, { mask, sign, surface }) {
   const picture = resampled(cut(small, part, factor), rows, columns);
   const y = middlePoints(part.height, rows).map((middle) => 2 * part.top - height + middle);
   const x = middlePoints(part.width, columns).map((middle) => 2 * part.left - width + middle);
-  const near = resampled(highest(cut(mask, part), NEAR), rows, columns);
+  const near = resampled(maximumFilter(cut(mask, part), NEAR), rows, columns);
   return { ink: mapped(relief(picture, surface, y, x), (level) => sign * level), near };
 }
 
 /** The ink sharpened and cleaned of specks, 0 or 255 but for its softest edges. */
 function crisp({ ink: soft, near }) {
-  const blurred = smooth(smooth(soft, SHARPEN_RADIUS), SHARPEN_RADIUS);
+  const blurred = uniformFilter(uniformFilter(soft, SHARPEN_RADIUS), SHARPEN_RADIUS);
   const ink = mapped(soft, (level, at) => (near.data[at] > 0 ? level + SHARPEN * (level - blurred.data[at]) : 0));
   const strong = chosen(ink.data, (level) => level > LEAST_CONTRAST * QUARTERS);
   if (!strong.length) throw new PictureError(BLANK);
-  const half = Math.floor(ranked(strong, INK_RANK) / 2);
-  const full = ranked(chosen(strong, (level) => level > half), 0.5);
+  const half = Math.floor(quantile(strong, INK_RANK) / 2);
+  const full = quantile(chosen(strong, (level) => level > half), 0.5);
   const parts = components(mapped(ink, (level) => (level > Math.floor(full / 2) ? 1 : 0)));
-  const digit = highest(grouped(ink, parts, masses(parts, ink.data)), 2);
+  const digit = maximumFilter(grouped(ink, parts, masses(parts, ink.data)), 2);
   // From 30 % of full ink to 70 %, black to white.
   const level = (value) => Math.min(Math.max(Math.floor((2550 * value - 765 * full) / (4 * full)), 0), 255);
   return mapped(ink, (value, at) => level(value) * digit.data[at]);
@@ -117,7 +117,7 @@ function crisp({ ink: soft, near }) {
 
 /** The ink fitted into 20x20, both sides shrunk by the same factor, and centred in 28x28. */
 function place(redrawn) {
-  const ink = smooth(redrawn, SOFT);
+  const ink = uniformFilter(redrawn, SOFT);
   const digit = box(mapped(ink, (level) => (level > EDGE ? 1 : 0)));
   if (digit.longer === 0) throw new PictureError(BLANK);
   const [top, left] = [digit.height, digit.width].map((length) => Math.floor((digit.longer - length) / 2));

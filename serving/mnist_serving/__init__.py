@@ -4,9 +4,9 @@ from mnist_serving import Classifier
 prediction = Classifier().predict(images)   # uint8 [28,28], [N,28,28] or [N,1,28,28]
 """
 
-from .canonicalize import canonicalize
 from .classifier import Classifier, Prediction
 from .errors import FileError, MnistServingError, ModelError
+from .preprocess.canonicalize import canonicalize
 
 __all__ = ["Classifier", "FileError", "MnistServingError", "ModelError", "Prediction", "canonicalize"]
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .contract import OUTPUTS, Contract, check_description, check_golden, read_contract
+from .metadata import OUTPUTS, Contract, check_description, check_golden, read_contract
 from .session import PACKAGED_MODEL, open_session, read_model
 
 Floats = npt.NDArray[np.float32]
@@ -84,7 +84,7 @@ class Classifier:
             labels=[names[place] for place in logits.argmax(axis=1).tolist()],
             probabilities=probabilities,
             logits=logits,
-            abstained=digit[:, 0] * probabilities.max(axis=1) < self.contract.least_confidence,
+            abstained=digit[:, 0] * probabilities.max(axis=1) < self.contract.confidence_threshold,
         )
 
 

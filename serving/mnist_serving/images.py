@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from .canonicalize import MAX_PIXELS, canonicalize
-from .contract import Contract
+from .metadata import Contract
+from .preprocess.canonicalize import MAX_PIXELS, canonicalize
 
 FORMATS = ("PNG", "JPEG")
 

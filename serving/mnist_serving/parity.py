@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .contract import read_contract
 from .errors import FileError, exit_with
+from .metadata import read_contract
 from .session import PACKAGED_MODEL, open_session, read_model
 
 BATCH_SIZES = (1, 7, 64, 10_000)

@@ -75,7 +75,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
     """
     # Imported here and below: the other commands need not wait for them.
     from .http.logs import configure_logs
-    from .http.workers import run_workers
+    from .http.transport.workers import run_workers
 
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -97,8 +97,8 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket, ready: Callab
     # Imported here also because the workers' metrics add up only if each worker imports them for itself.
     import asyncio
 
-    from .http.server import Ending, new_event_loop, run_server
     from .http.service import Service
+    from .http.transport.server import Ending, new_event_loop, run_server
 
     def load() -> "Classifier":
         from .classifier import Classifier
@@ -117,7 +117,7 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket, ready: Callab
 
 def _serve_or_say(arguments: argparse.Namespace, listener: socket.socket, ready: Callable[[], None]) -> int:
     """Serve as one of several workers; an error is one line on standard error here too."""
-    from .http.workers import CANNOT_START
+    from .http.transport.workers import CANNOT_START
 
     try:
         return _serve(arguments, listener, ready)

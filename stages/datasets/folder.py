@@ -8,13 +8,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
+from mnist_serving.images import MODES, as_image, decode
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from serving.mnist_serving.images import MODES, as_image, decode
-from stages.data import Dataset, Facts, Split, split_off
-from stages.params import Part, Section, Seed
-from stages.stage import StageError
+from stages.config import Part, Section, Seed
+from stages.data import Dataset, DatasetInfo, Split, train_test_split
+from stages.io import StageError
 
 SPLITS = ("train", "test")
 SUFFIXES = {".png", ".jpg", ".jpeg"}
@@ -46,19 +46,19 @@ class Folder(Section):
         channels = max(_channels(path) for pictures in found for _, path in pictures)
         splits = [_read_pictures(pictures, labels, channels) for pictures in found]
         if len(splits) == 1:
-            splits = [*split_off(splits[0], share=self.test, seed=self.seed)]
+            splits = [*train_test_split(splits[0], share=self.test, seed=self.seed)]
         train, test = splits
         if train.shape != test.shape:
             msg = f"{root}: training pictures are {_size(train.shape)}, test pictures {_size(test.shape)}: {ONE_SIZE}"
             raise StageError(msg)
-        facts = Facts(
+        info = DatasetInfo(
             name=root.name,
             labels=labels,
             shape=train.shape,
             centred=False,
             sha256={"pictures": _digest(root, found)},
         )
-        return Dataset(facts, train, test)
+        return Dataset(info, train, test)
 
 
 def _list_pictures(folder: Path) -> list[tuple[str, Path]]:

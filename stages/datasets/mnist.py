@@ -14,10 +14,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from torch.library import Library
 
-from stages.data import Dataset, Facts, Split
-from stages.mirrors import MirrorError, fetch_from_first
-from stages.params import Section
-from stages.stage import StageError
+from stages.config import Section
+from stages.data import Dataset, DatasetInfo, Split
+from stages.datasets.mirrors import MirrorError, fetch_from_first
+from stages.io import StageError
 
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -61,8 +61,10 @@ class FashionMnist(Section):
         except MirrorError as error:
             raise StageError(NO_MIRROR.format(failures=error)) from error
         train, test = decode(files, kind)
-        facts = Facts(name=self.name, labels=self.labels, shape=train.shape, centred=self.centred, sha256=checksums)
-        return Dataset(facts, train, test)
+        info = DatasetInfo(
+            name=self.name, labels=self.labels, shape=train.shape, centred=self.centred, sha256=checksums
+        )
+        return Dataset(info, train, test)
 
     def sources(self, kind: Any) -> tuple[tuple[str, ...], dict[str, str]]:  # noqa: ANN401 (a class without types)
         """Return mirrors, and checksums by file name, of a class of torchvision's."""

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from stages.data import Dataset, Facts, Split, split_off
-from stages.nondigits import fit
-from stages.params import Part, Section, Seed
+from stages.abstain.ood_images import fit
+from stages.config import Part, Section, Seed
+from stages.data import Dataset, DatasetInfo, Split, train_test_split
 
 DARKEST = 16  # their grey levels go from 0 to it
 ENLARGED = 8  # times, before they are fitted into MNIST's frame
@@ -32,14 +32,14 @@ class UciDigits(Section):
         images = torch.from_numpy(np.stack([enlarge(levels) for levels in digits.images])).unsqueeze(1)
         everything = Split(images, torch.from_numpy(digits.target.astype(np.int64)))
         digest = sha256(digits.images.astype(np.uint8).tobytes() + digits.target.astype(np.uint8).tobytes())
-        facts = Facts(
+        info = DatasetInfo(
             name="UCI digits",
             labels=tuple("0123456789"),
             shape=(1, 28, 28),
             centred=True,
             sha256={"sklearn.datasets.load_digits": digest.hexdigest()},
         )
-        return Dataset(facts, *split_off(everything, share=self.test, seed=self.seed))
+        return Dataset(info, *train_test_split(everything, share=self.test, seed=self.seed))
 
 
 def enlarge(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from stages.params import Section
+from stages.config import Section
 
 Weight = Annotated[float, Field(gt=0)]
 

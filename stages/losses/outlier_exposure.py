@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from stages.abstain.ood_images import TRAINED, as_shape, draw
+from stages.config import Count, Section
 from stages.data import NO_CLASS, Split
-from stages.nondigits import TRAINED, as_shape, draw
-from stages.params import Count, Section
 
 
 class OutlierExposure(Section):

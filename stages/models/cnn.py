@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-from stages.params import Section, Width
+from stages.config import Section, Width
 
 Channels = Annotated[int, Field(gt=0, le=4_096)]
 Side = Literal[3, 5, 7]  # odd, so that halving rounds up

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import nn
 
-from stages.params import Section
+from stages.config import Section
 
 
 class Linear(Section):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-from stages.params import Section, Width
+from stages.config import Section, Width
 
 
 class Mlp(Section):

@@ -5,8 +5,8 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from .http_types import HttpError, Job, Request, Response, add_header
 from .limits import Limits
-from .messages import HttpError, Job, Request, Response, add_header
 from .service import Service
 
 Scope = MutableMapping[str, Any]

@@ -5,7 +5,7 @@ import re
 import zlib
 from http import HTTPStatus
 
-from .messages import HttpError, Request, Response
+from .http_types import HttpError, Request, Response
 
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 WORTH_COMPRESSING = 256  # bytes; below, the reply would hardly shrink

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .http_types import Answers, Response, json_response
 from .infer_request import InferRequest, Output
-from .messages import Answers, Response, json_response
 
 MODEL_NAME = "mnist"
 MODEL_VERSION = "1"

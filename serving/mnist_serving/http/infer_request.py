@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from .documents import kind, may_hold_booleans, read_object
-from .messages import HttpError, Images
+from .http_types import HttpError, Images
+from .json_body import kind, may_hold_booleans, read_object
 from .pixels import MESSAGE_LENGTH, Shape, read_pixels, to_images
 
 INPUT = "image"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mnist_serving.canonicalize import MAX_PIXELS
+from mnist_serving.preprocess.canonicalize import MAX_PIXELS
 
 
 @dataclass(frozen=True)

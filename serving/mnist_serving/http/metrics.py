@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from .workers import FOLDER_VARIABLE
+from .transport.workers import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from mnist_serving.classifier import Classifier

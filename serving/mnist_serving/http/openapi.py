@@ -3,15 +3,15 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from .http_types import JSON
 from .infer_reply import BINARY, MODEL_NAME, MODEL_VERSION
 from .infer_request import DATATYPES, INPUT, SERVED_OUTPUTS
 from .limits import Limits
-from .messages import JSON
 from .pixels import Shape
 from .predict import PICTURES
 
 if TYPE_CHECKING:
-    from mnist_serving.contract import Contract
+    from mnist_serving.metadata import Contract
 
 Json = dict[str, Any]
 

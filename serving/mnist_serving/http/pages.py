@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from .messages import Response
+from .http_types import Response
 
 HTML = "text/html; charset=utf-8"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .documents import kind
-from .messages import HttpError, Images
+from .http_types import HttpError, Images
+from .json_body import kind
 
 Shape = tuple[int, int, int]  # of an image, as the model's contract says: channels, height, width
 MESSAGE_LENGTH = 60  # of a value that is quoted in an error

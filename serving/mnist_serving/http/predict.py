@@ -6,14 +6,14 @@ from urllib.parse import parse_qs
 
 from mnist_serving.images import read_picture
 
-from .documents import may_hold_booleans, read_object
+from .http_types import Answers, HttpError, Images, Response, json_response
+from .json_body import may_hold_booleans, read_object
 from .limits import Limits
-from .messages import Answers, HttpError, Images, Response, json_response
 from .pixels import Shape, read_pixels, to_images
 
 if TYPE_CHECKING:
     from mnist_serving.classifier import Classifier
-    from mnist_serving.contract import Contract
+    from mnist_serving.metadata import Contract
 
 PICTURES = ("image/png", "image/jpeg")
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from .compression import compress, decompress
-from .identity import Identities
+from .http_types import JSON, Answers, HttpError, Images, Job, Request, Response, error_response, json_response
 from .infer_reply import BINARY, MODEL_NAME, MODEL_VERSION, render_infer_reply
 from .infer_request import INPUT, SERVED_OUTPUTS, read_infer_request
 from .limits import Limits
 from .logs import ACCESS
-from .messages import JSON, Answers, HttpError, Images, Job, Request, Response, error_response, json_response
 from .metrics import CONTENT_TYPE as PROMETHEUS
 from .metrics import Metrics
 from .openapi import describe_api
@@ -25,6 +24,7 @@ from .predict import (
     read_seen,
     render_predictions,
 )
+from .request_id import Identities
 
 if TYPE_CHECKING:
     from mnist_serving.classifier import Classifier

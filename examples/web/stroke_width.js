@@ -1,6 +1,6 @@
 // The pen: the width of a digit's strokes, measured and brought into MNIST's range; what `pen.py` does.
 
-import { REACH, SIXTEENTHS, box, distance, highest, laid, mapped, rounded, smooth } from "./raster.js";
+import { REACH, SIXTEENTHS, box, distance, maximumFilter, laid, mapped, rounded, uniformFilter } from "./ndimage.js";
 
 export const DIGIT_SIDE = 20; // longer side of MNIST's digits, in MNIST pixels
 const [PEN_LEAST, PEN_MOST] = [1.9, 2.8]; // width of strokes left alone, in MNIST pixels
@@ -25,7 +25,7 @@ export function evenPen(digit) {
     mapped(outwards, (far, place) => rounded(255 * Math.min(Math.max(0.5 + shift(place) - far, 0), 1)));
   if (delta > 0) return redrawn(() => delta);
   // A thin part of a thick digit stays: no part loses more than what it has beyond CORE.
-  const halfWidth = smooth(highest(depth, Math.trunc(CORE - delta) + 1), 2);
+  const halfWidth = uniformFilter(maximumFilter(depth, Math.trunc(CORE - delta) + 1), 2);
   return redrawn((place) => Math.max(delta, -Math.max(0, halfWidth.data[place] / SIXTEENTHS - CORE)));
 }
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .raster import REACH, SIXTEENTHS, Ints, box, distance, highest, rounded, smooth
+from .ndimage import REACH, SIXTEENTHS, Ints, box, distance, maximum_filter, rounded, uniform_filter
 
 DIGIT_SIDE = 20  # longer side of MNIST's digits, in MNIST pixels
 PEN_LEAST, PEN_MOST = 1.9, 2.8  # width of strokes left alone, in MNIST pixels; chosen on held-out training images
@@ -29,6 +29,6 @@ def even_pen(ink: Ints) -> Ints:
     if delta > 0:
         return rounded(255 * np.clip(0.5 + delta - outwards, 0, 1))
     # A thin part of a thick digit stays: no part loses more than what it has beyond CORE.
-    half_width = highest(np.where(inside, depth, 0), int(CORE - delta) + 1)
-    beyond = np.maximum(0, smooth(half_width, 2) / SIXTEENTHS - CORE)
+    half_width = maximum_filter(np.where(inside, depth, 0), int(CORE - delta) + 1)
+    beyond = np.maximum(0, uniform_filter(half_width, 2) / SIXTEENTHS - CORE)
     return rounded(255 * np.clip(0.5 + np.maximum(delta, -beyond) - outwards, 0, 1))

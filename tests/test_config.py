@@ -8,11 +8,11 @@ import pytest
 
 from stages import check
 from stages.check import Params
+from stages.config import load_params
+from stages.io import StageError
 from stages.losses.cross_entropy import CrossEntropy
 from stages.models.linear import Linear
 from stages.models.mlp import Mlp
-from stages.params import load_params
-from stages.stage import StageError
 from tests.conftest import ROOT, edit_params
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from mnist_serving.http.http_types import Job, Request, Response
+from mnist_serving.http.service import Service
+
 from .batcher import Batcher
 from .connection import Connection
-from .messages import Job, Request, Response
-from .service import Service
 
 if TYPE_CHECKING:
     from mnist_serving.classifier import Classifier

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .messages import Answers, Job
-from .service import Service
+from mnist_serving.http.http_types import Answers, Job
+from mnist_serving.http.service import Service
 
 Done = Callable[[Answers | None], None]
 

@@ -1,4 +1,4 @@
-"""Knowing what is no digit: the drawings, the gate, and the two numbers fitted on held-out images."""
+"""Knowing what is no digit: the drawings, the detector, and the two numbers fitted on held-out images."""
 
 from functools import partial
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from stages.calibrate import (
+from stages.abstain.calibrate import (
     Calibration,
     confidence,
     fit_temperature,
@@ -15,21 +15,21 @@ from stages.calibrate import (
     load_calibration,
     save_calibration,
 )
+from stages.abstain.detector import Detector, build_detector, detector_examples, fit_detector, to_inputs
+from stages.abstain.ood_images import REPORTED, TRAINED, as_shape, draw, jumble, redraw
+from stages.abstain.strokes import FIGURES, NOISES
+from stages.config import Section, load_params
 from stages.data import Shape, Split, scale
 from stages.evaluate import UNSEEN_FONTS
-from stages.figures import FIGURES, NOISES
-from stages.gate import Gate, build_gate, fit_gate, gate_examples, to_inputs
-from stages.network import predict
-from stages.nondigits import REPORTED, TRAINED, as_shape, draw, jumble, redraw
-from stages.params import Section, load_params
-from stages.stage import StageError
+from stages.inference import predict
+from stages.io import StageError
 from tests.conftest import ROOT, make_digits
 
 
-class GateParams(Section):
-    """The gate's section alone."""
+class DetectorParams(Section):
+    """The detector's section alone."""
 
-    gate: Gate
+    detector: Detector
 
 
 @pytest.mark.parametrize("kind", [*FIGURES, *NOISES, "letters"])
@@ -68,10 +68,10 @@ def test_redrawn_and_jumbled_pictures_keep_shape_and_type() -> None:
 def test_the_gate_learns_to_tell_digits_from_scribbles_that_it_never_saw() -> None:
     images, labels = make_digits(400, seed=0)
     digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels).long())
-    params = load_params(GateParams, path=ROOT / "params.yaml").gate
-    gate = fit_gate(gate_examples(digits, centred=True, pictures=20, seed=0), digits.shape, params)
-    assert predict(gate, torch.from_numpy(make_digits(100, seed=1)[0]).unsqueeze(1)).median() > 0
-    assert predict(gate, draw("scribbles", 100, seed=0)).median() < 0
+    params = load_params(DetectorParams, path=ROOT / "params.yaml").detector
+    detector = fit_detector(detector_examples(digits, centred=True, pictures=20, seed=0), digits.shape, params)
+    assert predict(detector, torch.from_numpy(make_digits(100, seed=1)[0]).unsqueeze(1)).median() > 0
+    assert predict(detector, draw("scribbles", 100, seed=0)).median() < 0
 
 
 def test_the_temperature_is_where_the_loss_is_least() -> None:
@@ -96,27 +96,27 @@ def test_the_temperature_of_a_model_that_is_always_right_is_not_zero() -> None:
 def test_brought_to_inputs_in_pieces_pictures_are_what_the_gate_makes_of_them_at_once(shape: Shape) -> None:
     figures = draw("stars", 12, seed=0).repeat(100, 1, 1, 1)
     own = torch.randint(0, 256, (7, *shape), dtype=torch.uint8)
-    gate = build_gate(shape, hidden=3)
-    at_once = gate[:2](scale(torch.cat([own, as_shape(figures, shape)])))
+    detector = build_detector(shape, hidden=3)
+    at_once = detector[:2](scale(torch.cat([own, as_shape(figures, shape)])))
     assert torch.equal(to_inputs([own, figures], shape), at_once)
 
 
 def test_confidence_is_the_product_of_both_networks_probabilities() -> None:
-    logits, gate_logits = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0]])
+    logits, detector_logits = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0]])
     expected = 0.5 * torch.tensor([[1.0, 0.0]]).softmax(dim=1).max()
-    torch.testing.assert_close(confidence(logits, gate_logits, temperature=2.0), expected[None])
+    torch.testing.assert_close(confidence(logits, detector_logits, temperature=2.0), expected[None])
 
 
 @pytest.mark.parametrize("total", [100, 5_000])
 def test_the_threshold_costs_no_more_digits_than_it_may(total: int) -> None:
     confidences = torch.linspace(0, 1, total)
-    refused = int((confidences < fit_threshold(confidences, most_refused=0.01)).sum())
+    refused = int((confidences < fit_threshold(confidences, max_false_rejection_rate=0.01)).sum())
     assert refused <= 0.01 * total
     assert refused > 0.005 * total or total == 100  # of so few none can be spared with certainty
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", '{"temperature": 0, "least_confidence": 0.5}', "[1]", '{"temperature": "x"}']
+    "text", ["", "{}", '{"temperature": 0, "confidence_threshold": 0.5}', "[1]", '{"temperature": "x"}']
 )
 def test_a_damaged_calibration_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "calibration.json"

@@ -18,8 +18,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
-from stages.learner import Learner
-from stages.stage import StageError
+from stages.checkpoint import TrainState
+from stages.io import StageError
 
 
 def launched() -> bool:
@@ -37,7 +37,7 @@ def world_size() -> int:
     return int(os.environ["WORLD_SIZE"]) if launched() else 1
 
 
-def find_device(name: str) -> torch.device:
+def get_device(name: str) -> torch.device:
     """Return the device of a name; `auto` is a GPU where there is one.
 
     Raises:
@@ -83,7 +83,7 @@ def launch(module: str, processes: int) -> None:
 
 
 @contextmanager
-def data_parallel(learner: Learner, device: torch.device) -> Iterator[None]:
+def data_parallel(learner: TrainState, device: torch.device) -> Iterator[None]:
     """While it lasts, gradients are means over all processes, if there are several.
 
     Raises:

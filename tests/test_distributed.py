@@ -14,10 +14,11 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from stages import download, gate, processes, train
-from stages.learner import Learner
-from stages.params import load_params
-from stages.stage import WEIGHTS_FILE, StageError
+from stages import distributed, download, train
+from stages.abstain import detector
+from stages.checkpoint import TrainState
+from stages.config import load_params
+from stages.io import WEIGHTS_FILE, StageError
 from stages.train import CHECKPOINT_FILE, HISTORY_FILE
 from tests.conftest import ROOT, edit_params
 
@@ -31,13 +32,13 @@ def prepared(project: Path) -> Path:
         train__average=0.9,
         train__clip_norm=1.0,
         train__patience=3,
-        data__augment={"strength": 0.1, "bend": 0.1},
+        data__augment={"strength": 0.1, "elastic_alpha": 0.1},
         data__focus=0.5,
         objective__schedule="one_cycle",
         objective__weight_decay=0.01,
     )
     download.main()
-    gate.main()
+    detector.main()
     return project
 
 
@@ -53,15 +54,15 @@ def test_interrupted_a_training_goes_on_and_ends_in_the_same_bytes(
     wanted = digests()
     assert not CHECKPOINT_FILE.exists()
 
-    save = Learner.save
+    save = TrainState.save
 
-    def save_and_stop(learner: Learner, path: Path, *, fingerprint: str) -> None:
+    def save_and_stop(learner: TrainState, path: Path, *, fingerprint: str) -> None:
         save(learner, path, fingerprint=fingerprint)
         if len(learner.history) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "save", save_and_stop)
+        patch.setattr(TrainState, "save", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             train.main()
     capsys.readouterr()

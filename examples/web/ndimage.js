@@ -72,7 +72,7 @@ export const divided = (numerator, denominator) => Math.floor((2 * numerator + d
 export const rounded = (value) => Math.floor(value + 0.5);
 
 /** The value that stands `share` of the way up when all are sorted; found by Hoare's selection, without sorting all. */
-export function ranked(values, share) {
+export function quantile(values, share) {
   const sorted = Float64Array.from(values);
   const place = Math.floor(share * sorted.length);
   for (let [low, high] = [0, sorted.length - 1]; low < high; ) {
@@ -142,7 +142,7 @@ function weights(source, target) {
 }
 
 /** The rounded means over squares of `2 * radius + 1` pixels a side; the border's levels go on beyond it. */
-export function smooth(picture, radius) {
+export function uniformFilter(picture, radius) {
   const { height, width, data } = picture;
   const [across, out] = [blank(height, width), blank(height, width)];
   for (let y = 0; y < height; y++) slideSums(data, across.data, y * width, 1, width, radius);
@@ -162,7 +162,7 @@ function slideSums(from, to, start, step, length, radius) {
 }
 
 /** The largest level within `reach` pixels along each axis; zero lies beyond the border. */
-export function highest(picture, reach) {
+export function maximumFilter(picture, reach) {
   const { height, width, data } = picture;
   const [across, out] = [blank(height, width), blank(height, width)];
   for (let y = 0; y < height; y++) slideMost(data, across.data, y * width, 1, width, reach);

@@ -6,7 +6,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-from .messages import Answers, HttpError, Job, Request, Response
+from mnist_serving.http.http_types import Answers, HttpError, Job, Request, Response
+
 from .reader import CONTINUE, RequestReader
 
 if TYPE_CHECKING:

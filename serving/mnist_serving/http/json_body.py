@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from .messages import HttpError
+from .http_types import HttpError
 
 
 def read_object(body: bytes) -> dict[str, Any]:

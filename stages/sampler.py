@@ -14,7 +14,7 @@ MEMORY = 0.5  # share of an image's old loss that is kept when a new one is note
 LEAST, MOST = 0.1, 10.0  # bounds of how often an image is drawn, of the mean
 
 
-class Focus:
+class LossWeightedSampler:
     """Draws the order of an epoch's images, each about as often as a power of its loss.
 
     Args:

@@ -14,11 +14,11 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.stage import StageError
+from stages.io import StageError
 
 PARAMS_FILE = Path("params.yaml")
 BOXES = ("data", "model", "objective", "train")  # those that a recipe fills
-SECTIONS = ("recipe", "recipes", "download", *BOXES, "gate", "evaluate", "export")
+SECTIONS = ("recipe", "recipes", "download", *BOXES, "detector", "evaluate", "export")
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Part = Annotated[float, Field(gt=0, lt=1)]  # a share that leaves something over

@@ -2,7 +2,7 @@
 
 The temperature makes its probabilities mean what they say. The threshold tells when to abstain: where
 
-    confidence = P(it is a digit at all, by the gate) x P(the guess, if it is one)
+    confidence = P(it is a digit at all, by the detector) x P(the guess, if it is one)
 
 is below it. Both are chosen on the validation split; the test set only hears of them.
 """
@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from stages.io import StageError, atomic_write
 from stages.metrics import wilson_interval
-from stages.stage import StageError, write_whole
 
 BISECTIONS = 60  # halvings of an interval a thousand wide: past float32's precision
 
@@ -23,7 +23,7 @@ class Calibration(NamedTuple):
     """What `fit_calibration` found: logits are divided by `temperature` before the softmax."""
 
     temperature: float
-    least_confidence: float
+    confidence_threshold: float
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -46,34 +46,36 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return float(1 / (low * high) ** 0.5)
 
 
-def confidence(logits: Tensor, gate_logits: Tensor, *, temperature: float) -> Tensor:
+def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -> Tensor:
     """Return how probable it is that each guess is right: float [N,classes] and [N,1] -> [N]."""
-    return gate_logits.sigmoid()[:, 0] * (logits / temperature).softmax(dim=1).amax(dim=1)
+    return detector_logits.sigmoid()[:, 0] * (logits / temperature).softmax(dim=1).amax(dim=1)
 
 
-def fit_threshold(confidences: Tensor, *, most_refused: float) -> float:
+def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> float:
     """Return the largest threshold that refuses at most a share of all digits, as far as can be known.
 
     So many of the N digits are refused that the upper end of the 95 % interval of their share stays
-    within `most_refused`; the share of other digits then does too.
+    within `max_false_rejection_rate`; the share of other digits then does too.
     """
     total = len(confidences)
     refused = 0
-    while refused < total and wilson_interval(refused + 1, total)[1] <= most_refused:
+    while refused < total and wilson_interval(refused + 1, total)[1] <= max_false_rejection_rate:
         refused += 1
     return float(confidences.sort().values[min(refused, total - 1)])
 
 
-def fit_calibration(logits: Tensor, labels: Tensor, gate_logits: Tensor, *, most_refused: float) -> Calibration:
-    """Fit both on the held-out images: logits [N,classes], labels [N], the gate's logits [N,1]."""
+def fit_calibration(
+    logits: Tensor, labels: Tensor, detector_logits: Tensor, *, max_false_rejection_rate: float
+) -> Calibration:
+    """Fit both on the held-out images: logits [N,classes], labels [N], the detector's logits [N,1]."""
     temperature = fit_temperature(logits, labels)
-    confidences = confidence(logits, gate_logits, temperature=temperature)
-    return Calibration(temperature, fit_threshold(confidences, most_refused=most_refused))
+    confidences = confidence(logits, detector_logits, temperature=temperature)
+    return Calibration(temperature, fit_threshold(confidences, max_false_rejection_rate=max_false_rejection_rate))
 
 
 def save_calibration(path: Path, calibration: Calibration) -> None:
     """Write it as JSON."""
-    write_whole(path, (json.dumps(calibration._asdict(), indent=2) + "\n").encode())
+    atomic_write(path, (json.dumps(calibration._asdict(), indent=2) + "\n").encode())
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -85,11 +87,11 @@ def load_calibration(path: Path) -> Calibration:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        calibration = Calibration(float(found["temperature"]), float(found["least_confidence"]))
+        calibration = Calibration(float(found["temperature"]), float(found["confidence_threshold"]))
     except (OSError, KeyError, TypeError, ValueError) as error:
         msg = f"{path} is missing or damaged ({error}): delete it and run `dvc repro`"
         raise StageError(msg) from error
-    if not 0 < calibration.temperature < float("inf") or not 0 <= calibration.least_confidence <= 1:
+    if not 0 < calibration.temperature < float("inf") or not 0 <= calibration.confidence_threshold <= 1:
         msg = f"{path} is damaged, {calibration}: delete it and run `dvc repro`"
         raise StageError(msg)
     return calibration

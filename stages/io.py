@@ -1,6 +1,11 @@
-"""Tensor files: safetensors, never pickle, each with its kind and a checksum inside."""
+"""Files: where they are, how a stage writes and reads them, and how it fails.
+
+Tensor files are safetensors, never pickle, each with its kind and a checksum inside.
+"""
 
 import json
+import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,7 +13,43 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from stages.stage import StageError, write_whole
+TRAIN_FILE = Path("data/train.safetensors")
+TEST_FILE = Path("data/test.safetensors")
+DATASET_FILE = Path("data/dataset.json")
+WEIGHTS_FILE = Path("models/weights.safetensors")
+DETECTOR_FILE = Path("models/detector.safetensors")
+CALIBRATION_FILE = Path("models/calibration.json")
+METRICS_FILE = Path("metrics.json")
+LOGITS_FILE = Path("reports/test_logits.safetensors")
+MODEL_FILE = Path("serving/mnist_serving/model.onnx")
+REPORTS = Path("reports")
+
+
+class StageError(Exception):
+    """Something a person can mend; its text says what is wrong and what to do."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; a StageError or a failed file operation ends it in one line, exit code 1."""
+    try:
+        main()
+    except (StageError, OSError) as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: error: {error}")
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write the file whole or not at all: under a temporary name first, then renamed.
+
+    A kill in between leaves at most `<name>.tmp`, which the next run overwrites.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor]) -> None:
@@ -17,7 +58,7 @@ def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor]) -> None:
     The metadata has one entry, `{kind: sha256}`: with more than one their order, and so the
     bytes, would change from run to run.
     """
-    write_whole(path, safetensors.torch.save(tensors, metadata={kind: _checksum(tensors)}))
+    atomic_write(path, safetensors.torch.save(tensors, metadata={kind: _checksum(tensors)}))
 
 
 def load_tensors(path: Path, kind: str) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 //
 // Floats are added and multiplied in the order of `page.py`: in another they would be rounded otherwise.
 
-import { blank, blockMean, box, ceilDiv, chosen, components, mapped, ranked, rounded } from "./raster.js";
+import { blank, blockMean, box, ceilDiv, chosen, components, mapped, quantile, rounded } from "./ndimage.js";
 
 export const QUARTERS = 4; // of a grey level: the unit of what stands out from the page
 const SURFACE_SIDE = 60; // longer side of the copy that the surface is fitted to, in pixels
@@ -40,7 +40,7 @@ function outstanding(picture, page, islands) {
   const [y, x] = [picture.height, picture.width].map((side) => middlePoints(side, side).map((place) => place - side));
   const heights = relief(picture, surface, y, x);
   const onPage = chosen(heights.data, (_, place) => page.data[place]);
-  const noise = ranked(onPage.map(Math.abs), 0.25) / QUARTER_OF_NORMAL;
+  const noise = quantile(onPage.map(Math.abs), 0.25) / QUARTER_OF_NORMAL;
   const least = Math.max(NOISE_FACTOR * noise, LEAST_CONTRAST * QUARTERS);
   const group = (sign) => heaviest(heights, sign, least, islands);
   return heavier([-1, 1].map((sign) => ({ ...group(sign), sign, surface })));
@@ -54,7 +54,7 @@ function heaviest(heights, sign, least, islands) {
   const { height, width } = heights;
   const strong = chosen(heights.data, (level) => sign * level > least).map(Math.abs);
   if (!strong.length) return { mask: blank(height, width), mass: 0 };
-  const threshold = Math.max(least, FOUND_SHARE * ranked(strong, INK_RANK));
+  const threshold = Math.max(least, FOUND_SHARE * quantile(strong, INK_RANK));
   const parts = components(mapped(heights, (level) => (sign * level > threshold ? 1 : 0)));
   const mass = masses(parts, heights.data).map(Math.abs);
   const onBorder = touching(parts, (y, x) => y === 0 || y === height - 1 || x === 0 || x === width - 1, width);
@@ -112,11 +112,11 @@ function pageSurface(picture, page) {
   const y = Float64Array.from(places, (place) => (2 * Math.floor(place / small.width) + 1) * step - height);
   const x = Float64Array.from(places, (place) => (2 * (place % small.width) + 1) * step - width);
   const terms = [x.map(() => 1), x, y, x.map((at) => at * at), x.map((at, one) => at * y[one]), y.map((at) => at * at)];
-  let surface = [ranked(page.data.every(Boolean) ? rim(small) : level, 0.5), 0, 0, 0, 0, 0];
+  let surface = [quantile(page.data.every(Boolean) ? rim(small) : level, 0.5), 0, 0, 0, 0, 0];
   const residual = new Float64Array(places.length);
   for (const count of FITS) {
     for (let at = 0; at < level.length; at++) residual[at] = Math.abs(level[at] - surfaceAt(surface, y[at], x[at]));
-    const most = PAGE_SPREAD * ranked(residual, PAGE_SHARE) + 1;
+    const most = PAGE_SPREAD * quantile(residual, PAGE_SHARE) + 1;
     const kept = residual.map((far) => (far <= most ? 1 : 0));
     surface = leastSquares(terms.slice(0, count), level, kept);
   }

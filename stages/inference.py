@@ -1,4 +1,4 @@
-"""What is done with any trained network, the classifier and the gate alike: reading its weights, asking it."""
+"""What is done with any trained network, the classifier and the detector alike: reading its weights, asking it."""
 
 from pathlib import Path
 
@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.data import scale
-from stages.stage import StageError
-from stages.tensors import load_tensors
+from stages.io import StageError, load_tensors
 
 AT_ONCE = 10_000 * 28 * 28  # values of images; as many as a convolution's intermediate results leave memory for
 

@@ -1,6 +1,6 @@
-"""Stage `gate`: a second, smaller network that tells digits from what is none.
+"""Stage `detector`: a second, smaller network that tells digits from what is none.
 
-A classifier has an answer for everything, a letter or a scribble too, and is often sure of it. The gate is
+A classifier has an answer for everything, a letter or a scribble too, and is often sure of it. The detector is
 asked first: it has seen digits and made-up non-digits, at half the resolution, where strokes count
 and not how their edges are shaded. It knows nothing of the classifier, and serves any.
 """
@@ -15,19 +15,18 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
-from stages.data import Data, Shape, Split, hold_out, load_facts, load_split, scale
-from stages.network import load_weights
-from stages.nondigits import TRAINED, as_shape, draw, jumble, redraw
-from stages.params import Count, Rate, Section, Seed, Share, Width, load_params
-from stages.stage import FACTS_FILE, GATE_FILE, TRAIN_FILE, run
-from stages.tensors import save_tensors
+from stages.abstain.ood_images import TRAINED, as_shape, draw, jumble, redraw
+from stages.config import Count, Rate, Section, Seed, Share, Width, load_params
+from stages.data import Data, Shape, Split, load_dataset_info, load_split, scale, train_val_split
+from stages.inference import load_weights
+from stages.io import DATASET_FILE, DETECTOR_FILE, TRAIN_FILE, run, save_tensors
 
-KIND = "gate weights"
+KIND = "detector weights"
 PIECE = 1000  # pictures that are brought to shape at once
 
 
-class Gate(Section):
-    """The second network, of one hidden layer; `most_refused` is the share of digits that it may cost."""
+class Detector(Section):
+    """The second network, of one hidden layer; `max_false_rejection_rate` is the share of digits that it may cost."""
 
     pictures: Count
     hidden: Width
@@ -35,11 +34,11 @@ class Gate(Section):
     epochs: Count
     batch_size: Count
     seed: Seed
-    most_refused: Share
+    max_false_rejection_rate: Share
 
 
 class Examples(NamedTuple):
-    """What the gate learns from: its inputs, float32 [N,inputs], and labels, float32 [N], 1 for a digit, 0 for none."""
+    """Inputs, float32 [N,inputs], and labels, float32 [N], 1 for a digit and 0 for none."""
 
     inputs: Tensor
     labels: Tensor
@@ -49,11 +48,11 @@ class Params(Section):
     """What the stage uses."""
 
     data: Data
-    gate: Gate
+    detector: Detector
 
 
-def build_gate(shape: Shape, *, hidden: int) -> nn.Sequential:
-    """Return the untrained gate, scaled images float32 [B,*shape] -> logits [B,1], above 0 for a digit."""
+def build_detector(shape: Shape, *, hidden: int) -> nn.Sequential:
+    """Return the untrained detector, scaled images float32 [B,*shape] -> logits [B,1], above 0 for a digit."""
     inputs = _count_inputs(shape)
     return nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
@@ -63,13 +62,13 @@ def _count_inputs(shape: Shape) -> int:
     return channels * (height // 2) * (width // 2)
 
 
-def load_gate(path: Path, shape: Shape, *, hidden: int) -> nn.Sequential:
-    """Return the trained gate of a file; raises StageError as `load_weights` does."""
-    return load_weights(build_gate(shape, hidden=hidden), path, KIND)
+def load_detector(path: Path, shape: Shape, *, hidden: int) -> nn.Sequential:
+    """Return the trained detector of a file; raises StageError as `load_weights` does."""
+    return load_weights(build_detector(shape, hidden=hidden), path, KIND)
 
 
-def gate_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> Examples:
-    """Return digits and non-digits as the gate sees them, at half the resolution.
+def detector_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> Examples:
+    """Return digits and non-digits as the detector sees them, at half the resolution.
 
     Of another data set its images stand for the digits.
 
@@ -95,7 +94,7 @@ def gate_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> 
 
 
 def to_inputs(groups: Sequence[Tensor], shape: Shape) -> Tensor:
-    """Bring pictures, groups of uint8 [N,C,H,W], to a data set's shape and through the gate's first two layers.
+    """Bring pictures, groups of uint8 [N,C,H,W], to a data set's shape and through the detector's first two layers.
 
     Those have nothing to learn, so it is done once and not in every epoch; piece by piece, for at their full size all
     pictures take several times the memory.
@@ -108,15 +107,15 @@ def to_inputs(groups: Sequence[Tensor], shape: Shape) -> Tensor:
     return inputs
 
 
-def fit_gate(examples: Examples, shape: Shape, params: Gate) -> nn.Sequential:
-    """Train a gate for images of a shape: binary cross-entropy, Adam, a one-cycle learning rate."""
+def fit_detector(examples: Examples, shape: Shape, params: Detector) -> nn.Sequential:
+    """Train a detector for images of a shape: binary cross-entropy, Adam, a one-cycle learning rate."""
     torch.manual_seed(params.seed)
-    gate = build_gate(shape, hidden=params.hidden)
-    optimizer = Adam(gate.parameters(), lr=params.learning_rate, fused=True)
+    detector = build_detector(shape, hidden=params.hidden)
+    optimizer = Adam(detector.parameters(), lr=params.learning_rate, fused=True)
     steps = params.epochs * -(-len(examples.labels) // params.batch_size)
     schedule = OneCycleLR(optimizer, params.learning_rate, total_steps=steps)
     generator = torch.Generator().manual_seed(params.seed)
-    network = gate[2:]
+    network = detector[2:]
     inputs, wanted = examples
     for _ in range(params.epochs):
         for rows in torch.randperm(len(wanted), generator=generator).split(params.batch_size):
@@ -125,18 +124,20 @@ def fit_gate(examples: Examples, shape: Shape, params: Gate) -> nn.Sequential:
             loss.backward()
             optimizer.step()
             schedule.step()
-    return gate
+    return detector
 
 
 def main() -> None:
-    """Write `models/gate.safetensors`."""
-    params, facts = load_params(Params), load_facts(FACTS_FILE)
-    everything = load_split(TRAIN_FILE, facts)
-    training, _ = hold_out(everything, validation=params.data.validation, seed=params.data.split_seed)
-    examples = gate_examples(training, centred=facts.centred, pictures=params.gate.pictures, seed=params.gate.seed)
+    """Write `models/detector.safetensors`."""
+    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
+    everything = load_split(TRAIN_FILE, info)
+    training, _ = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
+    examples = detector_examples(
+        training, centred=info.centred, pictures=params.detector.pictures, seed=params.detector.seed
+    )
     print(f"{int(examples.labels.sum()):,} digits and {int((examples.labels == 0).sum()):,} pictures of what is none")
-    gate = fit_gate(examples, facts.shape, params.gate)
-    save_tensors(GATE_FILE, KIND, gate.state_dict())
+    detector = fit_detector(examples, info.shape, params.detector)
+    save_tensors(DETECTOR_FILE, KIND, detector.state_dict())
 
 
 if __name__ == "__main__":

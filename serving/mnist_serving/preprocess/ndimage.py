@@ -62,7 +62,7 @@ def rounded(values: Floats) -> Ints:
     return np.floor(values + 0.5).astype(np.int64)
 
 
-def ranked(values: npt.NDArray[Number], share: float) -> Number:
+def quantile(values: npt.NDArray[Number], share: float) -> Number:
     """Return the value that stands `share` of the way up when all are sorted."""
     place = int(share * values.size)
     found: Number = np.partition(values, place, axis=None)[place]
@@ -100,7 +100,7 @@ def _weights(source: int, target: int) -> Floats:
     return np.asarray(np.maximum(0, 2 * target - abs(middle - (2 * old + 1) * target)), np.float64)
 
 
-def smooth(values: Ints, radius: int) -> Ints:
+def uniform_filter(values: Ints, radius: int) -> Ints:
     """Return the rounded means over squares of `2 * radius + 1` pixels a side."""
     size = 2 * radius + 1
     sums = np.cumsum(np.pad(values, ((radius + 1, radius), (radius + 1, radius)), "edge"), 0)
@@ -108,7 +108,7 @@ def smooth(values: Ints, radius: int) -> Ints:
     return divided(sums[:, size:] - sums[:, :-size], size * size)
 
 
-def highest(values: Ints, reach: int) -> Ints:
+def maximum_filter(values: Ints, reach: int) -> Ints:
     """Return the largest value within `reach` pixels along each axis; zero lies beyond the border."""
     height, width = values.shape
     padded = np.pad(values, reach)

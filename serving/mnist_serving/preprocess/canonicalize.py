@@ -15,10 +15,10 @@ order: a port to another language gives the same bytes. This module decodes no f
 
 import numpy as np
 
-from .errors import MnistServingError
-from .page import INK_RANK, LEAST_CONTRAST, QUARTERS, Found, find_ink, grouped, middle_points, relief, summed
-from .pen import DIGIT_SIDE, HALF, even_pen
-from .raster import (
+from mnist_serving.errors import MnistServingError
+
+from .background import INK_RANK, LEAST_CONTRAST, QUARTERS, Found, find_ink, grouped, middle_points, relief, summed
+from .ndimage import (
     Box,
     Grey,
     Ints,
@@ -28,11 +28,12 @@ from .raster import (
     ceil_div,
     components,
     divided,
-    highest,
-    ranked,
+    maximum_filter,
+    quantile,
     resampled,
-    smooth,
+    uniform_filter,
 )
+from .stroke_width import DIGIT_SIDE, HALF, even_pen
 
 SIDE, CENTRE = 28, 14  # of MNIST's picture; its digits' centre of mass
 MAX_PIXELS = 16_000_000  # width times height of a picture file; `images.py` and the service decode no larger one
@@ -125,22 +126,22 @@ def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:
     picture = resampled(fine[part.scaled(factor)], (rows, columns)).astype(np.uint8)
     y = 2 * part.top - height + middle_points(part.shape[0], rows)
     x = 2 * part.left - width + middle_points(part.shape[1], columns)
-    near = resampled(highest(found.mask.astype(np.int64), NEAR)[part.scaled(1)], (rows, columns))
+    near = resampled(maximum_filter(found.mask.astype(np.int64), NEAR)[part.scaled(1)], (rows, columns))
     return found.sign * relief(picture, found.surface, y, x), near > 0
 
 
 def _crisp(ink: Ints, near: Mask) -> Ints:
     """Return the ink sharpened and cleaned of specks, 0 or 255 but for its softest edges."""
-    ink = (ink + SHARPEN * (ink - smooth(smooth(ink, SHARPEN_RADIUS), SHARPEN_RADIUS))) * near
+    ink = (ink + SHARPEN * (ink - uniform_filter(uniform_filter(ink, SHARPEN_RADIUS), SHARPEN_RADIUS))) * near
     strong = ink[ink > LEAST_CONTRAST * QUARTERS]
     if not strong.size:
         raise PictureError(BLANK)
-    full = int(ranked(strong[strong > ranked(strong, INK_RANK) // 2], 0.5))
+    full = int(quantile(strong[strong > quantile(strong, INK_RANK) // 2], 0.5))
     where, label = components(ink > full // 2)
     digit = grouped(ink.shape, where, label, summed(label, ink.ravel()[where]))
     # From 30 % of full ink to 70 %, black to white.
     crisp = np.clip((2550 * ink - 765 * full) // (4 * full), 0, 255)
-    return crisp * highest(digit.astype(np.int64), 2)
+    return crisp * maximum_filter(digit.astype(np.int64), 2)
 
 
 def _place(ink: Ints) -> Grey:
@@ -149,7 +150,7 @@ def _place(ink: Ints) -> Grey:
     Both sides are shrunk by the same factor: bringing the shorter to a whole number of pixels would
     make the one stroke of a 1 a sixth wider or narrower.
     """
-    ink = smooth(ink, SOFT)
+    ink = uniform_filter(ink, SOFT)
     digit = box(ink > EDGE)
     if max(digit.shape) == 0:
         raise PictureError(BLANK)

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from stages.stage import StageError, run, write_whole
+from stages.io import StageError, atomic_write, run
 
 SMALL_DISK = """
 import resource, sys
 from pathlib import Path
-from stages.stage import run, write_whole
+from stages.io import run, atomic_write
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-run(lambda: write_whole(Path(sys.argv[1]), bytes(5000)))
+run(lambda: atomic_write(Path(sys.argv[1]), bytes(5000)))
 """
 
 
 def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
-    write_whole(path, b"old")
+    atomic_write(path, b"old")
     done = subprocess.run([sys.executable, "-c", SMALL_DISK, path], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "File too large" in done.stderr
@@ -30,7 +30,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(tmp_path: Pat
 
 def test_the_unfinished_file_of_a_killed_run_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "model.bin.tmp").write_bytes(b"half")
-    write_whole(tmp_path / "model.bin", b"whole")
+    atomic_write(tmp_path / "model.bin", b"whole")
     assert [file.name for file in tmp_path.iterdir()] == ["model.bin"]
     assert (tmp_path / "model.bin").read_bytes() == b"whole"
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .canonicalize import SIDE
 from .errors import ModelError
+from .preprocess.canonicalize import SIDE
 
 OUTPUTS = ("logits", "probabilities", "digit")  # in the order in which the classifier wants them
 CHANNELS = {"grey": 1, "rgb": 3}
@@ -35,7 +35,7 @@ class Contract:
         image_shape: channels, height, width.
         centred: images are as MNIST's, one figure in 20x20 about its centre of mass, white on black, so that
             `canonicalize` makes them of pictures. Of any other model a picture is only made grey or RGB, and resized.
-        least_confidence: the model abstains where `digit` x the largest probability is below it.
+        confidence_threshold: the model abstains where `digit` x the largest probability is below it.
         golden: examples that it has to answer.
         metadata: all of the file's metadata, as it stands there.
 
@@ -44,7 +44,7 @@ class Contract:
     labels: tuple[str, ...]
     image_shape: tuple[int, int, int]
     centred: bool
-    least_confidence: float
+    confidence_threshold: float
     golden: Golden
     metadata: dict[str, str]
 
@@ -147,7 +147,7 @@ def _decode_metadata(metadata: dict[str, str]) -> Contract:
         labels=tuple(labels),
         image_shape=shape,
         centred=bool(preprocessing.get("centred", True)),
-        least_confidence=float(json.loads(metadata["abstention"])["least_confidence"]),
+        confidence_threshold=float(json.loads(metadata["abstention"])["confidence_threshold"]),
         golden=_decode_golden(json.loads(metadata["golden"]), shape, classes=len(labels)),
         metadata=metadata,
     )

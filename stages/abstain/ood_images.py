@@ -1,6 +1,6 @@
 """Pictures of what is no digit, drawn by code: uint8 [N,1,28,28], 0 = background, 255 = ink.
 
-The model's readers send it letters, scribbles and doodles too. `TRAINED` are the kinds that the gate
+The model's readers send it letters, scribbles and doodles too. `TRAINED` are the kinds that the detector
 learns from, `REPORTED` those that it is judged by: no kind, and no font, is in both.
 """
 
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from stages.figures import FIGURES, NOISES, SIDE, Pixels, Points
+from stages.abstain.strokes import FIGURES, NOISES, SIDE, Pixels, Points
 
 BOX = 20  # of the ink in MNIST's pictures, pixels a side
 CANVAS = 96  # pixels a side to draw on

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from .identity import Identities
-from .limits import Limits
-from .messages import HttpError, Request, add_header
+from mnist_serving.http.http_types import HttpError, Request, add_header
+from mnist_serving.http.limits import Limits
+from mnist_serving.http.request_id import Identities
 
 VERSIONS = ("1.0", "1.1")
 CONTINUE = b"100-continue"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .raster import Floats, Grey, Ints, Mask, block_mean, box, ceil_div, components, ranked, rounded
+from .ndimage import Floats, Grey, Ints, Mask, block_mean, box, ceil_div, components, quantile, rounded
 
 QUARTERS = 4  # of a grey level: the unit of what stands out from the page
 SURFACE_SIDE = 60  # longer side of the copy that the surface is fitted to, in pixels
@@ -57,7 +57,7 @@ def _outstanding(picture: Grey, page: Mask, *, islands: bool) -> Found:
     surface = page_surface(picture, page)
     points = [middle_points(length, length) - length for length in picture.shape]
     heights = relief(picture, surface, *points)
-    noise = ranked(np.abs(heights[page]), 0.25) / QUARTER_OF_NORMAL
+    noise = quantile(np.abs(heights[page]), 0.25) / QUARTER_OF_NORMAL
     least = max(NOISE_FACTOR * noise, LEAST_CONTRAST * QUARTERS)
     groups = [Found(*_heaviest(sign * heights, least, islands=islands), sign, surface) for sign in (-1, 1)]
     return max(groups, key=lambda group: group.mass)
@@ -67,7 +67,7 @@ def _heaviest(above: Ints, least: float, *, islands: bool) -> tuple[Mask, int]:
     """Return the heaviest group above the threshold with its main stroke's mass; islands touch no border."""
     if above.max() <= least:
         return np.zeros(above.shape, np.bool_), 0
-    where, label = components(above > max(least, FOUND_SHARE * ranked(above[above > least], INK_RANK)))
+    where, label = components(above > max(least, FOUND_SHARE * quantile(above[above > least], INK_RANK)))
     y, x = np.divmod(where, above.shape[1])
     mass = summed(label, above.ravel()[where])
     outer = (y == 0) | (y == above.shape[0] - 1) | (x == 0) | (x == above.shape[1] - 1)
@@ -113,10 +113,10 @@ def page_surface(picture: Grey, page: Mask) -> list[float]:
     y, x = (2.0 * rows + 1) * step - picture.shape[0], (2.0 * columns + 1) * step - picture.shape[1]
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
     rim = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
-    surface = [float(ranked(rim if page.all() else level, 0.5)), 0.0, 0.0, 0.0, 0.0, 0.0]
+    surface = [float(quantile(rim if page.all() else level, 0.5)), 0.0, 0.0, 0.0, 0.0, 0.0]
     for count in (1, 3, 3, 3, 6, 6, 6):
         residual = np.abs(level - _surface_at(surface, y, x))
-        kept = residual <= PAGE_SPREAD * ranked(residual, PAGE_SHARE) + 1
+        kept = residual <= PAGE_SPREAD * quantile(residual, PAGE_SHARE) + 1
         surface = _least_squares(terms[:count, kept], level[kept])
     return surface
 

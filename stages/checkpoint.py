@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from stages.focus import Focus
-from stages.stage import write_whole
+from stages.io import atomic_write
+from stages.sampler import LossWeightedSampler
 
 DIGEST = 32  # bytes of a SHA-256
 
@@ -28,7 +28,7 @@ class Epoch(NamedTuple):
 
 
 @dataclass
-class Learner:
+class TrainState:
     """A network in training.
 
     Attributes:
@@ -49,7 +49,7 @@ class Learner:
     schedule: LRScheduler
     generator: torch.Generator
     average: AveragedModel | None = None
-    focus: Focus | None = None
+    focus: LossWeightedSampler | None = None
     history: list[Epoch] = field(default_factory=list)
     best: dict[str, Tensor] | None = None
 
@@ -66,7 +66,7 @@ class Learner:
         """Write all of it, whole or not at all; `fingerprint` tells of which training it is."""
         content = io.BytesIO()
         torch.save(self._state() | {"fingerprint": fingerprint}, content)
-        write_whole(path, sha256(content.getvalue()).digest() + content.getvalue())
+        atomic_write(path, sha256(content.getvalue()).digest() + content.getvalue())
 
     def resume(self, path: Path, *, fingerprint: str) -> bool:
         """Go on from what `save` wrote, if it is of the same training; say whether it was."""

@@ -39,7 +39,7 @@ let session, labels, size, leastConfidence;
 try {
   session = await ort.InferenceSession.create(model);
   const description = JSON.parse(readFileSync(model.replace(/\.onnx$/, ".json"), "utf8"));
-  ({ labels, preprocessing: { size }, abstention: { confidence_threshold: leastConfidence } } = description);
+  ({ labels, preprocessing: { size }, abstention: { least_confidence: leastConfidence } } = description);
 } catch (error) {
   fail(`${model} and its .json cannot be used: ${error.message}`, 1);
 }

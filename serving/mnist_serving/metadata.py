@@ -143,11 +143,13 @@ def _decode_metadata(metadata: dict[str, str]) -> Contract:
     preprocessing = json.loads(metadata["preprocessing"])
     height, width = preprocessing["size"]
     shape = (CHANNELS[preprocessing["channels"]], int(height), int(width))
+    abstention: dict[str, Any] = {**json.loads(metadata["abstention"])}
+    threshold = abstention["confidence_threshold" if "confidence_threshold" in abstention else "least_confidence"]
     return Contract(
         labels=tuple(labels),
         image_shape=shape,
         centred=bool(preprocessing.get("centred", True)),
-        confidence_threshold=float(json.loads(metadata["abstention"])["confidence_threshold"]),
+        confidence_threshold=float(threshold),
         golden=_decode_golden(json.loads(metadata["golden"]), shape, classes=len(labels)),
         metadata=metadata,
     )

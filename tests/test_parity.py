@@ -82,11 +82,11 @@ def test_a_logit_that_is_no_number_never_passes() -> None:
 @pytest.mark.parametrize(
     ("path", "content", "words"),
     [
-        (MODEL_FILE, b"", "is no model that onnxruntime"),
-        (MODEL_FILE, b"junk" * 100, "is no model that onnxruntime"),
+        (MODEL_FILE, b"", "is not a model that onnxruntime"),
+        (MODEL_FILE, b"junk" * 100, "is not a model that onnxruntime"),
         (MODEL_FILE, None, "No such file"),
         (TEST_FILE, None, "no such file"),
-        (LOGITS_FILE, b"\x05", "is no safetensors file with `logits`"),
+        (LOGITS_FILE, b"\x05", "is not a safetensors file with `logits`"),
     ],
 )
 def test_a_file_that_is_missing_or_damaged_is_named_in_one_line(
@@ -105,10 +105,10 @@ def test_a_file_that_is_missing_or_damaged_is_named_in_one_line(
 @pytest.mark.parametrize(
     ("name", "tensor", "shapes"),
     [
-        ("images", np.zeros((TEST_IMAGES, 1, 8, 8), np.uint8), "[N,1,8,8], wanted [N,1,28,28]"),
-        ("images", np.zeros((TEST_IMAGES, 3, 28, 28), np.uint8), "[N,3,28,28], wanted [N,1,28,28]"),
-        ("logits", np.zeros((TEST_IMAGES, 7), np.float32), "[N,7], wanted [N,10]"),
-        ("logits", np.zeros((TEST_IMAGES, 1), np.float32), "[N,1], wanted [N,10]"),
+        ("images", np.zeros((TEST_IMAGES, 1, 8, 8), np.uint8), "must be [N,1,28,28], not [N,1,8,8]"),
+        ("images", np.zeros((TEST_IMAGES, 3, 28, 28), np.uint8), "must be [N,1,28,28], not [N,3,28,28]"),
+        ("logits", np.zeros((TEST_IMAGES, 7), np.float32), "must be [N,10], not [N,7]"),
+        ("logits", np.zeros((TEST_IMAGES, 1), np.float32), "must be [N,10], not [N,1]"),
     ],
 )
 def test_images_or_logits_of_another_model_are_named_in_one_line(
@@ -116,13 +116,13 @@ def test_images_or_logits_of_another_model_are_named_in_one_line(
 ) -> None:
     save_file({name: tensor}, exported / "other.safetensors")
     assert parity(f"--{name}", "other.safetensors") == 1
-    assert capsys.readouterr().err == f"mnist-serving: error: other.safetensors is of another model: {shapes}\n"
+    assert capsys.readouterr().err == f"mnist-serving: error: other.safetensors belongs to another model: it {shapes}\n"
 
 
 @pytest.mark.usefixtures("exported")
 def test_the_training_images_in_place_of_the_test_images_are_noticed(capsys: pytest.CaptureFixture[str]) -> None:
     assert parity("--images", str(TRAIN_FILE)) == 1
-    assert "holds 600 images, but reports/test_logits.safetensors the logits of 200" in capsys.readouterr().err
+    assert "has 600 images, but reports/test_logits.safetensors has the logits of 200" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tolerance", ["0", "-1", "nan", "inf", "much"])

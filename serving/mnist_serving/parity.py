@@ -1,7 +1,7 @@
-"""Proof that the ONNX model is the trained one: its logits against those that PyTorch wrote.
+"""Proof that the ONNX model is the trained one: its logits are compared with those that PyTorch wrote.
 
-Every test image goes through onnxruntime, in several batch sizes, with and without the rewriting of
-the graph. The reference logits are a file, so that no torch is needed here.
+Every test image goes through onnxruntime, in several batch sizes, with and without graph optimisation. The reference
+logits are read from a file, so that this needs no torch.
 """
 
 import argparse
@@ -16,22 +16,22 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from .classifier import PACKAGED_MODEL, open_session, read_model
 from .errors import FileError, exit_with
 from .metadata import read_contract
-from .session import PACKAGED_MODEL, open_session, read_model
 
 BATCH_SIZES = (1, 7, 64, 10_000)
-MOST_NAMED = 20  # differing images in a message; the number of all is there too
+MOST_NAMED = 20  # differing images that a message lists; it also says how many there are
 
 Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far two sets of logits are apart, over all images and ways to run the model.
+    """How far two sets of logits are apart, over all images and all ways to run the model.
 
-    `differing` are the rows of images whose largest logit is another one, or whose logits differ by
-    more than the tolerance.
+    `differing` are the rows of images whose largest logit is another one, or whose logits differ by more than the
+    tolerance.
     """
 
     images: int
@@ -42,12 +42,12 @@ class Parity:
 
     @property
     def passed(self) -> bool:
-        """Every argmax is equal and every difference within the tolerance."""
+        """Whether every argmax is equal and every difference within the tolerance."""
         return not self.differing
 
 
 def run_every_way(model: Path, images: npt.NDArray[np.uint8]) -> Iterator[Logits]:
-    """Yield the logits, float32 [N,classes], of images uint8 [N,C,H,W], once for each way to run the model."""
+    """Yield the logits, float32 [N,classes], of images uint8 [N,C,H,W] for each way to run the model."""
     content = read_model(model)
     for optimize in (True, False):
         session = open_session(content, name=str(model), optimize=optimize)
@@ -89,10 +89,10 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
     """Return a tensor and the metadata of a safetensors file.
 
     Raises:
-        FileError: the file is missing, damaged, or its tensor is another one.
+        FileError: the file is missing or damaged, or its tensor is not as expected.
 
     """
-    from safetensors import SafetensorError, safe_open  # an extra: only this command needs it
+    from safetensors import SafetensorError, safe_open  # from an extra: only this command needs it
 
     try:
         with safe_open(path, framework="numpy") as tensors:
@@ -101,19 +101,21 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
         msg = f"{path}: no such file"
         raise FileError(msg) from error
     except (OSError, SafetensorError) as error:
-        msg = f"{path} is no safetensors file with `{name}`: {error}"
+        msg = f"{path} is not a safetensors file with `{name}`: {error}"
         raise FileError(msg) from error
     if tensor.dtype != dtype or tensor.ndim != dimensions or tensor.size == 0:
-        msg = f"{path}: `{name}` is {tensor.dtype} {[*tensor.shape]}, wanted {dtype.__name__}, {dimensions} dimensions"
+        msg = (
+            f"{path}: `{name}` must be {dtype.__name__}, {dimensions} dimensions, not {tensor.dtype} {[*tensor.shape]}"
+        )
         raise FileError(msg)
     return tensor, metadata
 
 
-def check(model: Path, *, images: Path, logits: Path, tolerance: float, report: Path | None) -> Parity:
+def check_parity(model: Path, *, images: Path, logits: Path, tolerance: float, report: Path | None) -> Parity:
     """Compare the model with the reference logits of the images; write the figures as JSON to `report`."""
     pixels, (reference, torch_version) = read_images(images), read_logits(logits)
     if len(pixels) != len(reference):
-        msg = f"{images} holds {len(pixels):,} images, but {logits} the logits of {len(reference):,}"
+        msg = f"{images} has {len(pixels):,} images, but {logits} has the logits of {len(reference):,}"
         raise FileError(msg)
     contract = read_contract(open_session(read_model(model), name=str(model)), name=str(model))
     _check_shape(images, pixels, contract.image_shape)
@@ -130,25 +132,25 @@ def check(model: Path, *, images: Path, logits: Path, tolerance: float, report: 
             "torch": torch_version,
             "passed": parity.passed,
         }
-        _write_whole(report, json.dumps(figures, indent=2) + "\n")
+        _atomic_write(report, json.dumps(figures, indent=2) + "\n")
     return parity
 
 
 def _check_shape(path: Path, tensor: npt.NDArray[Any], wanted: tuple[int, ...]) -> None:
-    """Compare the shape of a file's N images, or of their logits, with the model's.
+    """Check the shape of a file's N images, or of their logits.
 
     Raises:
-        FileError: it is that of another model.
+        FileError: it belongs to another model.
 
     """
     if tensor.shape[1:] != wanted:
         shapes = [",".join(map(str, shape)) for shape in (tensor.shape[1:], wanted)]
-        msg = f"{path} is of another model: [N,{shapes[0]}], wanted [N,{shapes[1]}]"
+        msg = f"{path} belongs to another model: it must be [N,{shapes[1]}], not [N,{shapes[0]}]"
         raise FileError(msg)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write the file under a temporary name, then rename it: whole or not at all."""
+def _atomic_write(path: Path, text: str) -> None:
+    """Write the file under a temporary name, then rename it, so that it is never half written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.tmp")
     try:
@@ -163,13 +165,13 @@ def add_parity_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its flags."""
     parser.description = (
         "Compare the logits of the ONNX model, in several batch sizes, with and without graph optimisation, "
-        "with those that PyTorch wrote. Exit code 1 when they differ."
+        "with those that PyTorch wrote. Exit code 1 if they differ."
     )
     parser.add_argument("--model", type=Path, default=PACKAGED_MODEL, help="an ONNX file; default: the package's")
     parser.add_argument("--images", type=Path, default="data/test.safetensors", help="default: %(default)s")
     parser.add_argument("--logits", type=Path, default="reports/test_logits.safetensors", help="default: %(default)s")
     parser.add_argument("--tolerance", type=positive, default=1e-4, help="largest |difference|; default: %(default)s")
-    parser.add_argument("--report", type=Path, help="write the figures into this JSON file")
+    parser.add_argument("--report", type=Path, help="write the figures to this JSON file")
     parser.set_defaults(run=run_parity)
 
 
@@ -183,8 +185,8 @@ def positive(text: str) -> float:
 
 
 def run_parity(arguments: argparse.Namespace) -> int:
-    """Compare, say the outcome in one line, name the images that differ."""
-    parity = check(
+    """Compare, print the outcome in one line, list the images that differ."""
+    parity = check_parity(
         arguments.model,
         images=arguments.images,
         logits=arguments.logits,

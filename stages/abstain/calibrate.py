@@ -1,4 +1,4 @@
-"""How far the model is to be believed: one temperature and one threshold, fitted on the held-out images.
+"""Stage `calibrate`: a temperature and a threshold for the trained model, fitted on the held-out images.
 
 The temperature makes its probabilities mean what they say. The threshold tells when to abstain: where
 
@@ -13,10 +13,38 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from stages.io import StageError, atomic_write
+from stages.config import Section, Share, load_params
+from stages.data import Data, load_dataset_info, load_split, train_val_split
+from stages.inference import load_weights, predict
+from stages.io import (
+    CALIBRATION_FILE,
+    DATASET_FILE,
+    DETECTOR_FILE,
+    TRAIN_FILE,
+    WEIGHTS_FILE,
+    StageError,
+    atomic_write,
+    run,
+)
 from stages.metrics import wilson_interval
+from stages.models import KIND, Model
+from stages.models.detector import load_detector
 
 BISECTIONS = 60  # halvings of an interval a thousand wide: past float32's precision
+
+
+class Calibrate(Section):
+    """The share of held-out images that the model may reject though they are digits."""
+
+    max_false_rejection_rate: Share
+
+
+class Params(Section):
+    """What the stage uses."""
+
+    data: Data
+    model: Model
+    calibrate: Calibrate
 
 
 class Calibration(NamedTuple):
@@ -95,3 +123,24 @@ def load_calibration(path: Path) -> Calibration:
         msg = f"{path} is damaged, {calibration}: delete it and run `dvc repro`"
         raise StageError(msg)
     return calibration
+
+
+def main() -> None:
+    """Write `models/calibration.json`."""
+    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
+    model = load_weights(params.model.build(info.shape, len(info.labels)), WEIGHTS_FILE, KIND)
+    detector = load_detector(DETECTOR_FILE, info.shape)
+    everything = load_split(TRAIN_FILE, info)
+    _, validation = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
+    calibration = fit_calibration(
+        predict(model, validation.images),
+        validation.labels,
+        predict(detector, validation.images),
+        max_false_rejection_rate=params.calibrate.max_false_rejection_rate,
+    )
+    save_calibration(CALIBRATION_FILE, calibration)
+    print(f"temperature {calibration.temperature:.3f}, confidence threshold {calibration.confidence_threshold:.3f}")
+
+
+if __name__ == "__main__":
+    run(main)

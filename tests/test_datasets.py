@@ -125,7 +125,7 @@ def test_data_sets_in_mnists_image_are_checked_with_torchvisions_checksums(
 
     monkeypatch.setattr(getattr(datasets, name), "mirrors", [str(mirror)])
     edit_params(project, data__dataset=dataset)
-    with pytest.raises(StageError, match="is half a file or another one"):
+    with pytest.raises(StageError, match="is incomplete or a different file"):
         download.main()
     checksums = [(path.name, md5(path.read_bytes(), usedforsecurity=False).hexdigest()) for path in mirror.iterdir()]
     monkeypatch.setattr(getattr(datasets, name), "resources", checksums)

@@ -8,10 +8,12 @@ is below it. Both are chosen on the validation split; the test set only hears of
 """
 
 import json
+from math import exp
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from stages.config import Section, Share, load_params
 from stages.data import Data, load_dataset_info, load_split, train_val_split
@@ -29,8 +31,6 @@ from stages.io import (
 from stages.metrics import wilson_interval
 from stages.models import KIND, Model
 from stages.models.detector import load_detector
-
-BISECTIONS = 60  # halvings of an interval a thousand wide: past float32's precision
 
 
 class Calibrate(Section):
@@ -55,23 +55,22 @@ class Calibration(NamedTuple):
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the temperature that makes the cross-entropy least: logits float [N,classes], labels int64 [N].
+    """Return the temperature that minimises the cross-entropy: logits float [N,classes], labels int64 [N].
 
-    The loss is convex in the inverse temperature, so its slope is halved in on (Guo et al., On
-    calibration of modern neural networks, ICML 2017, section 4.2). Of each target one part in classes * (N + 2) is
-    spread over all classes, so that where all N are right the temperature is not 0 (after J. Platt, Probabilistic
-    outputs for support vector machines, 1999, whose two classes get one in N + 2; with ten, whose lowest logits lie
-    far below, that is felt where it is not needed).
+    Source: Guo et al., On calibration of modern neural networks, ICML 2017, section 4.2. The labels are smoothed by
+    1 / (classes * (N + 2)), so that the temperature of a model that is always right is not 0 (after J. Platt,
+    Probabilistic outputs for support vector machines, 1999, who gives each of two classes 1 / (N + 2)).
     """
+    from scipy.optimize import minimize_scalar
+
     scores = logits.double()
-    spread = 1 / (scores.shape[1] * (len(labels) + 2))
-    of_labels = (1 - spread) * scores.gather(1, labels[:, None])[:, 0] + spread * scores.mean(dim=1)
-    low, high = 1e-3, 1e3
-    for _ in range(BISECTIONS):
-        middle = (low * high) ** 0.5
-        slope = ((scores * middle).softmax(dim=1) * scores).sum(dim=1).mean() - of_labels.mean()
-        low, high = (low, middle) if slope > 0 else (middle, high)
-    return float(1 / (low * high) ** 0.5)
+    smoothing = 1 / (scores.shape[1] * (len(labels) + 2))
+
+    def loss(log_temperature: float) -> float:
+        return cross_entropy(scores / exp(log_temperature), labels, label_smoothing=smoothing).item()
+
+    found = minimize_scalar(loss, bounds=(-7, 7), options={"xatol": 1e-8})
+    return round(exp(found.x), 6)
 
 
 def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -> Tensor:

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image, ImageOps
 from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor
 
@@ -165,6 +168,20 @@ def train_test_split(split: Split, *, share: float, seed: int) -> tuple[Split, S
 def scale(images: Tensor) -> Tensor:
     """Turn uint8 grey levels 0 to 255 into float32 0 to 1."""
     return images.float().div_(255)
+
+
+def fit_into_frame(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """Return a grey picture as MNIST frames its digits, uint8 [28,28].
+
+    The ink, light on black, fits into 20x20 in its own proportions; its centre of mass is in the middle of 28x28.
+    """
+    ink = ImageOps.contain(picture.crop(picture.getbbox()), (20, 20), Image.Resampling.BILINEAR)
+    row, column = np.average(np.indices((ink.height, ink.width)) + 0.5, axis=(1, 2), weights=np.asarray(ink))
+    left = min(max(round(14 - column), 0), 28 - ink.width)
+    top = min(max(round(14 - row), 0), 28 - ink.height)
+    frame = Image.new("L", (28, 28))
+    frame.paste(ink, (left, top))
+    return np.asarray(frame)
 
 
 def batches(  # noqa: PLR0913 (each is a choice of its own)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.abstain.calibrate import Calibration
-from stages.abstain.detector import build_detector
+from stages.models.detector import build_detector
 from stages.data import DatasetInfo, Shape
 from stages.export import build_graph, build_onnx, describe, golden_examples
 

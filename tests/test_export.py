@@ -16,7 +16,7 @@ from torch import nn
 from stages import download, evaluate, export, train
 from stages.abstain import detector
 from stages.abstain.calibrate import confidence
-from stages.abstain.detector import build_detector
+from stages.models.detector import build_detector
 from stages.data import Shape
 from stages.export import build_graph, build_onnx, load_accuracy
 from stages.golden import golden_images

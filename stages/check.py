@@ -13,10 +13,10 @@ from stages.config import PARAMS_FILE, Section, load_params, read_params
 from stages.data import Data
 from stages.download import Download, check_name
 from stages.evaluate import Evaluate
-from stages.export import Export
 from stages.io import StageError, atomic_write, run
 from stages.models import Model
 from stages.objective import Objective
+from stages.parity import Export
 from stages.train import Train
 
 

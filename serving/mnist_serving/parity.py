@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .errors import FileError, exit_with
+from .errors import FileError
 from .metadata import read_contract
 from .session import PACKAGED_MODEL, open_session, read_model
 
@@ -44,6 +44,19 @@ class Parity:
     def passed(self) -> bool:
         """Every argmax is equal and every difference within the tolerance."""
         return not self.differing
+
+    def summary(self) -> str:
+        """Return the outcome in one line."""
+        return (
+            f"parity {'passed' if self.passed else 'FAILED'}: {self.images:,} images, "
+            f"{self.argmax_mismatches} argmax mismatches, largest |logit difference| {self.max_abs_logit_diff}"
+        )
+
+    def differences(self) -> str:
+        """Return in one line which images differ."""
+        rows = ", ".join(map(str, self.differing[:MOST_NAMED]))
+        more = ", ..." if len(self.differing) > MOST_NAMED else ""
+        return f"{len(self.differing):,} images differ: rows {rows}{more}"
 
 
 def run_every_way(model: Path, images: npt.NDArray[np.uint8]) -> Iterator[Logits]:
@@ -109,7 +122,7 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
     return tensor, metadata
 
 
-def check(model: Path, *, images: Path, logits: Path, tolerance: float, report: Path | None) -> Parity:
+def check_parity(model: Path, *, images: Path, logits: Path, tolerance: float, report: Path | None) -> Parity:
     """Compare the model with the reference logits of the images; write the figures as JSON to `report`."""
     pixels, (reference, torch_version) = read_images(images), read_logits(logits)
     if len(pixels) != len(reference):
@@ -130,7 +143,7 @@ def check(model: Path, *, images: Path, logits: Path, tolerance: float, report: 
             "torch": torch_version,
             "passed": parity.passed,
         }
-        _write_whole(report, json.dumps(figures, indent=2) + "\n")
+        _atomic_write(report, json.dumps(figures, indent=2) + "\n")
     return parity
 
 
@@ -147,7 +160,7 @@ def _check_shape(path: Path, tensor: npt.NDArray[Any], wanted: tuple[int, ...]) 
         raise FileError(msg)
 
 
-def _write_whole(path: Path, text: str) -> None:
+def _atomic_write(path: Path, text: str) -> None:
     """Write the file under a temporary name, then rename it: whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.tmp")
@@ -184,27 +197,15 @@ def positive(text: str) -> float:
 
 def run_parity(arguments: argparse.Namespace) -> int:
     """Compare, say the outcome in one line, name the images that differ."""
-    parity = check(
+    parity = check_parity(
         arguments.model,
         images=arguments.images,
         logits=arguments.logits,
         tolerance=arguments.tolerance,
         report=arguments.report,
     )
-    print(
-        f"parity {'passed' if parity.passed else 'FAILED'}: {parity.images:,} images, "
-        f"{parity.argmax_mismatches} argmax mismatches, largest |logit difference| {parity.max_abs_logit_diff}"
-    )
+    print(parity.summary())
     if parity.passed:
         return 0
-    rows = ", ".join(map(str, parity.differing[:MOST_NAMED]))
-    more = ", ..." if len(parity.differing) > MOST_NAMED else ""
-    print(f"mnist-serving: {len(parity.differing):,} images differ: rows {rows}{more}", file=sys.stderr)
+    print(f"mnist-serving: {parity.differences()}", file=sys.stderr)
     return 1
-
-
-if __name__ == "__main__":
-    command_line = argparse.ArgumentParser(prog="mnist-serving parity")
-    add_parity_arguments(command_line)
-    parsed = command_line.parse_args()
-    exit_with(lambda: run_parity(parsed))

@@ -147,7 +147,7 @@ def _decode_metadata(metadata: dict[str, str]) -> Contract:
         labels=tuple(labels),
         image_shape=shape,
         centred=bool(preprocessing.get("centred", True)),
-        confidence_threshold=float(json.loads(metadata["abstention"])["confidence_threshold"]),
+        confidence_threshold=float(json.loads(metadata["confidence_threshold"])),
         golden=_decode_golden(json.loads(metadata["golden"]), shape, classes=len(labels)),
         metadata=metadata,
     )

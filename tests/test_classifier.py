@@ -187,7 +187,7 @@ def test_metadata_that_lack_or_garble_an_entry_are_refused(copied: Path, key: st
     [
         ("dataset", None, "dataset"),
         ("dataset", "", "dataset"),
-        ("accuracy", "NaN", "'accuracy': NaN is no share"),
+        ("accuracy", "NaN", "'accuracy': NaN is not between 0 and 1"),
         ("labels", '["one"]', "'labels': two names or more"),
         ("labels", json.dumps([*range(10)]), "'labels': two names or more"),
         ("preprocessing", '{"channels": "grey", "size": [Infinity, 28]}', "infinity"),

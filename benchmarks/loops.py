@@ -10,7 +10,6 @@ import sys
 import time
 
 import stages.train
-
 from stages import distributed
 from stages.config import PARAMS_FILE, load_params
 from stages.data import load_dataset_info, load_split, train_val_split

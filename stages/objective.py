@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from stages.config import Part, Rate, Section
-from stages.io import StageError
 from stages.config import Part, Rate, Section
 from stages.losses import Loss
 

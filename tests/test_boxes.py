@@ -1,6 +1,5 @@
 """Boxes 2 to 4: each thing that they can hold does what its name says."""
 
-
 import pytest
 import torch
 from torch import nn

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from stages import check
-from stages.train import Params
 from stages.config import load_params
 from stages.io import StageError
-from tests.conftest import ROOT, edit_params
+from stages.train import Params
+from tests.conftest import edit_params
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,7 @@ def test_of_what_is_split_off_neither_part_is_empty(share: float) -> None:
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_share_each_batch_evenly(processes: int) -> None:
     split = make_split(100)
-    shares = [
-        list(in_order(split, rank=rank, world_size=processes))
-        for rank in range(processes)
-    ]
+    shares = [list(in_order(split, rank=rank, world_size=processes)) for rank in range(processes)]
     whole = list(in_order(split))
     for batch, *parts in zip(whole, *shares, strict=True):
         sizes = {len(part.labels) for part in parts}

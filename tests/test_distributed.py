@@ -181,9 +181,7 @@ def test_the_error_of_a_process_is_printed_above_the_line_that_reports_it(prepar
     *of_processes, last = complaints.splitlines()
     wanted = "train: error: 2 processes cannot share a batch of 1: params.yaml, `train.batch_size`"
     assert set(of_processes) == {wanted}
-    assert re.fullmatch(
-        r"train: error: process [01] of 2 ended with exit code 1, .*: see its message above; .*", last
-    )
+    assert re.fullmatch(r"train: error: process [01] of 2 ended with exit code 1, .*: see its message above; .*", last)
 
 
 def test_a_process_that_dies_ends_the_others_and_the_next_run_resumes(prepared: Path) -> None:

@@ -18,11 +18,9 @@ from onnx import helper
 from torch import Tensor, nn
 
 from stages.abstain.calibrate import Calibration, load_calibration
-from stages.abstain.detector import Detector, build_detector, load_detector
 from stages.config import Section, load_params
 from stages.data import DatasetInfo, Shape, load_dataset_info
 from stages.golden import golden_images
-from stages.inference import load_weights, predict
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -34,7 +32,8 @@ from stages.io import (
     atomic_write,
     run,
 )
-from stages.models import KIND, Model
+from stages.models import KIND, Model, load_weights, predict
+from stages.models.detector import build_detector, load_detector
 from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize
 
 CHECK_TOLERANCE = 1e-4  # absolute, and ten times as much relative to a logit
@@ -44,7 +43,6 @@ class Params(Section):
     """What the stage uses."""
 
     model: Model
-    detector: Detector
 
 
 def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
@@ -165,7 +163,7 @@ def main() -> None:
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
     classes = len(info.labels)
     model = load_weights(params.model.build(info.shape, classes), WEIGHTS_FILE, KIND)
-    detector = load_detector(DETECTOR_FILE, info.shape, hidden=params.detector.hidden)
+    detector = load_detector(DETECTOR_FILE, info.shape)
     calibration = load_calibration(CALIBRATION_FILE)
     description = describe(
         info,

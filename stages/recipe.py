@@ -19,6 +19,7 @@ from stages.config import BOXES, PARAMS_FILE
 from stages.io import StageError, atomic_write, run
 
 RECIPES = Path("recipes")
+NULL = "tag:yaml.org,2002:null"
 NAMED = re.compile(r"^# Boxes 1 to 4 hold the recipe (\w+)", re.MULTILINE)  # the comment that names the recipe
 
 

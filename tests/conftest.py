@@ -68,7 +68,7 @@ def mirror(tmp_path: Path, idx_files: dict[str, bytes]) -> Path:
 
 def make_objective(**changes: Any) -> Objective:  # noqa: ANN401 (of every type that box 3 has)
     """Return box 3 as the tutorial fills it, with changes."""
-    plain = {"loss": CrossEntropy(kind="cross_entropy", label_smoothing=0.0), "optimizer": "adam"}
+    plain: dict[str, Any] = {"loss": CrossEntropy(kind="cross_entropy", label_smoothing=0.0), "optimizer": "adam"}
     numbers = {"learning_rate": 0.001, "weight_decay": 0.0, "betas": (0.9, 0.999), "momentum": 0.0}
     return Objective(**(plain | numbers | {"schedule": "constant"} | changes))
 

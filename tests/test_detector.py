@@ -21,8 +21,8 @@ from stages.abstain.strokes import FIGURES, NOISES
 from stages.config import Section, load_params
 from stages.data import Shape, Split, scale
 from stages.evaluate import UNSEEN_FONTS
-from stages.inference import predict
 from stages.io import StageError
+from stages.models import predict
 from stages.models.detector import build_detector
 from tests.conftest import ROOT, make_digits
 
@@ -66,10 +66,10 @@ def test_redrawn_and_jumbled_pictures_keep_shape_and_type() -> None:
         assert not torch.equal(changed, digits.images)
 
 
-def test_the_gate_learns_to_tell_digits_from_scribbles_that_it_never_saw() -> None:
+def test_the_detector_learns_to_tell_digits_from_scribbles_that_it_never_saw() -> None:
     images, labels = make_digits(400, seed=0)
     digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels).long())
-    params = load_params(DetectorParams, path=ROOT / "params.yaml").detector
+    params = load_params(DetectorParams, text=(ROOT / "params.yaml").read_text()).detector
     detector = fit_detector(detector_examples(digits, centred=True, pictures=20, seed=0), digits.shape, params)
     assert predict(detector, torch.from_numpy(make_digits(100, seed=1)[0]).unsqueeze(1)).median() > 0
     assert predict(detector, draw("scribbles", 100, seed=0)).median() < 0
@@ -94,7 +94,7 @@ def test_the_temperature_of_a_model_that_is_always_right_is_not_zero() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 21, 30)])
-def test_brought_to_inputs_in_pieces_pictures_are_what_the_gate_makes_of_them_at_once(shape: Shape) -> None:
+def test_brought_to_inputs_in_pieces_pictures_are_what_the_detector_makes_of_them_at_once(shape: Shape) -> None:
     figures = draw("stars", 12, seed=0).repeat(100, 1, 1, 1)
     own = torch.randint(0, 256, (7, *shape), dtype=torch.uint8)
     detector = build_detector(shape, hidden=3)

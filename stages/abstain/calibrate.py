@@ -17,7 +17,6 @@ from torch.nn.functional import cross_entropy
 
 from stages.config import Section, Share, load_params
 from stages.data import Data, load_dataset_info, load_split, train_val_split
-from stages.inference import load_weights, predict
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -29,7 +28,7 @@ from stages.io import (
     run,
 )
 from stages.metrics import wilson_interval
-from stages.models import KIND, Model
+from stages.models import KIND, Model, load_weights, predict
 from stages.models.detector import load_detector
 
 

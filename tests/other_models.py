@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from stages.abstain.calibrate import Calibration
-from stages.abstain.detector import build_detector
 from stages.data import DatasetInfo, Shape
 from stages.export import describe, golden_examples, to_metadata
+from stages.models.detector import build_detector
 from stages.onnx_graph import build_onnx, serialize
 
 COLOURS = ("blue", "green", "red")

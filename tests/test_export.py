@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from stages import download, evaluate, export, train
 from stages.abstain import detector
 from stages.abstain.calibrate import confidence
-from stages.abstain.detector import build_detector
 from stages.data import Shape
 from stages.export import check_exportable, load_accuracy
 from stages.golden import golden_images
 from stages.inference import predict
 from stages.io import MODEL_FILE, WEIGHTS_FILE, StageError
 from stages.models.cnn import Cnn
+from stages.models.detector import build_detector
 from stages.models.mlp import Mlp
 from stages.onnx_graph import _translate, build_onnx, serialize
 from tests.conftest import ROOT

@@ -29,8 +29,5 @@ def golden_images(shape: tuple[int, int, int]) -> Tensor:
 
 def _draw(points: tuple[tuple[int, int], ...], width: int, height: int) -> np.ndarray:
     page = Image.new("L", (100, 100))
-    pencil = ImageDraw.Draw(page)
-    pencil.line(points, fill=255, width=PEN)
-    for point in points:
-        pencil.circle(point, PEN / 2, fill=255)
+    ImageDraw.Draw(page).line(points, fill=255, width=PEN, joint="curve")
     return np.asarray(page.resize((width, height), Image.Resampling.BILINEAR))

@@ -1,4 +1,4 @@
-"""What can be drawn that is no digit: figures as strokes for a pen, and noise as pixels."""
+"""Figures as strokes for a pen, and noise as pixels: none of them is a digit."""
 
 from collections.abc import Callable
 from math import cos, pi, sin
@@ -65,7 +65,7 @@ def _scribbles(random: Generator) -> list[Points]:
 
 
 def _curves(random: Generator) -> list[Points]:
-    """Close a radius that swings around a circle, by 0.3 or more, so that it is no 0."""
+    """A closed curve around a circle; its radius swings by 0.3 or more, so that it cannot pass for a 0."""
     angle = np.linspace(0, 2 * pi, 40)
     radius = 1 + 0.3 * np.cos(random.integers(3, 6) * angle + random.uniform(0, 2 * pi))
     radius += sum(random.uniform(0, 0.15) * np.cos(wave * angle + random.uniform(0, 2 * pi)) for wave in (3, 4, 5))
@@ -94,12 +94,12 @@ def _spirals(random: Generator) -> list[Points]:
 
 
 def _blank(random: Generator) -> Pixels:
-    """A page of one grey, black as a rule."""
+    """One grey level everywhere, mostly black."""
     return np.full((SIDE, SIDE), random.integers(256) if random.random() < 0.3 else 0, np.uint8)
 
 
 def _grains(random: Generator) -> Pixels:
-    """Normal noise of any strength about any grey, its grains one to four pixels large."""
+    """Normal noise of any strength around any grey level, in grains of one to four pixels."""
     size = int(random.integers(1, 5))
     cells = random.normal(random.uniform(0, 255), 10 ** random.uniform(0.5, 2.3), (SIDE // size + 1,) * 2)
     return cells.clip(0, 255).astype(np.uint8).repeat(size, 0).repeat(size, 1)[:SIDE, :SIDE]

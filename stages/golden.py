@@ -1,7 +1,6 @@
-"""Golden examples: pictures drawn by code, with the answers that the model has to give to them.
+"""Golden examples: pictures drawn by code, stored in the model with the logits that it must give for them.
 
-They travel inside the model, so that whoever loads it can prove, without any data set, that it
-answers as it should. No MNIST image is among them.
+Whoever loads the model can check it with them, without a data set. None is an MNIST image.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Figures as strokes for a pen, and noise as pixels: none of them is a digit."""
 
 from collections.abc import Callable
+from functools import partial
 from math import cos, pi, sin
 
 import numpy as np
@@ -16,10 +17,6 @@ SIDE = 28  # of MNIST's pictures
 def _ring(turns: float = 1, start: float = 0, points: int = 24) -> Points:
     angle = start + np.linspace(0, 2 * pi * turns, points)
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
-def _closed(corners: Points) -> Points:
-    return np.concatenate([corners, corners[:1]])
 
 
 def _beziers(random: Generator) -> list[Points]:
@@ -46,13 +43,13 @@ def _compositions(random: Generator) -> list[Points]:
         elif shape == 2:
             stroke = _ring() * size
         else:
-            stroke = _closed(_ring(1, random.uniform(0, 2 * pi), int(random.integers(4, 8)))[:-1] * size)
+            stroke = _ring(1, random.uniform(0, 2 * pi), int(random.integers(4, 8))) * size
         strokes.append(stroke + random.uniform(-0.6, 0.6, 2) * (number > 0))
     return strokes
 
 
-def _triangles(random: Generator) -> list[Points]:
-    return [_ring(1, random.uniform(0, 2 * pi), 4)]
+def _polygon(corners: int, random: Generator) -> list[Points]:
+    return [_ring(1, random.uniform(0, 2 * pi), corners + 1)]
 
 
 def _crossed_rings(random: Generator) -> list[Points]:
@@ -70,10 +67,6 @@ def _curves(random: Generator) -> list[Points]:
     radius = 1 + 0.3 * np.cos(random.integers(3, 6) * angle + random.uniform(0, 2 * pi))
     radius += sum(random.uniform(0, 0.15) * np.cos(wave * angle + random.uniform(0, 2 * pi)) for wave in (3, 4, 5))
     return [_ring(points=40) * radius[:, None] / 1.4]
-
-
-def _squares(random: Generator) -> list[Points]:
-    return [_ring(1, random.uniform(0, 2 * pi), 5)]
 
 
 def _stars(random: Generator) -> list[Points]:
@@ -126,11 +119,11 @@ def _stripes(random: Generator) -> Pixels:
 FIGURES: dict[str, Callable[[Generator], list[Points]]] = {
     "beziers": _beziers,
     "compositions": _compositions,
-    "triangles": _triangles,
+    "triangles": partial(_polygon, 3),
     "crossed rings": _crossed_rings,
     "scribbles": _scribbles,
     "curves": _curves,
-    "squares": _squares,
+    "squares": partial(_polygon, 4),
     "stars": _stars,
     "hearts": _hearts,
     "spirals": _spirals,

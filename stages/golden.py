@@ -1,7 +1,6 @@
-"""Golden examples: pictures drawn by code, with the answers that the model has to give to them.
+"""Golden examples: pictures drawn by code, stored in the model with the logits that it must give for them.
 
-They travel inside the model, so that whoever loads it can prove, without any data set, that it
-answers as it should. No MNIST image is among them.
+Whoever loads the model can check it with them, without a data set. None is an MNIST image.
 """
 
 import numpy as np
@@ -29,8 +28,5 @@ def golden_images(shape: tuple[int, int, int]) -> Tensor:
 
 def _draw(points: tuple[tuple[int, int], ...], width: int, height: int) -> np.ndarray:
     page = Image.new("L", (100, 100))
-    pencil = ImageDraw.Draw(page)
-    pencil.line(points, fill=255, width=PEN)
-    for point in points:
-        pencil.circle(point, PEN / 2, fill=255)
+    ImageDraw.Draw(page).line(points, fill=255, width=PEN, joint="curve")
     return np.asarray(page.resize((width, height), Image.Resampling.BILINEAR))

@@ -1,10 +1,11 @@
 """Stage `calibrate`: a temperature and a threshold for the trained model, fitted on the held-out images.
 
-The temperature makes its probabilities mean what they say. The threshold tells when to abstain: where
+Dividing the logits by the temperature turns the model's probabilities into the frequencies of right answers. The model
+abstains from an image where
 
-    confidence = P(it is a digit at all, by the detector) x P(the guess, if it is one)
+    confidence = P(a digit, by the detector) x P(the predicted class, if it is a digit)
 
-is below it. Both are chosen on the validation split; the test set only hears of them.
+is below the threshold. No choice here depends on the test set.
 """
 
 import json
@@ -47,7 +48,7 @@ class Params(Section):
 
 
 class Calibration(NamedTuple):
-    """What `fit_calibration` found: logits are divided by `temperature` before the softmax."""
+    """Logits are divided by `temperature` before the softmax; below `confidence_threshold` the model abstains."""
 
     temperature: float
     confidence_threshold: float
@@ -73,21 +74,19 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -> Tensor:
-    """Return how probable it is that each guess is right: float [N,classes] and [N,1] -> [N]."""
+    """Return the probability that each prediction is right: float [N,classes] and [N,1] -> [N]."""
     return detector_logits.sigmoid()[:, 0] * (logits / temperature).softmax(dim=1).amax(dim=1)
 
 
 def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> float:
-    """Return the largest threshold that refuses at most a share of all digits, as far as can be known.
+    """Return the largest threshold that rejects at most a given share of digits, of which these are a sample [N].
 
-    So many of the N digits are refused that the upper end of the 95 % interval of their share stays
-    within `max_false_rejection_rate`; the share of other digits then does too.
+    The upper end of the 95 % interval of the share that it rejects is at most `max_false_rejection_rate`.
     """
-    total = len(confidences)
-    refused = 0
-    while refused < total and wilson_interval(refused + 1, total)[1] <= max_false_rejection_rate:
-        refused += 1
-    return float(confidences.sort().values[min(refused, total - 1)])
+    total, rejected = len(confidences), 0
+    while rejected < total - 1 and wilson_interval(rejected + 1, total)[1] <= max_false_rejection_rate:
+        rejected += 1
+    return float(confidences.sort().values[rejected])
 
 
 def fit_calibration(
@@ -100,7 +99,7 @@ def fit_calibration(
 
 
 def save_calibration(path: Path, calibration: Calibration) -> None:
-    """Write it as JSON."""
+    """Write a calibration as JSON."""
     atomic_write(path, (json.dumps(calibration._asdict(), indent=2) + "\n").encode())
 
 

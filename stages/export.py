@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from onnx import helper
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from stages.abstain.calibrate import Calibration, load_calibration
+from stages.abstain import Calibration, load_calibration
 from stages.config import Section, load_params
 from stages.data import DatasetInfo, Shape, load_dataset_info
-from stages.golden import golden_images
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -37,6 +38,15 @@ from stages.models.detector import build_detector, load_detector
 from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize
 
 CHECK_TOLERANCE = 1e-4  # absolute, and ten times as much relative to a logit
+
+# The golden examples, a one, a seven, a zero and a letter: strokes as points on a page of 100 by 100.
+STROKES: tuple[tuple[tuple[int, int], ...], ...] = (
+    ((52, 15), (48, 85)),
+    ((26, 16), (50, 16), (74, 14), (64, 34), (56, 50), (50, 68), (46, 88)),
+    ((50, 14), (38, 19), (30, 32), (27, 50), (30, 68), (38, 81), (50, 86), (65, 79), (73, 50), (68, 28), (50, 14)),
+    ((20, 85), (35, 20), (50, 60), (65, 20), (80, 85)),
+)
+PEN = 9  # of 100
 
 
 class Params(Section):
@@ -142,6 +152,24 @@ def load_accuracy(path: Path) -> float:
     except (OSError, KeyError, TypeError, ValueError) as error:
         msg = f"{path} is missing or damaged ({error}): delete it and run `dvc repro`"
         raise StageError(msg) from error
+
+
+def golden_images(shape: tuple[int, int, int]) -> Tensor:
+    """Return pictures drawn by code, uint8 [N,*shape]: each of `STROKES`, and one with ink on every pixel.
+
+    The model file stores them with its answers, so that whoever loads it can check it without a data set.
+    """
+    channels, height, width = shape
+    images = [_draw_strokes(points, width, height) for points in STROKES]
+    images.append((np.arange(height * width) * 97 % 255 + 1).astype(np.uint8).reshape(height, width))
+    return torch.from_numpy(np.stack(images)[:, np.newaxis]).repeat(1, channels, 1, 1)
+
+
+def _draw_strokes(points: tuple[tuple[int, int], ...], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Draw strokes, given on a page of 100 by 100."""
+    page = Image.new("L", (100, 100))
+    ImageDraw.Draw(page).line(points, fill=255, width=PEN, joint="curve")
+    return np.asarray(page.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def golden_examples(model: nn.Module, shape: Shape) -> dict[str, list[Any]]:

@@ -7,14 +7,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from stages.abstain.calibrate import (
-    Calibration,
-    confidence,
-    fit_temperature,
-    fit_threshold,
-    load_calibration,
-    save_calibration,
-)
+from stages.abstain import Calibration, confidence, load_calibration, save_calibration
+from stages.abstain.calibrate import fit_temperature, fit_threshold
 from stages.abstain.detector import Detector, detector_examples, fit_detector, to_inputs
 from stages.abstain.ood_images import REPORTED, TRAINED, as_shape, draw, jumble, redraw
 from stages.abstain.strokes import FIGURES, NOISES

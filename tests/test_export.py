@@ -13,11 +13,9 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 from stages import download, evaluate, export, train
-from stages.abstain import calibrate, detector
-from stages.abstain.calibrate import confidence
+from stages.abstain import calibrate, confidence, detector
 from stages.data import Shape
-from stages.export import check_exportable, load_accuracy
-from stages.golden import golden_images
+from stages.export import check_exportable, golden_images, load_accuracy
 from stages.io import MODEL_FILE, WEIGHTS_FILE, StageError
 from stages.models import predict
 from stages.models.cnn import Cnn

@@ -8,14 +8,12 @@ abstains from an image where
 is below the threshold. No choice here depends on the test set.
 """
 
-import json
 from math import exp
-from pathlib import Path
-from typing import NamedTuple
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from stages.abstain import Calibration, confidence, save_calibration
 from stages.config import Section, Share, load_params
 from stages.data import Data, load_dataset_info, load_split, train_val_split
 from stages.io import (
@@ -24,8 +22,6 @@ from stages.io import (
     DETECTOR_FILE,
     TRAIN_FILE,
     WEIGHTS_FILE,
-    StageError,
-    atomic_write,
     run,
 )
 from stages.metrics import wilson_interval
@@ -47,13 +43,6 @@ class Params(Section):
     calibrate: Calibrate
 
 
-class Calibration(NamedTuple):
-    """Logits are divided by `temperature` before the softmax; below `confidence_threshold` the model abstains."""
-
-    temperature: float
-    confidence_threshold: float
-
-
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """Return the temperature that minimises the cross-entropy: logits float [N,classes], labels int64 [N].
 
@@ -71,11 +60,6 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
     found = minimize_scalar(loss, bounds=(-7, 7), options={"xatol": 1e-8})
     return round(exp(found.x), 6)
-
-
-def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -> Tensor:
-    """Return the probability that each prediction is right: float [N,classes] and [N,1] -> [N]."""
-    return detector_logits.sigmoid()[:, 0] * (logits / temperature).softmax(dim=1).amax(dim=1)
 
 
 def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> float:
@@ -96,30 +80,6 @@ def fit_calibration(
     temperature = fit_temperature(logits, labels)
     confidences = confidence(logits, detector_logits, temperature=temperature)
     return Calibration(temperature, fit_threshold(confidences, max_false_rejection_rate=max_false_rejection_rate))
-
-
-def save_calibration(path: Path, calibration: Calibration) -> None:
-    """Write a calibration as JSON."""
-    atomic_write(path, (json.dumps(calibration._asdict(), indent=2) + "\n").encode())
-
-
-def load_calibration(path: Path) -> Calibration:
-    """Read what `save_calibration` wrote.
-
-    Raises:
-        StageError: the file is missing or damaged.
-
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        calibration = Calibration(float(found["temperature"]), float(found["confidence_threshold"]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        msg = f"{path} is missing or damaged ({error}): delete it and run `dvc repro`"
-        raise StageError(msg) from error
-    if not 0 < calibration.temperature < float("inf") or not 0 <= calibration.confidence_threshold <= 1:
-        msg = f"{path} is damaged, {calibration}: delete it and run `dvc repro`"
-        raise StageError(msg)
-    return calibration
 
 
 def main() -> None:

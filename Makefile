@@ -2,17 +2,20 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help repro test serve bench runtimes environments wheel lock clean
+.PHONY: help repro recipe test serve bench runtimes environments wheel lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file, proof; DATA=uci_digits needs no network
 	@python -m stages.check $(DATA)
-	@test -e .git || dvc config --local core.no_scm true
+	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
 	dvc repro
 	dvc metrics show
 	@echo "The model: serving/mnist_serving/model.onnx    What it got wrong: reports/mistakes.png"
+
+recipe: $(VENV)/installed  ## fill boxes 1 to 4 of params.yaml: make recipe NAME=tutorial, quick, accurate or cnn
+	@python -m stages.recipe $(NAME)
 
 test: $(VENV)/installed  ## linters, types and the whole test suite, on all cores
 	ruff check

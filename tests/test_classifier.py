@@ -177,7 +177,7 @@ def change_metadata(path: Path, key: str, value: str | None) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "5", '{"a": 1}'])
-@pytest.mark.parametrize("key", ["labels", "preprocessing", "golden", "abstention", "accuracy"])
+@pytest.mark.parametrize("key", ["labels", "preprocessing", "golden", "confidence_threshold", "accuracy"])
 def test_metadata_that_lacks_an_entry_or_has_a_wrong_one_is_refused(copied: Path, key: str, value: str | None) -> None:
     change_metadata(copied, key, value)
     with pytest.raises(ModelError, match=r"is not a model of this package"):

@@ -134,22 +134,21 @@ def _decode_metadata(metadata: dict[str, str]) -> Contract:
     if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):  # noqa: PLR2004
         msg = f"'labels': they must be two names or more, not {labels!r:.60}"
         raise ValueError(msg)
-    if not 0 <= json.loads(metadata["accuracy"]) <= 1:
-        msg = f"'accuracy': it must be between 0 and 1, not {metadata['accuracy']:.60}"
-        raise ValueError(msg)
+    for share in ("accuracy", "confidence_threshold"):
+        if not 0 <= json.loads(metadata[share]) <= 1:
+            msg = f"'{share}': it must be between 0 and 1, not {metadata[share]:.60}"
+            raise ValueError(msg)
     if not metadata["dataset"]:
         msg = "'dataset': it must not be empty"
         raise ValueError(msg)
     preprocessing = json.loads(metadata["preprocessing"])
     height, width = preprocessing["size"]
     shape = (CHANNELS[preprocessing["channels"]], int(height), int(width))
-    abstention: dict[str, Any] = {**json.loads(metadata["abstention"])}
-    threshold = abstention["confidence_threshold" if "confidence_threshold" in abstention else "least_confidence"]
     return Contract(
         labels=tuple(labels),
         image_shape=shape,
         centred=bool(preprocessing.get("centred", True)),
-        confidence_threshold=float(threshold),
+        confidence_threshold=float(json.loads(metadata["confidence_threshold"])),
         golden=_decode_golden(json.loads(metadata["golden"]), shape, classes=len(labels)),
         metadata=metadata,
     )

@@ -1,7 +1,7 @@
-"""Proof that the ONNX model is the trained one: its logits are compared with those that PyTorch wrote.
+"""Proof that the ONNX model is the trained one: its logits compared with those that PyTorch wrote.
 
 Every test image goes through onnxruntime, in several batch sizes, with and without graph optimisation. The reference
-logits are read from a file, so that this needs no torch.
+logits are a file, so this needs no torch.
 """
 
 import argparse
@@ -17,21 +17,21 @@ import numpy.typing as npt
 import onnxruntime
 
 from .classifier import PACKAGED_MODEL, open_session, read_model
-from .errors import FileError, exit_with
+from .errors import FileError
 from .metadata import read_contract
 
 BATCH_SIZES = (1, 7, 64, 10_000)
-MOST_NAMED = 20  # differing images that a message lists; it also says how many there are
+MOST_NAMED = 20  # differing images in a message; the number of all is there too
 
 Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far two sets of logits are apart, over all images and all ways to run the model.
+    """How far two sets of logits are apart, over all images and ways to run the model.
 
-    `differing` are the rows of images whose largest logit is another one, or whose logits differ by more than the
-    tolerance.
+    `differing` are the rows of the images whose largest logit is a different one, or whose logits differ by more than
+    the tolerance.
     """
 
     images: int
@@ -42,12 +42,25 @@ class Parity:
 
     @property
     def passed(self) -> bool:
-        """Whether every argmax is equal and every difference within the tolerance."""
+        """Every argmax is equal and every difference within the tolerance."""
         return not self.differing
+
+    def summary(self) -> str:
+        """Return the outcome in one line."""
+        return (
+            f"parity {'passed' if self.passed else 'FAILED'}: {self.images:,} images, "
+            f"{self.argmax_mismatches} argmax mismatches, largest |logit difference| {self.max_abs_logit_diff}"
+        )
+
+    def differences(self) -> str:
+        """Return in one line which images differ."""
+        rows = ", ".join(map(str, self.differing[:MOST_NAMED]))
+        more = ", ..." if len(self.differing) > MOST_NAMED else ""
+        return f"{len(self.differing):,} images differ: rows {rows}{more}"
 
 
 def run_every_way(model: Path, images: npt.NDArray[np.uint8]) -> Iterator[Logits]:
-    """Yield the logits, float32 [N,classes], of images uint8 [N,C,H,W] for each way to run the model."""
+    """Yield the logits, float32 [N,classes], of images uint8 [N,C,H,W], once for each way to run the model."""
     content = read_model(model)
     for optimize in (True, False):
         session = open_session(content, name=str(model), optimize=optimize)
@@ -89,10 +102,10 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
     """Return a tensor and the metadata of a safetensors file.
 
     Raises:
-        FileError: the file is missing or damaged, or its tensor is not as expected.
+        FileError: the file is missing or damaged, or its tensor has another type or shape.
 
     """
-    from safetensors import SafetensorError, safe_open  # from an extra: only this command needs it
+    from safetensors import SafetensorError, safe_open  # an extra: only this command needs it
 
     try:
         with safe_open(path, framework="numpy") as tensors:
@@ -105,17 +118,23 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
         raise FileError(msg) from error
     if tensor.dtype != dtype or tensor.ndim != dimensions or tensor.size == 0:
         msg = (
-            f"{path}: `{name}` must be {dtype.__name__}, {dimensions} dimensions, not {tensor.dtype} {[*tensor.shape]}"
+            f"{path}: `{name}` is {tensor.dtype} {[*tensor.shape]}, should be {dtype.__name__}, {dimensions} dimensions"
         )
         raise FileError(msg)
     return tensor, metadata
 
 
 def check_parity(model: Path, *, images: Path, logits: Path, tolerance: float, report: Path | None) -> Parity:
-    """Compare the model with the reference logits of the images; write the figures as JSON to `report`."""
+    """Compare the model with the reference logits of the images; write the figures as JSON to `report`.
+
+    Raises:
+        FileError: a file is missing or damaged, or belongs to another model.
+        ModelError: the model cannot be used.
+
+    """
     pixels, (reference, torch_version) = read_images(images), read_logits(logits)
     if len(pixels) != len(reference):
-        msg = f"{images} has {len(pixels):,} images, but {logits} has the logits of {len(reference):,}"
+        msg = f"{images} holds {len(pixels):,} images, but {logits} the logits of {len(reference):,}"
         raise FileError(msg)
     contract = read_contract(open_session(read_model(model), name=str(model)), name=str(model))
     _check_shape(images, pixels, contract.image_shape)
@@ -137,20 +156,20 @@ def check_parity(model: Path, *, images: Path, logits: Path, tolerance: float, r
 
 
 def _check_shape(path: Path, tensor: npt.NDArray[Any], wanted: tuple[int, ...]) -> None:
-    """Check the shape of a file's N images, or of their logits.
+    """Compare the shape of a file's N images, or of their logits, with the model's.
 
     Raises:
-        FileError: it belongs to another model.
+        FileError: they differ.
 
     """
     if tensor.shape[1:] != wanted:
         shapes = [",".join(map(str, shape)) for shape in (tensor.shape[1:], wanted)]
-        msg = f"{path} belongs to another model: it must be [N,{shapes[1]}], not [N,{shapes[0]}]"
+        msg = f"{path} belongs to another model: [N,{shapes[0]}], should be [N,{shapes[1]}]"
         raise FileError(msg)
 
 
 def _atomic_write(path: Path, text: str) -> None:
-    """Write the file under a temporary name, then rename it, so that it is never half written."""
+    """Write the file under a temporary name, then rename it: whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.tmp")
     try:
@@ -164,14 +183,14 @@ def _atomic_write(path: Path, text: str) -> None:
 def add_parity_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its flags."""
     parser.description = (
-        "Compare the logits of the ONNX model, in several batch sizes, with and without graph optimisation, "
-        "with those that PyTorch wrote. Exit code 1 if they differ."
+        "Compare the logits of the ONNX model with those that PyTorch wrote, in several batch sizes, with and "
+        "without graph optimisation. The exit code is 1 if they differ."
     )
     parser.add_argument("--model", type=Path, default=PACKAGED_MODEL, help="an ONNX file; default: the package's")
     parser.add_argument("--images", type=Path, default="data/test.safetensors", help="default: %(default)s")
     parser.add_argument("--logits", type=Path, default="reports/test_logits.safetensors", help="default: %(default)s")
     parser.add_argument("--tolerance", type=positive, default=1e-4, help="largest |difference|; default: %(default)s")
-    parser.add_argument("--report", type=Path, help="write the figures to this JSON file")
+    parser.add_argument("--report", type=Path, help="write the figures into this JSON file")
     parser.set_defaults(run=run_parity)
 
 
@@ -185,7 +204,7 @@ def positive(text: str) -> float:
 
 
 def run_parity(arguments: argparse.Namespace) -> int:
-    """Compare, print the outcome in one line, list the images that differ."""
+    """Compare, print the outcome in one line, and name the images that differ; return the exit code."""
     parity = check_parity(
         arguments.model,
         images=arguments.images,
@@ -193,20 +212,8 @@ def run_parity(arguments: argparse.Namespace) -> int:
         tolerance=arguments.tolerance,
         report=arguments.report,
     )
-    print(
-        f"parity {'passed' if parity.passed else 'FAILED'}: {parity.images:,} images, "
-        f"{parity.argmax_mismatches} argmax mismatches, largest |logit difference| {parity.max_abs_logit_diff}"
-    )
+    print(parity.summary())
     if parity.passed:
         return 0
-    rows = ", ".join(map(str, parity.differing[:MOST_NAMED]))
-    more = ", ..." if len(parity.differing) > MOST_NAMED else ""
-    print(f"mnist-serving: {len(parity.differing):,} images differ: rows {rows}{more}", file=sys.stderr)
+    print(f"mnist-serving: {parity.differences()}", file=sys.stderr)
     return 1
-
-
-if __name__ == "__main__":
-    command_line = argparse.ArgumentParser(prog="mnist-serving parity")
-    add_parity_arguments(command_line)
-    parsed = command_line.parse_args()
-    exit_with(lambda: run_parity(parsed))

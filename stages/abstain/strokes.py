@@ -1,6 +1,7 @@
-"""What can be drawn that is no digit: figures as strokes for a pen, and noise as pixels."""
+"""Figures as strokes for a pen, and noise as pixels: none of them is a digit."""
 
 from collections.abc import Callable
+from functools import partial
 from math import cos, pi, sin
 
 import numpy as np
@@ -16,10 +17,6 @@ SIDE = 28  # of MNIST's pictures
 def _ring(turns: float = 1, start: float = 0, points: int = 24) -> Points:
     angle = start + np.linspace(0, 2 * pi * turns, points)
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
-def _closed(corners: Points) -> Points:
-    return np.concatenate([corners, corners[:1]])
 
 
 def _beziers(random: Generator) -> list[Points]:
@@ -46,13 +43,13 @@ def _compositions(random: Generator) -> list[Points]:
         elif shape == 2:
             stroke = _ring() * size
         else:
-            stroke = _closed(_ring(1, random.uniform(0, 2 * pi), int(random.integers(4, 8)))[:-1] * size)
+            stroke = _ring(1, random.uniform(0, 2 * pi), int(random.integers(4, 8))) * size
         strokes.append(stroke + random.uniform(-0.6, 0.6, 2) * (number > 0))
     return strokes
 
 
-def _triangles(random: Generator) -> list[Points]:
-    return [_ring(1, random.uniform(0, 2 * pi), 4)]
+def _polygon(corners: int, random: Generator) -> list[Points]:
+    return [_ring(1, random.uniform(0, 2 * pi), corners + 1)]
 
 
 def _crossed_rings(random: Generator) -> list[Points]:
@@ -65,15 +62,11 @@ def _scribbles(random: Generator) -> list[Points]:
 
 
 def _curves(random: Generator) -> list[Points]:
-    """Close a radius that swings around a circle, by 0.3 or more, so that it is no 0."""
+    """A closed curve around a circle; its radius swings by 0.3 or more, so that it cannot pass for a 0."""
     angle = np.linspace(0, 2 * pi, 40)
     radius = 1 + 0.3 * np.cos(random.integers(3, 6) * angle + random.uniform(0, 2 * pi))
     radius += sum(random.uniform(0, 0.15) * np.cos(wave * angle + random.uniform(0, 2 * pi)) for wave in (3, 4, 5))
     return [_ring(points=40) * radius[:, None] / 1.4]
-
-
-def _squares(random: Generator) -> list[Points]:
-    return [_ring(1, random.uniform(0, 2 * pi), 5)]
 
 
 def _stars(random: Generator) -> list[Points]:
@@ -94,12 +87,12 @@ def _spirals(random: Generator) -> list[Points]:
 
 
 def _blank(random: Generator) -> Pixels:
-    """A page of one grey, black as a rule."""
+    """One grey level everywhere, mostly black."""
     return np.full((SIDE, SIDE), random.integers(256) if random.random() < 0.3 else 0, np.uint8)
 
 
 def _grains(random: Generator) -> Pixels:
-    """Normal noise of any strength about any grey, its grains one to four pixels large."""
+    """Normal noise of any strength around any grey level, in grains of one to four pixels."""
     size = int(random.integers(1, 5))
     cells = random.normal(random.uniform(0, 255), 10 ** random.uniform(0.5, 2.3), (SIDE // size + 1,) * 2)
     return cells.clip(0, 255).astype(np.uint8).repeat(size, 0).repeat(size, 1)[:SIDE, :SIDE]
@@ -126,11 +119,11 @@ def _stripes(random: Generator) -> Pixels:
 FIGURES: dict[str, Callable[[Generator], list[Points]]] = {
     "beziers": _beziers,
     "compositions": _compositions,
-    "triangles": _triangles,
+    "triangles": partial(_polygon, 3),
     "crossed rings": _crossed_rings,
     "scribbles": _scribbles,
     "curves": _curves,
-    "squares": _squares,
+    "squares": partial(_polygon, 4),
     "stars": _stars,
     "hearts": _hearts,
     "spirals": _spirals,

@@ -18,7 +18,6 @@ from torch.nn.functional import cross_entropy
 
 from stages.config import Section, Share, load_params
 from stages.data import Data, load_dataset_info, load_split, train_val_split
-from stages.inference import load_weights, predict
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -29,9 +28,9 @@ from stages.io import (
     atomic_write,
     run,
 )
-from stages.metrics import wilson_interval
 from stages.models import KIND, Model
 from stages.models.detector import load_detector
+from stages.models.inference import load_weights, predict
 
 
 class Calibrate(Section):
@@ -82,10 +81,15 @@ def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -
 def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> float:
     """Return the largest threshold that rejects at most a given share of digits, of which these are a sample [N].
 
-    The upper end of the 95 % interval of the share that it rejects is at most `max_false_rejection_rate`.
+    The upper end of the 95 % Wilson interval of the share that it rejects is at most `max_false_rejection_rate`.
     """
+    from scipy.stats import binomtest
+
     total, rejected = len(confidences), 0
-    while rejected < total - 1 and wilson_interval(rejected + 1, total)[1] <= max_false_rejection_rate:
+    while (
+        rejected < total - 1
+        and binomtest(rejected + 1, total).proportion_ci(method="wilson").high <= max_false_rejection_rate
+    ):
         rejected += 1
     return float(confidences.sort().values[rejected])
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from torch import nn
 
 from stages.data import Shape
-from stages.inference import load_weights
 from stages.io import load_tensors
+from stages.models.inference import load_weights
 
 KIND = "detector weights"
 

@@ -20,7 +20,7 @@ from stages.models.detector import build_detector
 from stages.data import Shape
 from stages.export import build_graph, build_onnx, load_accuracy
 from stages.golden import golden_images
-from stages.inference import predict
+from stages.models.inference import predict
 from stages.io import MODEL_FILE, WEIGHTS_FILE, StageError
 from stages.models.cnn import Cnn
 from stages.models.mlp import Mlp

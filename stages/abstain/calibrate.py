@@ -8,11 +8,11 @@ abstains from an image where
 is below the threshold. No choice here depends on the test set.
 """
 
-import json
 from math import exp
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
 
+from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -47,11 +47,11 @@ class Params(Section):
     calibrate: Calibrate
 
 
-class Calibration(NamedTuple):
+class Calibration(Section):
     """Logits are divided by `temperature` before the softmax; below `confidence_threshold` the model abstains."""
 
-    temperature: float
-    confidence_threshold: float
+    temperature: Annotated[float, Field(gt=0)]
+    confidence_threshold: Annotated[float, Field(ge=0, le=1)]
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -94,37 +94,18 @@ def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> fl
     return float(confidences.sort().values[rejected])
 
 
-def fit_calibration(
-    logits: Tensor, labels: Tensor, detector_logits: Tensor, *, max_false_rejection_rate: float
-) -> Calibration:
-    """Fit both on the held-out images: logits [N,classes], labels [N], the detector's logits [N,1]."""
-    temperature = fit_temperature(logits, labels)
-    confidences = confidence(logits, detector_logits, temperature=temperature)
-    return Calibration(temperature, fit_threshold(confidences, max_false_rejection_rate=max_false_rejection_rate))
-
-
-def save_calibration(path: Path, calibration: Calibration) -> None:
-    """Write a calibration as JSON."""
-    atomic_write(path, (json.dumps(calibration._asdict(), indent=2) + "\n").encode())
-
-
 def load_calibration(path: Path) -> Calibration:
-    """Read what `save_calibration` wrote.
+    """Read the file that the stage writes.
 
     Raises:
         StageError: the file is missing or damaged.
 
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        calibration = Calibration(float(found["temperature"]), float(found["confidence_threshold"]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        msg = f"{path} is missing or damaged ({error}): delete it and run `dvc repro`"
+        return Calibration.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        msg = f"{path} is missing or damaged ({' '.join(str(error).split())}): delete it and run `dvc repro`"
         raise StageError(msg) from error
-    if not 0 < calibration.temperature < float("inf") or not 0 <= calibration.confidence_threshold <= 1:
-        msg = f"{path} is damaged, {calibration}: delete it and run `dvc repro`"
-        raise StageError(msg)
-    return calibration
 
 
 def main() -> None:
@@ -134,14 +115,13 @@ def main() -> None:
     detector = load_detector(DETECTOR_FILE, info.shape)
     everything = load_split(TRAIN_FILE, info)
     _, validation = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
-    calibration = fit_calibration(
-        predict(model, validation.images),
-        validation.labels,
-        predict(detector, validation.images),
-        max_false_rejection_rate=params.calibrate.max_false_rejection_rate,
-    )
-    save_calibration(CALIBRATION_FILE, calibration)
-    print(f"temperature {calibration.temperature:.3f}, confidence threshold {calibration.confidence_threshold:.3f}")
+    logits, detector_logits = predict(model, validation.images), predict(detector, validation.images)
+    temperature = fit_temperature(logits, validation.labels)
+    confidences = confidence(logits, detector_logits, temperature=temperature)
+    threshold = fit_threshold(confidences, max_false_rejection_rate=params.calibrate.max_false_rejection_rate)
+    calibration = Calibration(temperature=temperature, confidence_threshold=threshold)
+    atomic_write(CALIBRATION_FILE, (calibration.model_dump_json(indent=2) + "\n").encode())
+    print(f"temperature {temperature:.3f}, confidence threshold {threshold:.3f}")
 
 
 if __name__ == "__main__":

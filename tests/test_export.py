@@ -16,13 +16,13 @@ from torch import nn
 from stages import download, evaluate, export, train
 from stages.abstain import detector
 from stages.abstain.calibrate import confidence
-from stages.models.detector import build_detector
 from stages.data import Shape
 from stages.export import build_graph, build_onnx, load_accuracy
 from stages.golden import golden_images
-from stages.models.inference import predict
 from stages.io import MODEL_FILE, WEIGHTS_FILE, StageError
 from stages.models.cnn import Cnn
+from stages.models.detector import build_detector
+from stages.models.inference import predict
 from stages.models.mlp import Mlp
 from tests.conftest import ROOT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mnist_serving.session import open_session
+from mnist_serving.classifier import open_session
 
 from benchmarks.browser import post_from
 from benchmarks.environments import JAVASCRIPT, OPENCV_5, RUNNERS

@@ -20,7 +20,8 @@ from stages.losses.cross_entropy import CrossEntropy
 from stages.objective import Objective
 from stages.recipe import fill
 from tests.drawing_page import address, show
-from tests.http_server import Server, running_server
+from tests.http_server import Server, eventually, running_server
+from tests.leftovers import describe, leftovers
 from tests.web_driver import Browser, missing, running_browser
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,13 @@ TRAIN_IMAGES, TEST_IMAGES = 600, 200
 
 # A shell has what it runs in the background ignore Ctrl+C, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_running() -> Iterator[None]:
+    """Fail the run, after its last test, if a process that it has started is still alive."""
+    yield
+    eventually(lambda: not leftovers(), lambda: "these to end: " + "; ".join(map(describe, leftovers())))
 
 
 def make_digits(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

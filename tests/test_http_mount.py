@@ -28,7 +28,7 @@ async def app(scope, receive, send):
 '''
 COMMANDS = {
     "uvicorn": ["-m", "uvicorn", "mounted:app", "--port", "0"],
-    "hypercorn": ["-m", "hypercorn", "mounted:app", "--bind", "127.0.0.1:0"],
+    "hypercorn": ["-m", "hypercorn", "mounted:app", "--bind", "127.0.0.1:0", "--workers", "0"],  # no child process
 }
 
 

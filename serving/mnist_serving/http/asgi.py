@@ -8,7 +8,7 @@ from typing import Any
 from .limits import Limits
 from .service import Service
 from .transport.batcher import Batcher
-from .transport.http_types import IN_FLIGHT, HttpError, Request, Response, add_header, too_many
+from .transport.http_types import HttpError, Request, Response, add_header, too_many
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -67,7 +67,7 @@ class Application:
         service = self.service
         counted = request.has_body
         if counted and service.in_flight >= service.limits.in_flight:
-            request.error = too_many(IN_FLIGHT, service.limits.in_flight)
+            request.error = too_many(service.limits.in_flight, "requests in flight")
             counted = False
         service.count_in_flight(counted)
         try:

@@ -123,9 +123,12 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket, ready: Callab
         logger.info("model %(model)s, sha256 %(sha256)s", extra, extra=extra)
         service.open(classifier)
 
+    alone = arguments.workers == 1
+    if not alone:
+        load()  # before it listens: until then the others answer
     timeouts = ShutdownTimeouts(arguments.linger, arguments.grace)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(run_server(service, listener, load, ready=ready, timeouts=timeouts))
+        runner.run(run_server(service, listener, load if alone else None, ready=ready, timeouts=timeouts))
     return 0
 
 

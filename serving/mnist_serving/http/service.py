@@ -66,11 +66,6 @@ class Service:
         """Report "not ready" from now on; requests that still arrive are answered."""
         self._closing = True
 
-    @property
-    def ready(self) -> bool:
-        """Whether requests should be sent here."""
-        return self._classifier is not None and not self._closing
-
     def count_in_flight(self, change: int) -> None:
         """Note that a request with a body has arrived, +1, or is answered, -1."""
         self.in_flight += change
@@ -135,7 +130,7 @@ class Service:
             "/openapi.json": {"GET": self._openapi},
             "/docs": {"GET": self._docs},
             "/v2": {"GET": self._server_metadata},
-            "/v2/health/live": {"GET": lambda _: json_response({"live": True, "ready": self.ready})},
+            "/v2/health/live": {"GET": self._live},
             "/v2/health/ready": {"GET": self._ready},
         }
         routes = {path: (path, methods) for path, methods in handlers.items()}
@@ -157,6 +152,9 @@ class Service:
     def _openapi(self, _: Request) -> Response:
         self._loaded()
         return Response(200, self._described)
+
+    def _live(self, _: Request) -> Response:
+        return json_response({"live": True, "ready": self._classifier is not None and not self._closing})
 
     def _ready(self, _: Request) -> Response:
         self._check_ready()

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from .batcher import Batcher
-from .http_types import IN_FLIGHT, App, HttpError, Request, Response, too_many
+from .http_types import App, HttpError, Request, Response, too_many
 from .reader import CONTINUE, RequestReader
 
 PIPELINED = 16  # complete requests waiting for their turn; beyond, the socket is not read
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._set_deadline(self.limits.request_seconds)
         self.state.connections.add(self)
         if len(self.state.connections) > self.limits.connections:
-            self._refuse(too_many("connections", self.limits.connections))
+            self._refuse(too_many(self.limits.connections, "connections"))
 
     def connection_lost(self, _: Exception | None) -> None:
         """Forget the client; a request that is being worked on stays counted until it is done."""
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         """Count a request with a body as in flight, or refuse it; tell a client that waits to go ahead."""
         if request.has_body and not self._in_flight:
             if self.app.in_flight >= self.limits.in_flight:
-                raise too_many(IN_FLIGHT, self.limits.in_flight)
+                raise too_many(self.limits.in_flight, "requests in flight")
             self._in_flight = True
             self.app.count_in_flight(1)
         if request.headers.get(b"expect", b"").lower() == CONTINUE and not self._busy:

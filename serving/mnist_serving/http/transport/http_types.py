@@ -6,7 +6,6 @@ from typing import Protocol, TypeVar
 
 from .limits import TransportLimits
 
-IN_FLIGHT = "requests in flight"
 RETRY = {"Retry-After": "1"}
 
 Job = TypeVar("Job")
@@ -104,6 +103,6 @@ def add_header(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
     headers[key] = headers[key] + b", " + value if key in headers else value
 
 
-def too_many(what: str, limit: int) -> HttpError:
+def too_many(limit: int, what: str) -> HttpError:
     """Return the error for a request or a connection beyond those allowed at a time."""
     return HttpError(503, f"there are already {limit:,} {what}, the most that are allowed; try again", RETRY)

@@ -16,7 +16,6 @@ from .http_types import App
 logger = logging.getLogger("mnist_serving.http")
 
 SWEEP_SECONDS = 0.25  # between looks at the deadlines
-DRAIN_SECONDS = 0.01  # between looks at the connections that are still open
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -37,7 +36,7 @@ class ShutdownTimeouts:
 async def run_server(
     app: App[Any],
     listener: socket.socket,
-    load: Callable[[], None],
+    load: Callable[[], None] | None,
     *,
     ready: Callable[[], None],
     timeouts: ShutdownTimeouts,
@@ -47,7 +46,7 @@ async def run_server(
     Args:
         app: answers the requests, also before it is loaded.
         listener: bound, so that several processes can share it.
-        load: makes the application ready; it runs in a thread, and what it raises ends the server.
+        load: makes the application ready; it runs in a thread, and what it raises ends the server. None if it is ready.
         ready: called once the application is loaded.
         timeouts: of the shutdown.
 
@@ -59,7 +58,8 @@ async def run_server(
     server = await loop.create_server(lambda: Connection(state), sock=listener, backlog=app.limits.connections)
     sweeping = loop.create_task(sweep(state))
     try:
-        await asyncio.to_thread(load)
+        if load:
+            await asyncio.to_thread(load)
         logger.info("ready")
         ready()
         await stopped.wait()
@@ -93,7 +93,7 @@ async def drain(state: ServerState, server: asyncio.Server, timeouts: ShutdownTi
     while state.connections and state.loop.time() < end:
         for connection in list(state.connections):
             connection.close_if_idle()
-        await asyncio.sleep(DRAIN_SECONDS)
+        await asyncio.sleep(0.01)
     for connection in list(state.connections):
         connection.transport.abort()
     state.threads.shutdown(wait=False, cancel_futures=True)  # otherwise Python waits for everything in the queue

@@ -14,7 +14,7 @@ from stages import distributed
 from stages.config import PARAMS_FILE, load_params
 from stages.data import load_dataset_info, load_split, train_val_split
 from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE
-from stages.models import predict
+from stages.models.inference import predict
 from stages.recipe import fill
 
 

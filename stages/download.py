@@ -28,7 +28,7 @@ class Params(Section):
 
 
 def check_name(name: str) -> None:
-    """Raise a StageError if there is no such data set."""
+    """Raise a StageError if the data set is unknown."""
     known = list(Download.model_fields)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from stages.abstain import confidence, load_calibration
+from stages.abstain.calibrate import confidence, load_calibration
 from stages.abstain.ood_images import REPORTED, as_shape, draw
 from stages.config import Section, Share, load_params
 from stages.data import Data, Split, load_dataset_info, load_split, train_val_split
@@ -44,8 +44,9 @@ from stages.metrics import (
     reliability,
     wilson_interval,
 )
-from stages.models import KIND, Model, load_weights, predict
+from stages.models import KIND, Model
 from stages.models.detector import load_detector
+from stages.models.inference import load_weights, predict
 from stages.plots import draw_mistakes
 
 VERDICT_FILE = REPORTS / "verdict.md"

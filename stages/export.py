@@ -19,7 +19,7 @@ from onnx import helper
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from stages.abstain import Calibration, load_calibration
+from stages.abstain.calibrate import Calibration, load_calibration
 from stages.config import Section, load_params
 from stages.data import DatasetInfo, Shape, load_dataset_info
 from stages.io import (
@@ -33,8 +33,9 @@ from stages.io import (
     atomic_write,
     run,
 )
-from stages.models import KIND, Model, load_weights, predict
+from stages.models import KIND, Model
 from stages.models.detector import build_detector, load_detector
+from stages.models.inference import load_weights, predict
 from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize
 
 CHECK_TOLERANCE = 1e-4  # absolute, and ten times as much relative to a logit

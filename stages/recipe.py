@@ -32,7 +32,7 @@ def fill(text: str, name: str) -> str:
     """Return the text of `params.yaml` with its boxes filled by a recipe.
 
     Raises:
-        StageError: there is no such recipe, or it has sections other than the boxes.
+        StageError: the recipe is unknown, or has sections other than the boxes.
 
     """
     if name not in recipe_names():

@@ -22,7 +22,8 @@ from stages.checkpoint import Epoch, TrainState, as_csv, fingerprint_of
 from stages.config import Count, Section, Seed, load_params
 from stages.data import Batch, Split, batches, load_dataset_info, load_split, train_val_split
 from stages.io import DATASET_FILE, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
-from stages.models import KIND, Model, predict
+from stages.models import KIND, Model
+from stages.models.inference import predict
 from stages.objective import Objective
 from stages.sampler import LossWeightedSampler, Sampler
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stages.abstain import Calibration
+from stages.abstain.calibrate import Calibration
 from stages.data import DatasetInfo, Shape
 from stages.export import describe, golden_examples, to_metadata
 from stages.models.detector import build_detector

@@ -56,7 +56,7 @@ def test_all_three_shapes_give_the_same_answers(classifier: Classifier) -> None:
     assert whole.probabilities.dtype == whole.logits.dtype == np.float32
 
 
-@pytest.mark.parametrize("kind", ["blank", "uniform noise", "stripes", "specks"])
+@pytest.mark.parametrize("kind", ["blank", "uniform_noise", "stripes", "specks"])
 def test_the_model_always_abstains_on_blank_pages_and_noise(classifier: Classifier, kind: str) -> None:
     assert classifier.predict(draw(kind, 1000, seed=99).numpy()).abstained.all()
 

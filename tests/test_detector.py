@@ -7,16 +7,21 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from stages.abstain import Calibration, confidence, load_calibration, save_calibration
-from stages.abstain.calibrate import fit_temperature, fit_threshold
+from stages.abstain.calibrate import (
+    Calibration,
+    confidence,
+    fit_temperature,
+    fit_threshold,
+    load_calibration,
+)
 from stages.abstain.detector import Detector, detector_examples, fit_detector, to_inputs
 from stages.abstain.ood_images import REPORTED, TRAINED, as_shape, draw, jumble, redraw
 from stages.abstain.strokes import FIGURES, NOISES
 from stages.data import Shape, Split, scale
 from stages.evaluate import UNSEEN_FONTS
 from stages.io import StageError, save_tensors
-from stages.models import predict
 from stages.models.detector import KIND, build_detector, load_detector
+from stages.models.inference import predict
 from tests.conftest import make_digits
 
 PARAMS = Detector(pictures=20, hidden=100, learning_rate=0.004, epochs=6, batch_size=256, seed=0)
@@ -56,10 +61,10 @@ def test_redrawn_and_jumbled_pictures_keep_shape_and_type() -> None:
 
 
 def test_the_detector_tells_digits_from_scribbles_that_it_has_never_seen() -> None:
-    images, labels = make_digits(400, seed=0)
-    digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels).long())
-    examples = detector_examples(digits, centred=True, pictures=PARAMS.pictures, seed=0)
-    detector = fit_detector(examples, digits.shape, PARAMS)
+    images, names = make_digits(400, seed=0)
+    digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(names).long())
+    inputs, labels = detector_examples(digits, centred=True, pictures=PARAMS.pictures, seed=0)
+    detector = fit_detector(inputs, labels, digits.shape, PARAMS)
     assert predict(detector, torch.from_numpy(make_digits(100, seed=1)[0]).unsqueeze(1)).median() > 0
     assert predict(detector, draw("scribbles", 100, seed=0)).median() < 0
 
@@ -108,8 +113,9 @@ def test_the_threshold_rejects_no_more_digits_than_allowed(total: int) -> None:
 )
 def test_a_damaged_calibration_file_is_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "calibration.json"
-    save_calibration(path, Calibration(1.25, 0.5))
-    assert load_calibration(path) == Calibration(1.25, 0.5)
+    calibration = Calibration(temperature=1.25, confidence_threshold=0.5)
+    path.write_text(calibration.model_dump_json())
+    assert load_calibration(path) == calibration
     path.write_text(text)
     with pytest.raises(StageError, match=r"calibration\.json is (missing or )?damaged"):
         load_calibration(path)

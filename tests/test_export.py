@@ -13,13 +13,14 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 from stages import download, evaluate, export, train
-from stages.abstain import calibrate, confidence, detector
+from stages.abstain import calibrate, detector
+from stages.abstain.calibrate import confidence
 from stages.data import Shape
 from stages.export import check_exportable, golden_images, load_accuracy
 from stages.io import MODEL_FILE, WEIGHTS_FILE, StageError
-from stages.models import predict
 from stages.models.cnn import Cnn
 from stages.models.detector import build_detector
+from stages.models.inference import predict
 from stages.models.mlp import Mlp
 from stages.onnx_graph import _translate, build_onnx, serialize
 from tests.conftest import ROOT

@@ -9,11 +9,13 @@ is below the threshold. No choice here depends on the test set.
 """
 
 from math import exp
+from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from stages.abstain import Calibration, confidence, save_calibration
 from stages.config import Section, Share, load_params
 from stages.data import Data, load_dataset_info, load_split, train_val_split
 from stages.io import (
@@ -22,11 +24,13 @@ from stages.io import (
     DETECTOR_FILE,
     TRAIN_FILE,
     WEIGHTS_FILE,
+    StageError,
+    atomic_write,
     run,
 )
-from stages.metrics import wilson_interval
-from stages.models import KIND, Model, load_weights, predict
+from stages.models import KIND, Model
 from stages.models.detector import load_detector
+from stages.models.inference import load_weights, predict
 
 
 class Calibrate(Section):
@@ -41,6 +45,13 @@ class Params(Section):
     data: Data
     model: Model
     calibrate: Calibrate
+
+
+class Calibration(Section):
+    """Logits are divided by `temperature` before the softmax; below `confidence_threshold` the model abstains."""
+
+    temperature: Annotated[float, Field(gt=0)]
+    confidence_threshold: Annotated[float, Field(ge=0, le=1)]
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -62,24 +73,39 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return round(exp(found.x), 6)
 
 
+def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -> Tensor:
+    """Return the probability that each prediction is right: float [N,classes] and [N,1] -> [N]."""
+    return detector_logits.sigmoid()[:, 0] * (logits / temperature).softmax(dim=1).amax(dim=1)
+
+
 def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> float:
     """Return the largest threshold that rejects at most a given share of digits, of which these are a sample [N].
 
-    The upper end of the 95 % interval of the share that it rejects is at most `max_false_rejection_rate`.
+    The upper end of the 95 % Wilson interval of the share that it rejects is at most `max_false_rejection_rate`.
     """
+    from scipy.stats import binomtest
+
     total, rejected = len(confidences), 0
-    while rejected < total - 1 and wilson_interval(rejected + 1, total)[1] <= max_false_rejection_rate:
+    while (
+        rejected < total - 1
+        and binomtest(rejected + 1, total).proportion_ci(method="wilson").high <= max_false_rejection_rate
+    ):
         rejected += 1
     return float(confidences.sort().values[rejected])
 
 
-def fit_calibration(
-    logits: Tensor, labels: Tensor, detector_logits: Tensor, *, max_false_rejection_rate: float
-) -> Calibration:
-    """Fit both on the held-out images: logits [N,classes], labels [N], the detector's logits [N,1]."""
-    temperature = fit_temperature(logits, labels)
-    confidences = confidence(logits, detector_logits, temperature=temperature)
-    return Calibration(temperature, fit_threshold(confidences, max_false_rejection_rate=max_false_rejection_rate))
+def load_calibration(path: Path) -> Calibration:
+    """Read the file that the stage writes.
+
+    Raises:
+        StageError: the file is missing or damaged.
+
+    """
+    try:
+        return Calibration.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        msg = f"{path} is missing or damaged ({' '.join(str(error).split())}): delete it and run `dvc repro`"
+        raise StageError(msg) from error
 
 
 def main() -> None:
@@ -89,14 +115,13 @@ def main() -> None:
     detector = load_detector(DETECTOR_FILE, info.shape)
     everything = load_split(TRAIN_FILE, info)
     _, validation = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
-    calibration = fit_calibration(
-        predict(model, validation.images),
-        validation.labels,
-        predict(detector, validation.images),
-        max_false_rejection_rate=params.calibrate.max_false_rejection_rate,
-    )
-    save_calibration(CALIBRATION_FILE, calibration)
-    print(f"temperature {calibration.temperature:.3f}, confidence threshold {calibration.confidence_threshold:.3f}")
+    logits, detector_logits = predict(model, validation.images), predict(detector, validation.images)
+    temperature = fit_temperature(logits, validation.labels)
+    confidences = confidence(logits, detector_logits, temperature=temperature)
+    threshold = fit_threshold(confidences, max_false_rejection_rate=params.calibrate.max_false_rejection_rate)
+    calibration = Calibration(temperature=temperature, confidence_threshold=threshold)
+    atomic_write(CALIBRATION_FILE, (calibration.model_dump_json(indent=2) + "\n").encode())
+    print(f"temperature {temperature:.3f}, confidence threshold {threshold:.3f}")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ A classifier answers for every picture, also for a letter or a scribble, and is 
 learned from digits and from pictures that are not digits. It does not depend on the classifier.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
@@ -32,13 +30,6 @@ class Detector(Section):
     seed: Seed
 
 
-class Examples(NamedTuple):
-    """Inputs, float32 [N,inputs], and labels, float32 [N]: 1 for a digit, 0 for anything else."""
-
-    inputs: Tensor
-    labels: Tensor
-
-
 class Params(Section):
     """What the stage uses."""
 
@@ -46,8 +37,8 @@ class Params(Section):
     detector: Detector
 
 
-def detector_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> Examples:
-    """Return digits and other pictures as inputs of the detector.
+def detector_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return digits and other pictures as inputs, float32 [N,inputs], and labels, float32 [N], 1 for a digit.
 
     Args:
         digits: the images that the classifier learns from; those of another data set take the digits' place.
@@ -65,7 +56,7 @@ def detector_examples(digits: Split, *, centred: bool, pictures: int, seed: int)
         groups.append((redraw(some.images[: 4 * pictures], seed=seed), 1.0))
         groups.append((redraw(torch.cat([drawn, jumbled[:pictures]]), seed=seed + 1), 0.0))
     inputs = torch.cat([to_inputs(images, digits.shape) for images, _ in groups])
-    return Examples(inputs, torch.cat([torch.full((len(images),), label) for images, label in groups]))
+    return inputs, torch.cat([torch.full((len(images),), label) for images, label in groups])
 
 
 def to_inputs(images: Tensor, shape: Shape) -> Tensor:
@@ -78,16 +69,15 @@ def to_inputs(images: Tensor, shape: Shape) -> Tensor:
     return torch.cat([avg_pool2d(scale(as_shape(piece, shape)), 2).flatten(start_dim=1) for piece in pieces])
 
 
-def fit_detector(examples: Examples, shape: Shape, params: Detector) -> nn.Sequential:
-    """Train a detector for images of a shape: binary cross-entropy, Adam, a one-cycle learning rate."""
+def fit_detector(inputs: Tensor, labels: Tensor, shape: Shape, params: Detector) -> nn.Sequential:
+    """Train a detector on inputs [N,inputs] and labels [N]: binary cross-entropy, Adam, a one-cycle learning rate."""
     torch.manual_seed(params.seed)
     detector = build_detector(shape, hidden=params.hidden)
     optimizer = Adam(detector.parameters(), lr=params.learning_rate, fused=True)
-    steps = params.epochs * -(-len(examples.labels) // params.batch_size)
+    steps = params.epochs * -(-len(labels) // params.batch_size)
     schedule = OneCycleLR(optimizer, params.learning_rate, total_steps=steps)
     generator = torch.Generator().manual_seed(params.seed)
     network = detector[2:]
-    inputs, labels = examples
     for _ in range(params.epochs):
         for rows in torch.randperm(len(labels), generator=generator).split(params.batch_size):
             loss = binary_cross_entropy_with_logits(network(inputs.index_select(0, rows))[:, 0], labels[rows])
@@ -103,11 +93,11 @@ def main() -> None:
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
     everything = load_split(TRAIN_FILE, info)
     training, _ = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
-    examples = detector_examples(
+    inputs, labels = detector_examples(
         training, centred=info.centred, pictures=params.detector.pictures, seed=params.detector.seed
     )
-    print(f"{int(examples.labels.sum()):,} digits and {int((examples.labels == 0).sum()):,} other pictures")
-    detector = fit_detector(examples, info.shape, params.detector)
+    print(f"{int(labels.sum()):,} digits and {int((labels == 0).sum()):,} other pictures")
+    detector = fit_detector(inputs, labels, info.shape, params.detector)
     save_tensors(DETECTOR_FILE, KIND, detector.state_dict())
 
 

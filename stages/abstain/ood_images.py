@@ -23,12 +23,12 @@ from stages.data import fit_into_frame
 CANVAS = 96  # pixels a side to draw on
 # Without B D G I L O Q S Z and b g i l o q s z, which some hands and fonts draw like digits.
 LETTERS = "ACEFHJKMNPRTUVWXYacdefhjkmnprtuvwxy"
-TRAINED = ("beziers", "compositions", "triangles", "crossed rings", "grains", "specks", "letters")
+TRAINED = ("beziers", "compositions", "triangles", "crossed_rings", "grains", "specks", "letters")
 REPORTED = {
     "scribbles": ("scribbles",),
     "shapes": ("curves", "squares", "stars", "hearts", "spirals"),
     "letters": ("letters",),
-    "noise": ("uniform noise", "stripes"),
+    "noise": ("uniform_noise", "stripes"),
     "blank": ("blank",),
 }
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from stages.data import Shape
 from stages.io import load_tensors
-from stages.models import load_weights
+from stages.models.inference import load_weights
 
 KIND = "detector weights"
 

@@ -1,0 +1,40 @@
+"""Inference with any trained network, the classifier or the detector: its weights and its predictions."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from stages.data import scale
+from stages.io import StageError, load_tensors
+
+Network = TypeVar("Network", bound=nn.Module)
+
+AT_ONCE = 10_000 * 28 * 28  # values of images; more would fill the memory with a convolution's intermediate results
+
+
+def load_weights(network: Network, path: Path, kind: str) -> Network:
+    """Load a file of weights, of a kind that `save_tensors` wrote, into a network and return it.
+
+    Raises:
+        StageError: the file is missing, damaged, or holds the weights of another network.
+
+    """
+    try:
+        network.load_state_dict(load_tensors(path, kind))
+    except RuntimeError as error:
+        msg = f"{path} holds the weights of another network: {' '.join(str(error).split())}"
+        raise StageError(msg) from error
+    return network
+
+
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the logits, float32 [N,classes], of uint8 images [N,C,H,W]; the model stays as it is."""
+    was_training = model.training
+    model.eval()
+    at_once = max(1, AT_ONCE // images.shape[1:].numel())
+    with torch.no_grad():
+        logits = torch.cat([model(scale(some)) for some in images.split(at_once)])
+    model.train(was_training)
+    return logits

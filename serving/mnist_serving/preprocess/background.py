@@ -130,7 +130,9 @@ def _surface_at(c: list[float], y: Floats, x: Floats) -> Floats:
 def _least_squares(terms: Floats, level: Floats) -> list[float]:
     """Solve the normal equations by Gaussian elimination, in one fixed order of operations."""
     count = len(terms)
-    matrix, right = (terms @ terms.T).tolist(), (terms @ level).tolist()
+    # Not `@`: BLAS would start its threads. The sums are of whole numbers, exact in any order.
+    matrix = [[float((one * other).sum()) for other in terms] for one in terms]
+    right = [float((one * level).sum()) for one in terms]
     floor = [1e-9 * matrix[i][i] for i in range(count)]
     for i, j in itertools.combinations(range(count), 2):
         ratio = matrix[j][i] / matrix[i][i] if matrix[i][i] > floor[i] else 0.0

@@ -84,20 +84,28 @@ def block_mean(grey: Grey, factor: int) -> Grey:
 
 
 def resampled(values: Grey | Ints, shape: tuple[int, int]) -> Ints:
-    """Return the picture at another size: area means to shrink, linear between middles to grow."""
-    down, across = _weights(values.shape[0], shape[0]), _weights(values.shape[1], shape[1])
-    total = int(down[0].sum() * across[0].sum())
-    return divided((down @ values.astype(np.float64) @ across.T).astype(np.int64), total)
+    """Return the picture at another size: area means to shrink, linear between middles to grow.
+
+    Whole numbers are added along each axis instead of multiplying matrices: exact, and no BLAS library starts its
+    threads for it.
+    """
+    down, height = _resized(values.astype(np.int64), shape[0])
+    across, width = _resized(down.T, shape[1])
+    return divided(across.T, height * width)
 
 
-def _weights(source: int, target: int) -> Floats:
-    """Return whole-numbered weights [target, source]; all rows have the same sum."""
-    old, new = np.arange(source), np.arange(target)[:, None]
+def _resized(values: Ints, target: int) -> tuple[Ints, int]:
+    """Return `target` weighted sums of rows, and the sum of the weights of each."""
+    source = len(values)
     if target <= source:
-        overlap = np.minimum((new + 1) * source, (old + 1) * target) - np.maximum(new * source, old * target)
-        return np.asarray(np.maximum(0, overlap), np.float64)
-    middle = np.clip((2 * new + 1) * source, target, (2 * source - 1) * target)
-    return np.asarray(np.maximum(0, 2 * target - abs(middle - (2 * old + 1) * target)), np.float64)
+        place, rest = np.divmod(np.arange(target + 1) * source, target)
+        sums = np.pad(np.cumsum(values, 0), ((1, 0), (0, 0)))
+        integral = target * sums[place] + rest[:, None] * values[np.minimum(place, source - 1)]
+        return np.diff(integral, axis=0), source
+    middle = np.clip((2 * np.arange(target) + 1) * source, target, (2 * source - 1) * target) - target
+    place, rest = np.divmod(middle, 2 * target)
+    after = values[np.minimum(place + 1, source - 1)]
+    return (2 * target - rest)[:, None] * values[place] + rest[:, None] * after, 2 * target
 
 
 def uniform_filter(values: Ints, radius: int) -> Ints:

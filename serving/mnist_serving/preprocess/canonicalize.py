@@ -17,7 +17,8 @@ import numpy as np
 
 from mnist_serving.errors import MnistServingError
 
-from .background import INK_RANK, LEAST_CONTRAST, QUARTERS, Found, find_ink, grouped, middle_points, relief, summed
+from .background import QUARTERS, middle_points, relief
+from .locate import INK_RANK, LEAST_CONTRAST, LEAST_EXTENT, Found, find_ink, grouped, summed
 from .ndimage import (
     Box,
     Grey,
@@ -38,7 +39,6 @@ from .stroke_width import DIGIT_SIDE, HALF, even_pen
 SIDE, CENTRE = 28, 14  # of MNIST's picture; its digits' centre of mass
 MAX_PIXELS = 16_000_000  # width times height of a picture file; `images.py` and the service decode no larger one
 LEAST_SIDE = 8
-LEAST_EXTENT = 5  # of a digit, in coarse pixels
 
 # Sizes of the copies worked on, in pixels along the longer side.
 FINE_SIDE, COARSE_SIDE, WORK_SIDE = 1024, 240, 80

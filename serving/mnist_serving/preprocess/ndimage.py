@@ -118,10 +118,23 @@ def uniform_filter(values: Ints, radius: int) -> Ints:
 
 def maximum_filter(values: Ints, reach: int) -> Ints:
     """Return the largest value within `reach` pixels along each axis; zero lies beyond the border."""
-    height, width = values.shape
-    padded = np.pad(values, reach)
-    rows = np.maximum.reduce([padded[shift:][:height] for shift in range(2 * reach + 1)])
-    return np.asarray(np.maximum.reduce([rows[:, shift:][:, :width] for shift in range(2 * reach + 1)]))
+    return _largest(_largest(values, reach).T, reach).T
+
+
+def minimum_filter(values: Ints, reach: int) -> Ints:
+    """Return the smallest value within `reach` pixels along each axis; what lies beyond the border is no smaller."""
+    most = int(values.max())
+    return most - maximum_filter(most - values, reach)
+
+
+def _largest(values: Ints, reach: int) -> Ints:
+    """Return the largest value within `reach` rows: of windows of 1, 2, 4, ... rows, then of two that overlap."""
+    size, length = 1, 2 * reach + 1
+    windows = np.pad(values, ((reach, reach), (0, 0)))
+    while 2 * size <= length:
+        windows = np.maximum(windows[:-size], windows[size:])
+        size *= 2
+    return np.maximum(windows[: len(values)], windows[length - size :][: len(values)])
 
 
 def distance(mask: Mask) -> Ints:

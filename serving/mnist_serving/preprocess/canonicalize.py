@@ -18,7 +18,7 @@ import numpy as np
 from mnist_serving.errors import MnistServingError
 
 from .background import QUARTERS, middle_points, relief
-from .locate import INK_RANK, LEAST_CONTRAST, LEAST_EXTENT, Found, find_ink, grouped, summed
+from .locate import INK_RANK, LEAST_CONTRAST, LEAST_EXTENT, Found, extents, find_ink, grouped, summed
 from .ndimage import (
     Box,
     Grey,
@@ -56,6 +56,9 @@ BLANK = (
 )
 
 
+SEVERAL = "there are {} figures in the picture: send one digit at a time"
+
+
 class PictureError(MnistServingError, ValueError):
     """A picture is none, or has no digit in it."""
 
@@ -80,6 +83,8 @@ def canonicalize(grey: Grey) -> Grey:
     found = find_ink(block_mean(fine, factor))
     if max(box(found.mask).shape) < LEAST_EXTENT:
         raise PictureError(BLANK)
+    if found.figures > 1:
+        raise PictureError(SEVERAL.format(found.figures))
     return _place(even_pen(_crisp(*_cut_out(fine, factor, found))))
 
 
@@ -138,7 +143,7 @@ def _crisp(ink: Ints, near: Mask) -> Ints:
         raise PictureError(BLANK)
     full = int(quantile(strong[strong > quantile(strong, INK_RANK) // 2], 0.5))
     where, label = components(ink > full // 2)
-    digit = grouped(ink.shape, where, label, summed(label, ink.ravel()[where]))
+    digit, _ = grouped(ink.shape, where, label, summed(label, ink.ravel()[where]), extents(ink.shape, where, label), alone=True)
     # From 30 % of full ink to 70 %, black to white.
     crisp = np.clip((2550 * ink - 765 * full) // (4 * full), 0, 255)
     return crisp * maximum_filter(digit.astype(np.int64), 2)

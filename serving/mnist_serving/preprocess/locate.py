@@ -7,6 +7,7 @@
 A digit that the border cuts is taken where nothing whole is found; what lies along the border is no digit.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +21,13 @@ NOISE_FACTOR, LEAST_CONTRAST = 5.0, 10  # ink stands out by 5 deviations, and by
 QUARTER_OF_NORMAL = 0.3186  # a quarter of a normal distribution lies within this many deviations
 INK_RANK, FOUND_SHARE = 0.75, 0.3  # found: above 30 % of the ink's upper quartile
 SPECK_SHARE = 0.04  # lighter than this share of the main stroke: a speck
-CUT_MOST = 0.15  # of the picture's rim: a digit that the border cuts covers no more
+RIM_MOST = 0.75  # of its length: a digit that the border cuts has no more at the border
+PAGE_SIDE, PAGE_MOST, PAGE_FILL = 0.25, 0.9, 0.85
 HAT_FACTOR = 2.5  # times the median of the top hat: ink
 WIDTH_LEAST = 4  # of a stroke, in coarse pixels: thinner ones count as so wide
 INNER_SHARE = 0.1
+BAR = 5
+FIGURE_HEIGHT, FIGURE_MASS, GAP_LEAST = 0.6, 0.2, 0.08
 LEAST_EXTENT = 5  # of a digit, in coarse pixels
 
 
@@ -34,9 +38,10 @@ class Found(NamedTuple):
     mass: int  # quarter levels, summed
     sign: int  # 1: lighter than the page, -1: darker
     surface: list[float]  # of the page around it, see `page_surface`
+    figures: int = 1  # as large as a digit, the digit included
 
 
-def find_ink(picture: Grey) -> Found:
+def find_ink(picture: Grey, *, pages: int = 2) -> Found:
     """Return the digit's ink; its mask is empty where nothing stands out as a digit does."""
     surface = page_surface(picture, np.ones(picture.shape, np.bool_))
     points = [middle_points(length, length) - length for length in picture.shape]
@@ -45,18 +50,43 @@ def find_ink(picture: Grey) -> Found:
     least = max(NOISE_FACTOR * noise, LEAST_CONTRAST * QUARTERS)
     inks = [(sign, sign * heights, _threshold(sign * heights, least)) for sign in (-1, 1)]
     whole = _best([(sign, above, above > most) for sign, above, most in inks], surface)
-    lines = straight_lines(whole.mask)
-    if whole.mask.any() and _at_rim(whole.mask) <= CUT_MOST and not lines.any():
+    for page in _pages(whole.mask) if pages else ():
+        inner = find_ink(picture[page.scaled(1)], pages=pages - 1)
+        if _is_digit(inner.mask):
+            mask = np.zeros_like(whole.mask)
+            mask[page.scaled(1)] = inner.mask
+            return inner._replace(mask=mask, surface=page_surface(picture, _around(mask, page)))
+    if whole.mask.any() and not _along_rim(whole.mask) and not straight_lines(whole.mask).any():
         return whole
     ruled = _best([(s, above, _unruled(above > most)) for s, above, most in inks], surface, strokes=True)
     if _is_digit(ruled.mask):
         return ruled
     hats = [(sign, top_hat(picture, sign)) for sign in (-1, 1)]
-    inks = [(s, hat, _unruled(hat > _threshold(hat, _hat_noise(hat)))) for s, hat in hats]
+    inks = [(s, hat, _unruled(hat > _threshold(hat, _hat_noise(hat)), near_rim=True)) for s, hat in hats]
     hat = _best(inks, surface, strokes=True)
     if _is_digit(hat.mask):
         return hat._replace(surface=page_surface(picture, _around(hat.mask)))
-    return whole if _at_rim(whole.mask) <= CUT_MOST else whole._replace(mask=np.zeros_like(whole.mask))
+    return whole._replace(mask=np.zeros_like(whole.mask)) if _along_rim(whole.mask) else whole
+
+
+def _pages(mask: Mask) -> Iterator[Box]:
+    """Yield the parts of the picture that may be a page of their own: what is solid, and what lies beside it."""
+    for part in (mask, ~mask):
+        page = box(part)
+        area = page.shape[0] * page.shape[1]
+        margin = 2 + max(mask.shape) // 60
+        page = Box(page.top + margin, page.bottom - margin, page.left + margin, page.right - margin)
+        if (
+            min(page.shape) >= PAGE_SIDE * min(mask.shape)
+            and area < PAGE_MOST * mask.size
+            and part.sum() >= PAGE_FILL * area
+        ):
+            yield page
+
+
+def _along_rim(mask: Mask) -> bool:
+    """Return whether the ink lies along the picture's border, and is not a digit that the border cuts."""
+    return bool(_at_rim(mask) * 2 * sum(mask.shape) > RIM_MOST * max(box(mask).shape))
 
 
 def _is_digit(mask: Mask) -> bool:
@@ -69,21 +99,23 @@ def _at_rim(mask: Mask) -> float:
     return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
 
 
-def _unruled(ink: Mask) -> Mask:
-    return without(ink, straight_lines(ink, near_rim=True))
+def _unruled(ink: Mask, *, near_rim: bool = False) -> Mask:
+    return without(ink, straight_lines(ink, near_rim=near_rim))
 
 
 def _hat_noise(hat: Ints) -> float:
     return max(HAT_FACTOR * float(quantile(hat, 0.5)), LEAST_CONTRAST * QUARTERS)
 
 
-def _around(mask: Mask) -> Mask:
+def _around(mask: Mask, page: Box | None = None) -> Mask:
     """Return the page beside the ink: its box with a margin, without the ink and what borders on it."""
     digit = box(mask)
     margin = 3 + max(digit.shape) // 4
-    page = np.zeros_like(mask)
-    page[Box(max(0, digit.top - margin), digit.bottom + margin, max(0, digit.left - margin), digit.right + margin).scaled(1)] = True
-    return page & ~(maximum_filter(mask.astype(np.int64), 2) > 0)
+    if page is None:
+        page = Box(0, mask.shape[0], 0, mask.shape[1])
+    part = np.zeros_like(mask)
+    part[max(page.top, digit.top - margin): min(page.bottom, digit.bottom + margin), max(page.left, digit.left - margin): min(page.right, digit.right + margin)] = True
+    return part & ~(maximum_filter(mask.astype(np.int64), 2) > 0)
 
 
 def _threshold(above: Ints, least: float) -> float:
@@ -94,46 +126,84 @@ def _threshold(above: Ints, least: float) -> float:
 
 def _best(inks: list[tuple[int, Ints, Mask]], surface: list[float], *, strokes: bool = False) -> Found:
     """Return the heaviest group of any of the pictures of heights."""
-    groups = [Found(*_main(above, ink, strokes=strokes), sign, surface) for sign, above, ink in inks]
+    groups = [_main(sign, above, ink, surface, strokes=strokes) for sign, above, ink in inks]
     return max(groups, key=lambda group: group.mass)
 
 
-def _main(above: Ints, ink: Mask, *, strokes: bool) -> tuple[Mask, int]:
+def _main(sign: int, above: Ints, ink: Mask, surface: list[float], *, strokes: bool) -> Found:
     """Return the heaviest group of ink with its main stroke's mass."""
     if not ink.any():
-        return ink, 0
+        return Found(ink, 0, sign, surface)
     where, label = components(ink)
-    y, x = np.divmod(where, above.shape[1])
     mass = summed(label, above.ravel()[where])
+    extent = extents(ink.shape, where, label)
     if strokes:
         depth = distance(~np.pad(ink, 1))[1:-1, 1:-1].ravel()[where] - SIXTEENTHS // 2
         width = 4 * summed(label, depth) // (SIXTEENTHS * np.maximum(1, np.bincount(label, minlength=mass.size)))
         mass = 1000 * mass // np.maximum(width, WIDTH_LEAST) ** 3
-    outer = (y == 0) | (y == above.shape[0] - 1) | (x == 0) | (x == above.shape[1] - 1)
-    border = np.bincount(label, outer) > 0
+        bar = BAR * np.minimum(extent.height, extent.width) < np.maximum(extent.height, extent.width)
+        mass[bar] //= BAR
     most = int(mass.max())
-    inner = np.where(border, 0, mass)
+    inner = np.where(extent.inner, mass, 0)
     if inner.max() >= (INNER_SHARE * most if strokes else most):
         mass = inner
-    return grouped(above.shape, where, label, mass), most
+    mask, figures = grouped(ink.shape, where, label, mass, extent)
+    return Found(mask, most, sign, surface, figures)
 
 
 def summed(label: Ints, values: Ints) -> Ints:
     """Return for each label the sum of the values that bear it."""
-    return rounded(np.bincount(label, values).astype(np.float64))
+    return rounded(np.bincount(label, values, minlength=label.size))
 
 
-def grouped(shape: tuple[int, ...], where: Ints, label: Ints, mass: Ints) -> Mask:
-    """Return the heaviest component with those near it that are more than specks."""
-    main = int(mass.argmax())
+class Extents(NamedTuple):
+    """The boxes of all components, by label: the first and the last row and column."""
+
+    top: Ints
+    bottom: Ints
+    left: Ints
+    right: Ints
+    inner: Mask  # whether it stays off the border
+
+    @property
+    def height(self) -> Ints:
+        return self.bottom - self.top + 1
+
+    @property
+    def width(self) -> Ints:
+        return self.right - self.left + 1
+
+
+def extents(shape: tuple[int, ...], where: Ints, label: Ints) -> Extents:
+    """Return the boxes of all components."""
     y, x = np.divmod(where, shape[1])
-    ours = label == main
-    top, bottom, left, right = y[ours].min(), y[ours].max(), x[ours].min(), x[ours].max()
-    reach = max(bottom - top, right - left) // 3 + 2
+    top, left = np.full(label.size, shape[0]), np.full(label.size, shape[1])
+    bottom, right = np.full(label.size, -1), np.full(label.size, -1)
+    np.minimum.at(top, label, y)
+    np.minimum.at(left, label, x)
+    np.maximum.at(bottom, label, y)
+    np.maximum.at(right, label, x)
+    inner = (top > 0) & (left > 0) & (bottom < shape[0] - 1) & (right < shape[1] - 1)
+    return Extents(top, bottom, left, right, inner)
+
+
+def grouped(shape: tuple[int, ...], where: Ints, label: Ints, mass: Ints, extent: Extents, *, alone: bool = False) -> tuple[Mask, int]:
+    """Return the heaviest component with those near it that belong to it, and how many figures of its size there are."""
+    main = int(mass.argmax())
+    top, bottom, left, right = (int(side[main]) for side in extent[:4])
+    longer = max(bottom - top, right - left)
+    reach = longer // 3 + 2
+    y, x = np.divmod(where, shape[1])
     near = (y >= top - reach) & (y <= bottom + reach) & (x >= left - reach) & (x <= right + reach)
-    kept = (np.bincount(label, near) > 0) & (mass >= SPECK_SHARE * mass[main])
+    kept = (np.bincount(label, near, minlength=mass.size) > 0) & (mass >= SPECK_SHARE * mass[main])
+    figures = 1
+    if not alone:
+        gap = np.maximum.reduce([extent.left - right, left - extent.right, extent.top - bottom, top - extent.bottom])
+        figure = (gap > GAP_LEAST * longer) & (extent.height >= FIGURE_HEIGHT * (bottom - top + 1)) & (mass >= FIGURE_MASS * mass[main])
+        if extent.inner[main]:
+            figure &= extent.inner
+        kept &= ~figure
+        figures += int(figure.sum())
     mask = np.zeros(shape, np.bool_)
     mask.ravel()[where[kept[label]]] = True
-    return mask
-
-
+    return mask, figures

@@ -27,7 +27,9 @@ HAT_FACTOR = 2.5  # times the median of the top hat: ink
 WIDTH_LEAST = 4  # of a stroke, in coarse pixels: thinner ones count as so wide
 INNER_SHARE = 0.1
 BAR = 5
-FIGURE_HEIGHT, FIGURE_MASS, GAP_LEAST = 0.6, 0.2, 0.08
+SOLID = 0.75
+WEAK = 0.6
+FIGURE_HEIGHT, FIGURE_MASS, GAP_LEAST = 0.6, 0.2, 0.04
 LEAST_EXTENT = 5  # of a digit, in coarse pixels
 
 
@@ -41,32 +43,35 @@ class Found(NamedTuple):
     figures: int = 1  # as large as a digit, the digit included
 
 
-def find_ink(picture: Grey, *, pages: int = 2) -> Found:
+def find_ink(picture: Grey, *, nested: bool = False) -> Found:
     """Return the digit's ink; its mask is empty where nothing stands out as a digit does."""
     surface = page_surface(picture, np.ones(picture.shape, np.bool_))
     points = [middle_points(length, length) - length for length in picture.shape]
     heights = relief(picture, surface, *points)
     noise = quantile(np.abs(heights), 0.25) / QUARTER_OF_NORMAL
     least = max(NOISE_FACTOR * noise, LEAST_CONTRAST * QUARTERS)
-    inks = [(sign, sign * heights, _threshold(sign * heights, least)) for sign in (-1, 1)]
-    whole = _best([(sign, above, above > most) for sign, above, most in inks], surface)
-    for page in _pages(whole.mask) if pages else ():
-        inner = find_ink(picture[page.scaled(1)], pages=pages - 1)
-        if _is_digit(inner.mask):
-            mask = np.zeros_like(whole.mask)
-            mask[page.scaled(1)] = inner.mask
-            return inner._replace(mask=mask, surface=page_surface(picture, _around(mask, page)))
-    if whole.mask.any() and not _along_rim(whole.mask) and not straight_lines(whole.mask).any():
+    inks = [(sign, sign * heights, _ink(sign * heights, least)) for sign in (-1, 1)]
+    whole = _best(inks, surface, strokes=nested)
+    if whole.mask.any() and not _along_rim(whole.mask) and not straight_lines(whole.mask).any() and (nested or not _is_solid(whole.mask)):
         return whole
-    ruled = _best([(s, above, _unruled(above > most)) for s, above, most in inks], surface, strokes=True)
-    if _is_digit(ruled.mask):
-        return ruled
+    candidates = [_best([(s, above, _unruled(ink)) for s, above, ink in inks], surface, strokes=True)]
     hats = [(sign, top_hat(picture, sign)) for sign in (-1, 1)]
-    inks = [(s, hat, _unruled(hat > _threshold(hat, _hat_noise(hat)), near_rim=True)) for s, hat in hats]
+    inks = [(s, hat, _unruled(_ink(hat, _hat_noise(hat)), near_rim=True)) for s, hat in hats]
     hat = _best(inks, surface, strokes=True)
-    if _is_digit(hat.mask):
-        return hat._replace(surface=page_surface(picture, _around(hat.mask)))
+    candidates.append(hat._replace(surface=page_surface(picture, _around(hat.mask))))
+    for page in () if nested else _pages(whole.mask):
+        inner = find_ink(picture[page.scaled(1)], nested=True)
+        mask = np.zeros_like(whole.mask)
+        mask[page.scaled(1)] = inner.mask
+        candidates.append(inner._replace(mask=mask, surface=page_surface(picture, _around(mask, page))))
+    candidates = [found for found in candidates if _is_digit(found.mask)]
+    if candidates:
+        return max(candidates, key=lambda found: found.mass)
     return whole._replace(mask=np.zeros_like(whole.mask)) if _along_rim(whole.mask) else whole
+
+
+def _is_solid(mask: Mask) -> bool:
+    return any(True for _ in _pages(mask))
 
 
 def _pages(mask: Mask) -> Iterator[Box]:
@@ -118,10 +123,17 @@ def _around(mask: Mask, page: Box | None = None) -> Mask:
     return part & ~(maximum_filter(mask.astype(np.int64), 2) > 0)
 
 
-def _threshold(above: Ints, least: float) -> float:
-    """Return the level that ink exceeds."""
+def _ink(above: Ints, least: float) -> Mask:
+    """Return what exceeds the threshold, and what is joined to it and exceeds the noise by less (Canny's hysteresis)."""
     strong = above[above > least]
-    return max(least, FOUND_SHARE * quantile(strong, INK_RANK)) if strong.size else least
+    if not strong.size:
+        return np.zeros(above.shape, np.bool_)
+    level = FOUND_SHARE * quantile(strong, INK_RANK)
+    weak = above > max(WEAK * least, level)
+    where, label = components(weak)
+    held = np.bincount(label, above.ravel()[where] > max(least, level), minlength=label.size) > 0
+    weak.ravel()[where] = held[label]
+    return weak
 
 
 def _best(inks: list[tuple[int, Ints, Mask]], surface: list[float], *, strokes: bool = False) -> Found:
@@ -142,6 +154,7 @@ def _main(sign: int, above: Ints, ink: Mask, surface: list[float], *, strokes: b
         width = 4 * summed(label, depth) // (SIXTEENTHS * np.maximum(1, np.bincount(label, minlength=mass.size)))
         mass = 1000 * mass // np.maximum(width, WIDTH_LEAST) ** 3
         bar = BAR * np.minimum(extent.height, extent.width) < np.maximum(extent.height, extent.width)
+        bar |= np.bincount(label, minlength=mass.size) > SOLID * extent.height * extent.width
         mass[bar] //= BAR
     most = int(mass.max())
     inner = np.where(extent.inner, mass, 0)

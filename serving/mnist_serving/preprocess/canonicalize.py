@@ -85,6 +85,11 @@ def canonicalize(grey: Grey) -> Grey:
         raise PictureError(BLANK)
     if found.figures > 1:
         raise PictureError(SEVERAL.format(found.figures))
+    if found.noisy:
+        part = box(found.mask)
+        rows, columns = (divided(length * WORK_SIDE, max(part.shape)) for length in part.shape)
+        mask = np.pad(255*found.mask[part.scaled(1)].astype(np.int64), 1)
+        return _place(even_pen(resampled(mask, (rows, columns))))
     return _place(even_pen(_crisp(*_cut_out(fine, factor, found))))
 
 

@@ -8,12 +8,13 @@ again: what has ink on both sides of the line is ink.
 
 import numpy as np
 
-from .ndimage import Mask, maximum_filter, minimum_filter
+from .ndimage import SIXTEENTHS, Mask, inner_distance, maximum_filter, minimum_filter
 
 COVERED = 0.85  # of its length: the share of a line that is ink
 END = 0.05  # of its length: a line has ink so near to each end
 RIM = 2  # pixels from the border; only a frame's lines may end further inside
 RIM_SHARE, RIM_COVERED = 0.12, 0.3
+THIN = 12  # times a line's width: less than the picture's shorter side
 FRAME = 0.4  # of the picture's side: the least distance of a frame's lines
 SLOPES, SLOPE_UNIT = range(-8, 9), 96  # pixels down for each SLOPE_UNIT along: lines slanting by up to 5 degrees
 CROSSED = 3  # pixels beyond a line's middle where a stroke goes on
@@ -21,6 +22,8 @@ CROSSED = 3  # pixels beyond a line's middle where a stroke goes on
 
 def straight_lines(ink: Mask, *, near_rim: bool = False) -> Mask:
     """Return the ink that belongs to straight lines across the picture, or also to shorter ones along its rim."""
+    if not ink.any() or THIN * 4 * int(inner_distance(ink)[ink].sum()) > SIXTEENTHS * int(ink.sum()) * min(ink.shape):
+        return np.zeros_like(ink)
     return _rows(ink, near_rim=near_rim) | _rows(ink.T, near_rim=near_rim).T
 
 

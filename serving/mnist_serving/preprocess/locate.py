@@ -14,14 +14,14 @@ import numpy as np
 
 from .background import QUARTERS, middle_points, page_surface, relief, top_hat
 from .lines import straight_lines, without
-from .ndimage import Box, Grey, Ints, Mask, SIXTEENTHS, box, components, distance, maximum_filter, quantile, rounded
+from .ndimage import Box, Grey, Ints, Mask, SIXTEENTHS, box, components, inner_distance, maximum_filter, quantile, rounded, uniform_filter
 
 # Chosen on held-out training images; benchmarks/canonicalize.py measures what they give.
 NOISE_FACTOR, LEAST_CONTRAST = 5.0, 10  # ink stands out by 5 deviations, and by 10 levels
 QUARTER_OF_NORMAL = 0.3186  # a quarter of a normal distribution lies within this many deviations
 INK_RANK, FOUND_SHARE = 0.75, 0.3  # found: above 30 % of the ink's upper quartile
 SPECK_SHARE = 0.04  # lighter than this share of the main stroke: a speck
-RIM_MOST = 0.75  # of its length: a digit that the border cuts has no more at the border
+RIM_MOST = 0.8  # of its length: a digit that the border cuts has no more along one side
 PAGE_SIDE, PAGE_MOST, PAGE_FILL = 0.25, 0.9, 0.85
 HAT_FACTOR = 2.5  # times the median of the top hat: ink
 WIDTH_LEAST = 4  # of a stroke, in coarse pixels: thinner ones count as so wide
@@ -29,7 +29,11 @@ INNER_SHARE = 0.1
 BAR = 5
 SOLID = 0.75
 WEAK = 0.6
+
+GRAINS = 2
 FIGURE_HEIGHT, FIGURE_MASS, GAP_LEAST = 0.6, 0.2, 0.04
+ABOVE_LEAST = 0.3
+FLAT = 4
 LEAST_EXTENT = 5  # of a digit, in coarse pixels
 
 
@@ -40,6 +44,7 @@ class Found(NamedTuple):
     mass: int  # quarter levels, summed
     sign: int  # 1: lighter than the page, -1: darker
     surface: list[float]  # of the page around it, see `page_surface`
+    noisy: bool = False
     figures: int = 1  # as large as a digit, the digit included
 
 
@@ -50,10 +55,17 @@ def find_ink(picture: Grey, *, nested: bool = False) -> Found:
     heights = relief(picture, surface, *points)
     noise = quantile(np.abs(heights), 0.25) / QUARTER_OF_NORMAL
     least = max(NOISE_FACTOR * noise, LEAST_CONTRAST * QUARTERS)
+    grain = np.abs(heights - uniform_filter(heights, 3))
+    strong = np.abs(heights)[np.abs(heights) > least]
+    noisy = False
+    if strong.size and GRAINS* NOISE_FACTOR * quantile(grain, 0.25) / QUARTER_OF_NORMAL > FOUND_SHARE * quantile(strong, INK_RANK):
+        heights = uniform_filter(heights, 1)
+        least = least/2
+        noisy = True
     inks = [(sign, sign * heights, _ink(sign * heights, least)) for sign in (-1, 1)]
     whole = _best(inks, surface, strokes=nested)
     if whole.mask.any() and not _along_rim(whole.mask) and not straight_lines(whole.mask).any() and (nested or not _is_solid(whole.mask)):
-        return whole
+        return whole._replace(noisy=noisy)
     candidates = [_best([(s, above, _unruled(ink)) for s, above, ink in inks], surface, strokes=True)]
     hats = [(sign, top_hat(picture, sign)) for sign in (-1, 1)]
     inks = [(s, hat, _unruled(_ink(hat, _hat_noise(hat)), near_rim=True)) for s, hat in hats]
@@ -90,8 +102,8 @@ def _pages(mask: Mask) -> Iterator[Box]:
 
 
 def _along_rim(mask: Mask) -> bool:
-    """Return whether the ink lies along the picture's border, and is not a digit that the border cuts."""
-    return bool(_at_rim(mask) * 2 * sum(mask.shape) > RIM_MOST * max(box(mask).shape))
+    """Return whether the ink lies along one side of the picture: no digit that the border cuts."""
+    return max(int(side.sum()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1])) > RIM_MOST * max(box(mask).shape)
 
 
 def _is_digit(mask: Mask) -> bool:
@@ -150,7 +162,7 @@ def _main(sign: int, above: Ints, ink: Mask, surface: list[float], *, strokes: b
     mass = summed(label, above.ravel()[where])
     extent = extents(ink.shape, where, label)
     if strokes:
-        depth = distance(~np.pad(ink, 1))[1:-1, 1:-1].ravel()[where] - SIXTEENTHS // 2
+        depth = inner_distance(ink).ravel()[where]
         width = 4 * summed(label, depth) // (SIXTEENTHS * np.maximum(1, np.bincount(label, minlength=mass.size)))
         mass = 1000 * mass // np.maximum(width, WIDTH_LEAST) ** 3
         bar = BAR * np.minimum(extent.height, extent.width) < np.maximum(extent.height, extent.width)
@@ -161,7 +173,7 @@ def _main(sign: int, above: Ints, ink: Mask, surface: list[float], *, strokes: b
     if inner.max() >= (INNER_SHARE * most if strokes else most):
         mass = inner
     mask, figures = grouped(ink.shape, where, label, mass, extent)
-    return Found(mask, most, sign, surface, figures)
+    return Found(mask, most, sign, surface, figures=figures)
 
 
 def summed(label: Ints, values: Ints) -> Ints:
@@ -209,10 +221,16 @@ def grouped(shape: tuple[int, ...], where: Ints, label: Ints, mass: Ints, extent
     y, x = np.divmod(where, shape[1])
     near = (y >= top - reach) & (y <= bottom + reach) & (x >= left - reach) & (x <= right + reach)
     kept = (np.bincount(label, near, minlength=mass.size) > 0) & (mass >= SPECK_SHARE * mass[main])
+    flat = extent.width >= FLAT * extent.height
+    kept &= ~((extent.top > bottom + longer // 10) & flat)  # underlined
+    compact = np.maximum(extent.height, extent.width) <= longer // 4
+    kept &= ~((extent.left > right) & (2 * extent.top > top + bottom) & compact)  # a full stop
     figures = 1
     if not alone:
-        gap = np.maximum.reduce([extent.left - right, left - extent.right, extent.top - bottom, top - extent.bottom])
-        figure = (gap > GAP_LEAST * longer) & (extent.height >= FIGURE_HEIGHT * (bottom - top + 1)) & (mass >= FIGURE_MASS * mass[main])
+        beside = np.maximum(extent.left - right, left - extent.right)
+        above = np.maximum(extent.top - bottom, top - extent.bottom)
+        figure = (beside > GAP_LEAST * longer) | (above > ABOVE_LEAST * longer)
+        figure &= (extent.height >= FIGURE_HEIGHT * (bottom - top + 1)) & (mass >= FIGURE_MASS * mass[main])
         if extent.inner[main]:
             figure &= extent.inner
         kept &= ~figure

@@ -31,9 +31,11 @@ SOLID = 0.75
 WEAK = 0.6
 
 GRAINS = 2
-FIGURE_HEIGHT, FIGURE_MASS, GAP_LEAST = 0.6, 0.2, 0.04
+FIGURE_HEIGHT, FIGURE_MASS, GAP_LEAST = 0.6, 0.2, 0
 ABOVE_LEAST = 0.3
 FLAT = 4
+FIGURE_REACH, FIGURE_MOST = 4, 3
+CLEARER = 5
 LEAST_EXTENT = 5  # of a digit, in coarse pixels
 
 
@@ -64,6 +66,10 @@ def find_ink(picture: Grey, *, nested: bool = False) -> Found:
         noisy = True
     inks = [(sign, sign * heights, _ink(sign * heights, least)) for sign in (-1, 1)]
     whole = _best(inks, surface, strokes=nested)
+    if _at_rim(whole.mask) > 0:
+        thin = _best(inks, surface, strokes=True)
+        if _is_digit(thin.mask) and thin.mass > CLEARER * _stroke_mass(whole.mask, heights):
+            whole = thin
     if whole.mask.any() and not _along_rim(whole.mask) and not straight_lines(whole.mask).any() and (nested or not _is_solid(whole.mask)):
         return whole._replace(noisy=noisy)
     candidates = [_best([(s, above, _unruled(ink)) for s, above, ink in inks], surface, strokes=True)]
@@ -154,6 +160,12 @@ def _best(inks: list[tuple[int, Ints, Mask]], surface: list[float], *, strokes: 
     return max(groups, key=lambda group: group.mass)
 
 
+def _stroke_mass(mask: Mask, heights: Ints) -> float:
+    """Return the ink's mass by its width's third power: large for strokes, small for blots."""
+    width = 4 * int(inner_distance(mask)[mask].sum()) // (SIXTEENTHS * int(mask.sum()))
+    return 1000 * int(np.abs(heights)[mask].sum()) / max(width, WIDTH_LEAST) ** 3
+
+
 def _main(sign: int, above: Ints, ink: Mask, surface: list[float], *, strokes: bool) -> Found:
     """Return the heaviest group of ink with its main stroke's mass."""
     if not ink.any():
@@ -231,6 +243,7 @@ def grouped(shape: tuple[int, ...], where: Ints, label: Ints, mass: Ints, extent
         above = np.maximum(extent.top - bottom, top - extent.bottom)
         figure = (beside > GAP_LEAST * longer) | (above > ABOVE_LEAST * longer)
         figure &= (extent.height >= FIGURE_HEIGHT * (bottom - top + 1)) & (mass >= FIGURE_MASS * mass[main])
+        figure &= (beside <= FIGURE_REACH * longer) & (above <= FIGURE_REACH * longer) & (extent.height <= FIGURE_MOST * (bottom - top + 1))
         if extent.inner[main]:
             figure &= extent.inner
         kept &= ~figure

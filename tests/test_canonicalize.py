@@ -1,5 +1,7 @@
 """Any picture of one digit comes out as MNIST draws it, or is refused with a sentence; on digits drawn by code."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,8 @@ from mnist_serving.preprocess.canonicalize import PictureError, canonicalize
 from PIL import Image, ImageDraw
 
 from benchmarks.degrade import KINDS, Picture, degrade
+
+REFUSED = "there is no digit in the picture|figures in the picture"
 
 LINES = {
     1: [(14, 5), (14, 23)],
@@ -138,7 +142,7 @@ def test_any_picture_comes_out_like_mnist_or_is_refused(picture: Picture) -> Non
     try:
         out = canonicalize(picture)
     except ValueError as error:
-        assert "no digit in the picture" in str(error)  # noqa: PT017 (either outcome is right)
+        assert re.search(REFUSED, str(error))  # noqa: PT017 (either outcome is right)
     else:
         assert out.shape == (28, 28)
         assert out.dtype == np.uint8
@@ -154,7 +158,7 @@ def test_noise_of_any_shape_never_crashes(shape: tuple[int, int], seed: int) -> 
     try:
         assert canonicalize(noise).shape == (28, 28)
     except ValueError as error:
-        assert "no digit in the picture" in str(error)  # noqa: PT017 (either outcome is right)
+        assert re.search(REFUSED, str(error))  # noqa: PT017 (either outcome is right)
 
 
 @pytest.mark.parametrize(

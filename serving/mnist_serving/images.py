@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from .metadata import Contract
 from .preprocess.canonicalize import MAX_PIXELS, canonicalize
@@ -145,10 +145,7 @@ def _needed_chunks(content: memoryview) -> Iterator[memoryview]:
 def _convert(picture: Image.Image, mode: Mode) -> Image.Image:
     """Return an opened picture upright, opaque, in 8 bits a channel."""
     picture.load()
-    try:
-        upright = ImageOps.exif_transpose(picture)
-    except Exception:  # noqa: BLE001 (EXIF can be wrong in any way; the pixels are sound)
-        upright = picture
+    upright = _upright(picture)
     if upright.mode[0] in "IF":  # more than 8 bits a pixel, grey
         return Image.fromarray(_eight_bits(np.asarray(upright))).convert(mode)
     if upright.has_transparency_data:
@@ -156,6 +153,17 @@ def _convert(picture: Image.Image, mode: Mode) -> Image.Image:
     if mode == "RGB" or upright.mode in {"1", "L"}:
         return upright.convert(mode)
     return Image.fromarray(_grey(np.asarray(upright.convert("RGB"))))
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Return the picture turned as its EXIF says; some programs write the orientation as text."""
+    try:
+        exif = picture.getexif()
+        if isinstance(exif.get(ExifTags.Base.Orientation), str):
+            exif[ExifTags.Base.Orientation] = int(exif[ExifTags.Base.Orientation])
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # noqa: BLE001 (EXIF can be wrong in any way; the pixels are sound)
+        return picture
 
 
 def _eight_bits(levels: npt.NDArray[np.generic]) -> Pixels:

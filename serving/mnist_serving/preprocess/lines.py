@@ -8,7 +8,7 @@ again: what has ink on both sides of the line is ink.
 
 import numpy as np
 
-from .ndimage import SIXTEENTHS, Mask, inner_distance, maximum_filter, minimum_filter
+from .ndimage import Mask, mean_width, maximum_filter, minimum_filter
 
 COVERED = 0.85  # of its length: the share of a line that is ink
 END = 0.05  # of its length: a line has ink so near to each end
@@ -22,9 +22,10 @@ CROSSED = 3  # pixels beyond a line's middle where a stroke goes on
 
 def straight_lines(ink: Mask, *, near_rim: bool = False) -> Mask:
     """Return the ink that belongs to straight lines across the picture, or also to shorter ones along its rim."""
-    if not ink.any() or THIN * 4 * int(inner_distance(ink)[ink].sum()) > SIXTEENTHS * int(ink.sum()) * min(ink.shape):
+    lines = _rows(ink, near_rim=near_rim) | _rows(ink.T, near_rim=near_rim).T
+    if lines.any() and THIN * mean_width(ink) > min(ink.shape):
         return np.zeros_like(ink)
-    return _rows(ink, near_rim=near_rim) | _rows(ink.T, near_rim=near_rim).T
+    return lines
 
 
 def without(ink: Mask, lines: Mask) -> Mask:
@@ -37,10 +38,13 @@ def without(ink: Mask, lines: Mask) -> Mask:
 def _rows(ink: Mask, *, near_rim: bool) -> Mask:
     """Return the ink on lines that run along the rows, sloping or not."""
     height, width = ink.shape
+    end = int(END * width) + 1
+    lines = np.zeros(ink.shape, np.bool_)
+    if not near_rim and not (ink[:, :end].any() and ink[:, -end:].any()):
+        return lines
     y, x = np.nonzero(ink)
     thick = np.pad(ink, ((1, 1), (0, 0)))
     thick_y, thick_x = np.nonzero(thick[:-2] | thick[1:-1] | thick[2:])
-    lines = np.zeros(ink.shape, np.bool_)
     reach = SLOPES[-1] * width // SLOPE_UNIT + 1
     rim = np.zeros(height, np.bool_)
     rim[: int(RIM_SHARE * height) + 1] = rim[-int(RIM_SHARE * height) - 1:] = True
@@ -49,12 +53,12 @@ def _rows(ink: Mask, *, near_rim: bool) -> Mask:
         rows = thick_y + shift[thick_x]
         count = np.bincount(rows, minlength=height + 2 * reach)
         covered = count >= COVERED * width
-        for end in (thick_x < END * width, thick_x >= width - END * width):
-            covered &= np.bincount(rows[end], minlength=height + 2 * reach) > 0
+        for part in (thick_x < end, thick_x >= width - end):
+            covered &= np.bincount(rows[part], minlength=height + 2 * reach) > 0
         places = np.flatnonzero(covered)
         if places.size and places[-1] - places[0] < FRAME * height:
-            for end in (thick_x < RIM, thick_x >= width - RIM):
-                covered &= np.bincount(rows[end], minlength=height + 2 * reach) > 0
+            for part in (thick_x < RIM, thick_x >= width - RIM):
+                covered &= np.bincount(rows[part], minlength=height + 2 * reach) > 0
         ours = covered[y + shift[x]]
         if near_rim:
             rows = (thick_y + shift[thick_x])[rim[thick_y]]

@@ -14,7 +14,7 @@ import numpy as np
 
 from .background import QUARTERS, middle_points, page_surface, relief, top_hat
 from .lines import straight_lines, without
-from .ndimage import Box, Grey, Ints, Mask, SIXTEENTHS, box, components, inner_distance, maximum_filter, quantile, rounded, uniform_filter
+from .ndimage import Box, Grey, Ints, Mask, SIXTEENTHS, box, components, inner_distance, maximum_filter, mean_width, quantile, rounded, uniform_filter
 
 # Chosen on held-out training images; benchmarks/canonicalize.py measures what they give.
 NOISE_FACTOR, LEAST_CONTRAST = 5.0, 10  # ink stands out by 5 deviations, and by 10 levels
@@ -23,7 +23,9 @@ INK_RANK, FOUND_SHARE = 0.75, 0.3  # found: above 30 % of the ink's upper quarti
 SPECK_SHARE = 0.04  # lighter than this share of the main stroke: a speck
 RIM_MOST = 0.8  # of its length: a digit that the border cuts has no more along one side
 PAGE_SIDE, PAGE_MOST, PAGE_FILL = 0.25, 0.9, 0.85
-HAT_FACTOR = 2.5  # times the median of the top hat: ink
+LEAST_STROKE = 8
+NOISY_SHARE = 7
+HAT_FACTOR = 4  # times the median of the top hat: ink
 WIDTH_LEAST = 4  # of a stroke, in coarse pixels: thinner ones count as so wide
 INNER_SHARE = 0.1
 BAR = 5
@@ -57,8 +59,8 @@ def find_ink(picture: Grey, *, nested: bool = False) -> Found:
     heights = relief(picture, surface, *points)
     noise = quantile(np.abs(heights), 0.25) / QUARTER_OF_NORMAL
     least = max(NOISE_FACTOR * noise, LEAST_CONTRAST * QUARTERS)
-    grain = np.abs(heights - uniform_filter(heights, 3))
     strong = np.abs(heights)[np.abs(heights) > least]
+    grain = np.abs(heights - uniform_filter(heights, 3))
     noisy = False
     if strong.size and GRAINS* NOISE_FACTOR * quantile(grain, 0.25) / QUARTER_OF_NORMAL > FOUND_SHARE * quantile(strong, INK_RANK):
         heights = uniform_filter(heights, 1)
@@ -66,6 +68,8 @@ def find_ink(picture: Grey, *, nested: bool = False) -> Found:
         noisy = True
     inks = [(sign, sign * heights, _ink(sign * heights, least)) for sign in (-1, 1)]
     whole = _best(inks, surface, strokes=nested)
+    if noisy and max(box(whole.mask).shape) * NOISY_SHARE < max(picture.shape):
+        return whole._replace(mask=np.zeros_like(whole.mask))
     if _at_rim(whole.mask) > 0:
         thin = _best(inks, surface, strokes=True)
         if _is_digit(thin.mask) and thin.mass > CLEARER * _stroke_mass(whole.mask, heights):
@@ -162,8 +166,7 @@ def _best(inks: list[tuple[int, Ints, Mask]], surface: list[float], *, strokes: 
 
 def _stroke_mass(mask: Mask, heights: Ints) -> float:
     """Return the ink's mass by its width's third power: large for strokes, small for blots."""
-    width = 4 * int(inner_distance(mask)[mask].sum()) // (SIXTEENTHS * int(mask.sum()))
-    return 1000 * int(np.abs(heights)[mask].sum()) / max(width, WIDTH_LEAST) ** 3
+    return 1000 * int(np.abs(heights)[mask].sum()) / max(int(mean_width(mask)), WIDTH_LEAST) ** 3
 
 
 def _main(sign: int, above: Ints, ink: Mask, surface: list[float], *, strokes: bool) -> Found:
@@ -180,6 +183,7 @@ def _main(sign: int, above: Ints, ink: Mask, surface: list[float], *, strokes: b
         bar = BAR * np.minimum(extent.height, extent.width) < np.maximum(extent.height, extent.width)
         bar |= np.bincount(label, minlength=mass.size) > SOLID * extent.height * extent.width
         mass[bar] //= BAR
+        mass[np.maximum(extent.height, extent.width) < LEAST_STROKE] = 0
     most = int(mass.max())
     inner = np.where(extent.inner, mass, 0)
     if inner.max() >= (INNER_SHARE * most if strokes else most):

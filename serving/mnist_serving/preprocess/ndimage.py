@@ -160,6 +160,11 @@ def inner_distance(mask: Mask) -> Ints:
     return distance(~np.pad(mask, 1))[1:-1, 1:-1] - SIXTEENTHS // 2
 
 
+def mean_width(mask: Mask) -> float:
+    """Return the mean width of strokes: in one of width w the mean distance to the edge is w / 4."""
+    return 4 * int(inner_distance(mask)[mask].sum()) / (SIXTEENTHS * int(mask.sum()))
+
+
 def components(mask: Mask) -> tuple[Ints, Ints]:
     """Return the flat indices of the mask's pixels and for each its 8-connected component.
 

@@ -38,6 +38,7 @@ ABOVE_LEAST = 0.3
 FLAT = 4
 FIGURE_REACH, FIGURE_MOST = 4, 3
 CLEARER = 5
+FRAME_LEAST, FRAME_BAND, FRAME_COVERED, FRAME_SIDES, FRAMED_LEAST = 0.4, 12, 0.85, 3, 0.02
 LEAST_EXTENT = 5  # of a digit, in coarse pixels
 
 
@@ -74,6 +75,11 @@ def find_ink(picture: Grey, *, nested: bool = False) -> Found:
         thin = _best(inks, surface, strokes=True)
         if _is_digit(thin.mask) and thin.mass > CLEARER * _stroke_mass(whole.mask, heights):
             whole = thin
+    if _is_frame(whole.mask):
+        frame = box(whole.mask)
+        framed = _best([(s, above, _unruled(ink, frame)) for s, above, ink in inks], surface, strokes=True)
+        if _is_digit(framed.mask) and framed.mass > FRAMED_LEAST * _stroke_mass(whole.mask, heights):
+            return framed
     if whole.mask.any() and not _along_rim(whole.mask) and not straight_lines(whole.mask).any() and (nested or not _is_solid(whole.mask)):
         return whole._replace(noisy=noisy)
     candidates = [_best([(s, above, _unruled(ink)) for s, above, ink in inks], surface, strokes=True)]
@@ -126,8 +132,23 @@ def _at_rim(mask: Mask) -> float:
     return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
 
 
-def _unruled(ink: Mask, *, near_rim: bool = False) -> Mask:
-    return without(ink, straight_lines(ink, near_rim=near_rim))
+def _is_frame(mask: Mask) -> bool:
+    """Return whether ink runs along at least three of the four sides of its own box."""
+    part = mask[box(mask).scaled(1)]
+    if min(part.shape) < FRAME_LEAST * min(mask.shape):
+        return False
+    down, along = (2 + length // FRAME_BAND for length in part.shape)
+    sides = (part[:down].any(0), part[-down:].any(0), part[:, :along].any(1), part[:, -along:].any(1))
+    return sum(float(side.mean()) > FRAME_COVERED for side in sides) >= FRAME_SIDES
+
+
+def _unruled(ink: Mask, part: Box | None = None, *, near_rim: bool = False) -> Mask:
+    """Return the ink without straight lines; of a part of the picture, what lies in it."""
+    if part is None:
+        return without(ink, straight_lines(ink, near_rim=near_rim))
+    inside = np.zeros_like(ink)
+    inside[part.scaled(1)] = _unruled(ink[part.scaled(1)])
+    return inside
 
 
 def _hat_noise(hat: Ints) -> float:

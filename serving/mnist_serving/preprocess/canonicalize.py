@@ -18,7 +18,8 @@ import numpy as np
 from mnist_serving.errors import MnistServingError
 
 from .background import QUARTERS, middle_points, relief
-from .locate import INK_RANK, LEAST_CONTRAST, LEAST_EXTENT, Found, extents, find_ink, grouped, summed
+from .figures import main_figure, parts_of
+from .locate import INK_RANK, LEAST_CONTRAST, LEAST_EXTENT, Found, find_ink
 from .ndimage import (
     Box,
     Grey,
@@ -27,7 +28,6 @@ from .ndimage import (
     block_mean,
     box,
     ceil_div,
-    components,
     divided,
     maximum_filter,
     quantile,
@@ -85,12 +85,8 @@ def canonicalize(grey: Grey) -> Grey:
         raise PictureError(BLANK)
     if found.figures > 1:
         raise PictureError(SEVERAL.format(found.figures))
-    if found.noisy:
-        part = box(found.mask)
-        rows, columns = (divided(length * WORK_SIDE, max(part.shape)) for length in part.shape)
-        mask = np.pad(255*found.mask[part.scaled(1)].astype(np.int64), 1)
-        return _place(even_pen(resampled(mask, (rows, columns))))
-    return _place(even_pen(_crisp(*_cut_out(fine, factor, found))))
+    ink = _enlarged(found.mask) if found.grainy else _crisp(*_cut_out(fine, factor, found))
+    return _place(even_pen(ink))
 
 
 def _check(grey: object) -> None:
@@ -140,6 +136,13 @@ def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:
     return found.sign * relief(picture, found.surface, y, x), near > 0
 
 
+def _enlarged(mask: Mask) -> Ints:
+    """Return the mask of a grainy picture's digit as ink, 0 to 255 and about 80 pixels long: nothing finer is known."""
+    part = box(mask)
+    rows, columns = (divided(length * WORK_SIDE, max(part.shape)) for length in part.shape)
+    return resampled(np.pad(255 * mask[part.scaled(1)].astype(np.int64), 1), (rows, columns))
+
+
 def _crisp(ink: Ints, near: Mask) -> Ints:
     """Return the ink sharpened and cleaned of specks, 0 or 255 but for its softest edges."""
     ink = (ink + SHARPEN * (ink - uniform_filter(uniform_filter(ink, SHARPEN_RADIUS), SHARPEN_RADIUS))) * near
@@ -147,8 +150,7 @@ def _crisp(ink: Ints, near: Mask) -> Ints:
     if not strong.size:
         raise PictureError(BLANK)
     full = int(quantile(strong[strong > quantile(strong, INK_RANK) // 2], 0.5))
-    where, label = components(ink > full // 2)
-    digit, _ = grouped(ink.shape, where, label, summed(label, ink.ravel()[where]), extents(ink.shape, where, label), alone=True)
+    digit = main_figure(parts_of(ink, ink > full // 2))
     # From 30 % of full ink to 70 %, black to white.
     crisp = np.clip((2550 * ink - 765 * full) // (4 * full), 0, 255)
     return crisp * maximum_filter(digit.astype(np.int64), 2)

@@ -6,6 +6,7 @@ the same coefficients to the last bit.
 """
 
 import itertools
+
 import numpy as np
 
 from .ndimage import Floats, Grey, Ints, Mask, block_mean, ceil_div, maximum_filter, minimum_filter, quantile, rounded

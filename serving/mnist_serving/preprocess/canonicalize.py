@@ -139,7 +139,7 @@ def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:
 def _enlarged(mask: Mask) -> Ints:
     """Return the mask of a grainy picture's digit as ink, 0 to 255 and about 80 pixels long: nothing finer is known."""
     part = box(mask)
-    rows, columns = (divided(length * WORK_SIDE, max(part.shape)) for length in part.shape)
+    rows, columns = (max(1, divided(length * WORK_SIDE, max(part.shape))) for length in part.shape)
     return resampled(np.pad(255 * mask[part.scaled(1)].astype(np.int64), 1), (rows, columns))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .ndimage import SIXTEENTHS, Grey, Ints, Mask, components, inner_distance, mean_width, rounded
+from .ndimage import SIXTEENTHS, Ints, Mask, components, inner_distance, mean_width, rounded
 
 # Chosen on held-out training images and on pictures drawn by code; benchmarks/canonicalize.py measures what they give.
 SPECK_SHARE = 0.04  # lighter than this share of the main stroke: a speck
@@ -100,7 +100,7 @@ def main_figure(parts: Parts) -> Mask:
 
 
 def main_of_several(parts: Parts) -> tuple[Mask, int]:
-    """Return the heaviest component with the pieces near it that are no figures of their own; and all figures' number."""
+    """Return the heaviest component with the pieces near it that are no figures of their own, and the count of figures."""
     main = int(parts.mass.argmax())
     others = _others(parts, main)
     return parts.masked(_pieces(parts, main) & ~others), 1 + int(others.sum())

@@ -156,7 +156,7 @@ def distance(mask: Mask) -> Ints:
 
 
 def inner_distance(mask: Mask) -> Ints:
-    """Return the distance of the mask's pixels to its edge, in sixteenths of a pixel; outside, half a pixel less than none."""
+    """Return how far each of the mask's pixels lies from its edge, in sixteenths of a pixel; -8 outside."""
     return distance(~np.pad(mask, 1))[1:-1, 1:-1] - SIXTEENTHS // 2
 
 

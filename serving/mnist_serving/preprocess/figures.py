@@ -100,7 +100,7 @@ def main_figure(parts: Parts) -> Mask:
 
 
 def main_of_several(parts: Parts) -> tuple[Mask, int]:
-    """Return the heaviest component with the pieces near it that are no figures of their own, and the count of figures."""
+    """Return the heaviest component with the pieces near it but other figures, and the count of all figures."""
     main = int(parts.mass.argmax())
     others = _others(parts, main)
     return parts.masked(_pieces(parts, main) & ~others), 1 + int(others.sum())

@@ -41,7 +41,9 @@ TO_GREY = """
 import { readFileSync, writeFileSync } from "node:fs";
 import { toGrey } from "WEB/picture.js";
 
-writeFileSync("replies", JSON.stringify([...toGrey({ data: readFileSync("pixels") })]));
+const [[height, width]] = JSON.parse(readFileSync("shapes"));
+const picture = toGrey({ data: new Uint8ClampedArray(readFileSync("pixels")), width, height });
+writeFileSync("replies", JSON.stringify([[picture.height, picture.width], ...picture.grey]));
 """
 
 
@@ -143,11 +145,27 @@ def test_long_and_large_pictures_come_out_the_same(tmp_path: Path) -> None:
     assert_both_agree(pictures, tmp_path)
 
 
-def test_colours_and_transparency_become_the_grey_that_pillow_makes_of_them(tmp_path: Path) -> None:
+def coloured_layers() -> dict[str, Picture]:
+    """Pictures in RGBA, [H, W, 4], of every way to be transparent and coloured."""
     level, alpha = np.meshgrid(np.arange(256), np.arange(256))
-    pixels = np.stack([level, 255 - level, (7 * level + alpha) % 256, alpha], -1).astype(np.uint8)
+    every = np.stack([level, 255 - level, (7 * level + alpha) % 256, alpha], -1).astype(np.uint8)
+    ink = np.zeros((60, 50, 4), np.uint8)
+    ink[10:50, 20:30, 3] = 255
+    white = ink.copy()
+    white[..., :3] = 255
+    page = np.zeros((60, 50, 4), np.uint8)
+    page[20:, 10:45] = (250, 130, 30, 255)
+    page[30:50, 20:30, :3] = (160, 20, 20)
+    alike = np.full((60, 50, 4), (150, 215, 235, 255), np.uint8)
+    alike[10:50, 20:30, :3] = (240, 190, 40)
+    return {"every level": every, "dark ink": ink, "light ink": white, "a page": page, "inks as light": alike}
+
+
+@pytest.mark.parametrize("name", coloured_layers())
+def test_colours_and_transparency_become_the_same_grey(name: str, tmp_path: Path) -> None:
+    pixels = coloured_layers()[name]
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    assert (
-        json.loads(run_in_node(TO_GREY, pixels.tobytes(), [], tmp_path)) == read_grey(file.getvalue()).ravel().tolist()
-    )
+    wanted = read_grey(file.getvalue())
+    replies = json.loads(run_in_node(TO_GREY, pixels.tobytes(), [pixels.shape[:2]], tmp_path))
+    assert replies == [[*wanted.shape], *wanted.ravel().tolist()]

@@ -27,7 +27,8 @@ HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"
 DRAFT_SIDE = 1440  # a JPEG is decoded at a fraction of its size, both sides at least so long where they are
 DRAFT_FACTOR = 4  # times `max_pixels` may a JPEG have: a phone's 48 megapixels
 PNG_SIGNATURE, PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-OPAQUE, MIDDLE = 128, 127  # levels of alpha from which a pixel is seen; that divide dark from light
+OPAQUE, MIDDLE = 128, 127  # the level of alpha from which a pixel is seen; the one that divides dark from light
+TONES = 40  # levels between the lightest and the darkest of what has more than one tone
 CLEARER = 4  # times the variance of the usual grey: a colour that tells ink from page where the grey does not
 LUMA = (19595, 38470, 7471)  # of 65536: Pillow's weights of red, green and blue (ITU-R 601-2)
 
@@ -175,14 +176,16 @@ def _eight_bits(levels: npt.NDArray[np.generic]) -> Pixels:
 def _opaque(layer: Pixels) -> Pixels:
     """Return RGBA pixels as RGB, on the page that lets the ink be seen.
 
-    What is seen and fills its box is a page of its own: it is cut out. Otherwise light ink lies on black, and any other
-    picture on white, as in a browser. `toGrey` of examples/web does the same.
+    What is seen, fills its box and is not of one tone is a page of its own: it is cut out. Otherwise light ink lies on
+    black, and any other picture on white, as in a browser. `toGrey` of examples/web does the same.
     """
     seen = layer[..., 3] >= OPAQUE
-    part = box(seen)
     count = int(seen.sum())
-    if 0 < 20 * part.shape[0] * part.shape[1] <= 21 * count < 21 * seen.size:
-        layer, seen = layer[part.scaled(1)], seen[part.scaled(1)]
+    if count:
+        part, grey = box(seen), _luma(layer)
+        fills = 20 * part.shape[0] * part.shape[1] <= 21 * count < 21 * seen.size
+        if fills and int(np.ptp(grey[seen])) > TONES:
+            layer, seen = layer[part.scaled(1)], seen[part.scaled(1)]
     light = int(_luma(layer)[seen].sum(dtype=np.int64)) > MIDDLE * count and 2 * count < seen.size
     page = Image.new("RGBA", layer.shape[1::-1], "black" if light else "white")
     return np.asarray(Image.alpha_composite(page, Image.fromarray(layer)).convert("RGB"))

@@ -107,7 +107,7 @@ def decode(content: bytes, mode: Mode, *, max_pixels: int = MAX_PIXELS) -> Image
 
 def _opened(content: bytes) -> Image.Image:
     """Return the picture, not decoded yet; HEIC where pillow-heif is installed."""
-    formats = FORMATS
+    formats: tuple[str, ...] = FORMATS
     if content[4:8] == b"ftyp" and content[8:12] in HEIC_BRANDS:
         try:
             importlib.import_module("pillow_heif").register_heif_opener()
@@ -194,7 +194,7 @@ def _opaque(layer: Pixels) -> Pixels:
 def _luma(pixels: Pixels) -> npt.NDArray[np.uint32]:
     """Return the usual grey of RGB pixels, as Pillow makes it."""
     red, green, blue = (weight * pixels[..., place].astype(np.uint32) for place, weight in enumerate(LUMA))
-    return (red + green + blue + 32768) >> 16
+    return np.asarray((red + green + blue + 32768) >> 16, np.uint32)
 
 
 def _grey(pixels: Pixels) -> Pixels:

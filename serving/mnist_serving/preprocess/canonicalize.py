@@ -79,7 +79,7 @@ def canonicalize(grey: Grey) -> Grey:
     if _is_canonical(grey):
         return grey.copy()
     fine = _fine(grey)
-    factor = min(ceil_div(max(fine.shape), COARSE_SIDE), *fine.shape)
+    factor = _coarse_factor(fine)
     found = find_ink(block_mean(fine, factor))
     if max(box(found.mask).shape) < LEAST_EXTENT:
         raise PictureError(BLANK)
@@ -117,6 +117,17 @@ def _fine(grey: Grey) -> Grey:
         times = ceil_div(SMALL_SIDE, longer)
         return resampled(grey, (grey.shape[0] * times, grey.shape[1] * times)).astype(np.uint8)
     return block_mean(grey, min(ceil_div(longer, FINE_SIDE), *grey.shape))
+
+
+def _coarse_factor(fine: Grey) -> int:
+    """Return by how much the picture shrinks to be looked at."""
+    return min(ceil_div(max(fine.shape), COARSE_SIDE), *fine.shape)
+
+
+def coarse_copy(grey: Grey) -> Grey:
+    """Return the small copy that the digit is looked for on."""
+    fine = _fine(grey)
+    return block_mean(fine, _coarse_factor(fine))
 
 
 def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:

@@ -51,7 +51,7 @@ class Parts(NamedTuple):
 
     def summed(self, values: Ints | Mask) -> Ints:
         """Return for each label the sum of the values of its pixels."""
-        return rounded(np.bincount(self.label, values, minlength=self.label.size))
+        return rounded(np.bincount(self.label, values, minlength=self.label.size).astype(np.float64))
 
     def masked(self, kept: Mask) -> Mask:
         """Return the mask of the components that are kept."""

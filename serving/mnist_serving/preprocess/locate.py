@@ -23,7 +23,7 @@ NOISE_FACTOR, LEAST_CONTRAST = 5.0, 10  # ink stands out by 5 deviations, and by
 WEAK = 0.6  # of the threshold: ink, where it is joined to ink that exceeds it
 QUARTER_OF_NORMAL = 0.3186  # a quarter of a normal distribution lies within this many deviations
 INK_RANK, FOUND_SHARE = 0.75, 0.3  # found: above 30 % of the ink's upper quartile
-GRAIN_RADIUS, GRAIN_FACTOR = 3, 10.0  # noise beyond 10 deviations from the mean nearby hides strokes: see `_view`
+GRAIN_RADIUS, GRAIN_FACTOR = 3, 10.0  # noise beyond 10 deviations from the mean nearby hides strokes: see `smooth_page`
 GRAINY_SHARE = 7  # times a digit's extent in a grainy picture: more than the picture's longer side
 HAT_FACTOR = 4  # times the median of the top hat: ink
 LEAST_EXTENT = 5  # of a digit, in coarse pixels
@@ -56,7 +56,7 @@ class View(NamedTuple):
 
 def find_ink(picture: Grey, *, nested: bool = False) -> Found:
     """Return the digit's ink; its mask is empty where nothing stands out as a digit does."""
-    view = _view(picture)
+    view = smooth_page(picture)
     whole = _whole(view, strokes=nested)
     if view.grainy and max(box(whole.mask).shape) * GRAINY_SHARE < max(picture.shape):
         return _nothing(whole)
@@ -75,7 +75,7 @@ def find_ink(picture: Grey, *, nested: bool = False) -> Found:
     return _nothing(whole) if along_rim else whole
 
 
-def _view(picture: Grey) -> View:
+def smooth_page(picture: Grey) -> View:
     """Return the picture on a smooth page.
 
     Where the grain of a low picture is as strong as its strokes, blurring brings these out.

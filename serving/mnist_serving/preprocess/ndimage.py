@@ -101,7 +101,7 @@ def _resized(values: Ints, target: int) -> tuple[Ints, int]:
         place, rest = np.divmod(np.arange(target + 1) * source, target)
         sums = np.pad(np.cumsum(values, 0), ((1, 0), (0, 0)))
         integral = target * sums[place] + rest[:, None] * values[np.minimum(place, source - 1)]
-        return np.diff(integral, axis=0), source
+        return integral[1:] - integral[:-1], source
     middle = np.clip((2 * np.arange(target) + 1) * source, target, (2 * source - 1) * target) - target
     place, rest = np.divmod(middle, 2 * target)
     after = values[np.minimum(place + 1, source - 1)]

@@ -15,6 +15,7 @@ from PIL import Image
 from benchmarks.degrade import KINDS, Picture, degrade
 from benchmarks.runtimes import RuntimeMissingError, draw_images, find_command
 from tests.conftest import ROOT
+from tests.test_canonicalize import LINES, PAPERS, drawn, small, written
 
 WEB = ROOT / "examples/web"
 STROKES = draw_images(60)[:-3, 0]  # without those that are blank, full and noise
@@ -121,6 +122,22 @@ def test_pages_of_any_size_cut_pages_and_noise_come_out_the_same(tmp_path: Path)
     replies = assert_both_agree(pictures, tmp_path)
     assert sum(isinstance(reply, str) for reply in replies) >= 10
     assert sum(isinstance(reply, list) for reply in replies) >= 100
+
+
+def test_lines_frames_tables_and_several_digits_come_out_the_same(tmp_path: Path) -> None:
+    pictures = [written(digit, page) for digit in LINES for page in PAPERS.values()]
+    pictures += [written(digit, page)[60:, 40:] for digit in LINES for page in PAPERS.values()]
+    pictures.append(np.concatenate([drawn(4, scale=4), drawn(2, scale=4)], axis=1))
+    replies = assert_both_agree(pictures, tmp_path)
+    assert "there are 2 figures" in str(replies[-1])
+
+
+def test_grainy_pictures_come_out_the_same(tmp_path: Path) -> None:
+    random = np.random.default_rng(8)
+    pages = [150 - small(digit).astype(np.int64) // 12 for digit in LINES]
+    pictures = [np.clip(page + random.normal(0, 4, page.shape), 0, 255).astype(np.uint8) for page in pages]
+    replies = assert_both_agree(pictures, tmp_path)
+    assert any(isinstance(reply, list) for reply in replies)
 
 
 def test_what_is_canonical_stays_as_it_is(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ const RIM_MOST = 0.8; // of its length: a digit that the border cuts has no more
 const INNER_SHARE = 0.1; // of the heaviest stroke's mass: one off the border is preferred to one that it cuts
 const CLEARER = 5; // times the mass as a stroke: a stroke off the border is preferred to a blot at it
 const [PAGE_SIDE, PAGE_MOST, PAGE_FILL] = [0.25, 0.9, 0.85]; // of the picture's side, of its area, of its own box
-const [FRAME_SIDES, FRAME_COVERED, FRAME_BAND, FRAME_LEAST, FRAMED_LEAST] = [3, 0.85, 12, 0.4, 0.02];
+const [FRAME_SIDES, FRAME_COVERED, FRAME_BAND, FRAME_LEAST, FRAMED_LEAST] = [3, 0.85, 12, 0.4, 0.03];
 
 /** The digit's ink: `{ mask, mass, sign, surface, figures, grainy }`; the mask is empty where none stands out. */
 export function findInk(picture, nested = false) {
@@ -113,7 +113,8 @@ const nothing = (found) => ({ ...found, mask: mapped(found.mask, () => 0) });
 function framed(view, whole) {
   if (!isFrame(whole.mask)) return undefined;
   const inside = best(unruled(view, box(whole.mask)), true);
-  const enough = inside.mass > FRAMED_LEAST * strokeMass(whole.mask, view.inks[0].above);
+  const massOf = (mask) => mask.data.reduce((sum, is, place) => sum + (is && Math.abs(view.inks[0].above.data[place])), 0);
+  const enough = massOf(inside.mask) > FRAMED_LEAST * massOf(whole.mask);
   return enough && isDigit(inside.mask) ? inside : undefined;
 }
 

@@ -201,8 +201,8 @@ def _grey(pixels: Pixels) -> Pixels:
     """Return RGB pixels as the usual grey, or as the colour that varies far more: yellow ink on a light blue page."""
     greys = [_luma(pixels).astype(np.uint8), *np.moveaxis(pixels, -1, 0)]
     variances = [_variance(grey) for grey in greys]
-    most = max(range(4), key=variances.__getitem__)
-    return greys[most if variances[most] > CLEARER * variances[0] else 0]
+    most = variances.index(max(variances))
+    return np.asarray(greys[most if variances[most] > CLEARER * variances[0] else 0])
 
 
 def _variance(grey: Pixels) -> float:

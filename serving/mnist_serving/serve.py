@@ -57,7 +57,7 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         ("--max-images", "images", _count, "images in a request"),
         ("--max-header", "header", _count, "bytes of a request's line and headers"),
         ("--max-chunks", "chunks", _count, "pieces of a chunked body"),
-        ("--max-pixels", "pixels", _count, "pixels of a PNG or JPEG"),
+        ("--max-pixels", "pixels", _count, "pixels of a picture file"),
         ("--max-in-flight", "in_flight", _count, "requests with a body being received or worked on"),
         ("--max-connections", "connections", _count, "open connections"),
         ("--request-timeout", "request_seconds", _seconds, "for a request to arrive or a reply to be taken (s)"),

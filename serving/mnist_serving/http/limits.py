@@ -14,7 +14,7 @@ class Limits:
         images: images in one request; beyond: 413.
         header: bytes of the request line and the headers together; beyond: 431.
         chunks: pieces of a chunked body; beyond: 413.
-        pixels: width times height of a PNG or JPEG; beyond: 400.
+        pixels: width times height of a picture file; beyond: 400.
         in_flight: requests with a body that are being received or worked on; beyond: 503.
         connections: open connections; beyond: 503.
         request_seconds: from a request's first byte to its last, and for a client to take a reply; beyond: 408.

@@ -54,8 +54,8 @@ def _predict(contract: "Contract", limits: Limits) -> Json:
     return {
         "summary": "Recognise images, simply",
         "description": (
-            "One image as `image`, several as `images`; or the body is a PNG or JPEG file of at most "
-            f"{limits.pixels:,} pixels{_what_becomes_of_it(contract)}."
+            "One image as `image`, several as `images`; or the body is a PNG, JPEG, WebP, GIF, BMP or TIFF file "
+            f"of at most {limits.pixels:,} pixels{_what_becomes_of_it(contract)}."
         ),
         "parameters": [
             {

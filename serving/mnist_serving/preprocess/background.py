@@ -89,7 +89,8 @@ def _blurred(picture: Grey) -> Ints:
     """Return sixteen times the levels, blurred by a binomial 3x3."""
     padded = np.pad(picture.astype(np.int64), 1, "edge")
     rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
-    return rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
+    blurred: Ints = rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
+    return blurred
 
 
 def middle_points(length: int, count: int) -> Floats:

@@ -121,7 +121,8 @@ def _fine(grey: Grey) -> Grey:
 
 def _coarse_factor(fine: Grey) -> int:
     """Return by how much the picture shrinks to be looked at."""
-    return min(ceil_div(max(fine.shape), COARSE_SIDE), *fine.shape)
+    height, width = fine.shape
+    return min(ceil_div(max(height, width), COARSE_SIDE), height, width)
 
 
 def coarse_copy(grey: Grey) -> Grey:

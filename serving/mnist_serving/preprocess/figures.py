@@ -116,7 +116,8 @@ def _pieces(parts: Parts, main: int) -> Mask:
     underline = (parts.top > bottom + longer // 10) & (parts.width >= FLAT * parts.height)
     compact = np.maximum(parts.height, parts.width) <= longer // 4
     stop = (parts.left > right) & (2 * parts.top > top + bottom) & compact
-    return (parts.summed(near) > 0) & (parts.mass >= SPECK_SHARE * parts.mass[main]) & ~underline & ~stop
+    heavy: Mask = parts.mass >= SPECK_SHARE * parts.mass[main]
+    return (parts.summed(near) > 0) & heavy & ~underline & ~stop
 
 
 def _others(parts: Parts, main: int) -> Mask:

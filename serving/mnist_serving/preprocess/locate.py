@@ -32,7 +32,7 @@ INNER_SHARE = 0.1  # of the heaviest stroke's mass: one off the border is prefer
 CLEARER = 5  # times the mass as a stroke: a stroke off the border is preferred to a blot at it
 PAGE_SIDE, PAGE_MOST, PAGE_FILL = 0.25, 0.9, 0.85  # of the picture's side, of its area, of its own box: a page's sizes
 # A frame has ink along three sides of its box, 85 % of each, within a twelfth; it is large, and holds some ink.
-FRAME_SIDES, FRAME_COVERED, FRAME_BAND, FRAME_LEAST, FRAMED_LEAST = 3, 0.85, 12, 0.4, 0.02
+FRAME_SIDES, FRAME_COVERED, FRAME_BAND, FRAME_LEAST, FRAMED_LEAST = 3, 0.85, 12, 0.4, 0.03
 
 
 class Found(NamedTuple):
@@ -150,7 +150,8 @@ def _framed(view: View, whole: Found) -> Found | None:
     if not _is_frame(whole.mask):
         return None
     framed = _best(_unruled(view, box(whole.mask)), strokes=True)
-    enough = framed.mass > FRAMED_LEAST * stroke_mass(whole.mask, view.inks[0][1])
+    heights = np.abs(view.inks[0][1])
+    enough = int(heights[framed.mask].sum()) > FRAMED_LEAST * int(heights[whole.mask].sum())
     return framed if enough and _is_digit(framed.mask) else None
 
 
@@ -214,7 +215,7 @@ def _around(mask: Mask, page: Box) -> Mask:
     left, right = max(page.left, digit.left - margin), min(page.right, digit.right + margin)
     around = np.zeros_like(mask)
     around[Box(top, bottom, left, right).scaled(1)] = True
-    return around & (maximum_filter(mask.astype(np.int64), 2) == 0)
+    return around & ~(maximum_filter(mask.astype(np.int64), 2) > 0)
 
 
 def _is_digit(mask: Mask) -> bool:

@@ -99,7 +99,7 @@ def _resized(values: Ints, target: int) -> tuple[Ints, int]:
     source = len(values)
     if target <= source:
         place, rest = np.divmod(np.arange(target + 1) * source, target)
-        sums = np.pad(np.cumsum(values, 0), ((1, 0), (0, 0)))
+        sums: Ints = np.pad(np.cumsum(values, 0, np.int64), ((1, 0), (0, 0)))
         integral = target * sums[place] + rest[:, None] * values[np.minimum(place, source - 1)]
         return integral[1:] - integral[:-1], source
     middle = np.clip((2 * np.arange(target) + 1) * source, target, (2 * source - 1) * target) - target

@@ -120,7 +120,7 @@ def test_a_colour_picture_becomes_grey_for_a_model_of_grey_ones(grey: Service) -
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"GIF89a", "no PNG or JPEG"),
+        (b"GIF89a", "cannot be read as PNG, JPEG"),
         (encoded(Image.new("1", (400, 300))), "400x300 pixels; at most 100,000 are taken"),
         (encoded(Image.new("RGB", (300, 300)))[:60], "damaged"),
     ],
@@ -231,4 +231,4 @@ def test_the_command_prints_the_class_of_a_picture_file(
     assert stopped.value.code == 1
     said = capsys.readouterr()
     assert said.out.startswith(f"{tmp_path / 'red.png'}: red  ")
-    assert "none.png: no PNG or JPEG picture" in said.err
+    assert "none.png: cannot be read as PNG, JPEG" in said.err

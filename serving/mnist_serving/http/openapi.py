@@ -64,8 +64,8 @@ def _predict(contract: Contract, limits: Limits) -> Json:
     return {
         "summary": "Classify images",
         "description": (
-            "Send one image as `image`, several as `images`, or a PNG or JPEG file of at most "
-            f"{limits.pixels:,} pixels{_preparation(contract)}."
+            "Send one image as `image`, several as `images`, or a PNG, JPEG, WebP, GIF, BMP or TIFF "
+            f"file of at most {limits.pixels:,} pixels{_preparation(contract)}."
         ),
         "parameters": [_parameter("seen", "query", BOOLEAN | {"default": False, "description": SEEN})],
         "requestBody": {"required": True, "content": _json(_ref("PredictRequest")) | pictures},

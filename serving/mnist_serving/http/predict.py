@@ -49,7 +49,7 @@ def _one_image(values: object, shape: Shape, *, name: str, booleans: bool) -> by
 
 
 def read_picture_request(body: bytes, limits: Limits, contract: Contract) -> Images:
-    """Return the one image, uint8 [1,channels,height,width], of a PNG or JPEG file.
+    """Return the one image, uint8 [1,channels,height,width], of a picture file.
 
     Raises:
         HttpError: 400, it cannot be decoded, is too large, or shows no digit.

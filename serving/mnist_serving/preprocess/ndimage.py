@@ -98,7 +98,8 @@ def _resized(values: Ints, target: int) -> tuple[Ints, int]:
     """Return `target` weighted sums of rows, and the sum of the weights of each."""
     source = len(values)
     if target <= source:
-        place, rest = np.divmod(np.arange(target + 1) * source, target)
+        edges = np.arange(target + 1) * source
+        place, rest = edges // target, edges % target
         sums: Ints = np.pad(np.cumsum(values, 0, np.int64), ((1, 0), (0, 0)))
         integral: Ints = target * sums[place] + rest[:, None] * values[np.minimum(place, source - 1)]
         return np.diff(integral, axis=0), source

@@ -55,8 +55,27 @@ def _triangles(random: Generator) -> list[Points]:
     return [_ring(1, random.uniform(0, 2 * pi), 4)]
 
 
+def _polygons(random: Generator) -> list[Points]:
+    """Five to eight uneven sides, closed or open at one corner."""
+    corners = int(random.integers(5, 9))
+    angles = np.linspace(0, 2 * pi, corners, endpoint=False) + random.normal(0, 0.2, corners)
+    around = np.stack([np.cos(angles), np.sin(angles)], axis=1) * random.uniform(0.7, 1, (corners, 1))
+    return [_closed(around) if random.random() < 0.8 else around]
+
+
+def _arrows(random: Generator) -> list[Points]:
+    """A shaft in any direction with a head at one end or at both."""
+    angle = random.uniform(0, 2 * pi)
+    barb, spread = random.uniform(0.4, 0.8), random.uniform(0.4, 0.8)
+    tip = np.array([cos(angle), sin(angle)])
+    sides = [tip - barb * np.array([cos(angle + side), sin(angle + side)]) for side in (spread, -spread)]
+    head = np.array([sides[0], tip, sides[1]])
+    return [np.array([-tip, tip]), head, *([-head] if random.random() < 0.4 else [])]
+
+
 def _crossed_rings(random: Generator) -> list[Points]:
-    angles = random.uniform(0, pi) + np.arange(random.integers(1, 3)) * pi / 2
+    """A ring with a cross in it: with one line it could be a slashed 0."""
+    angles = random.uniform(0, pi) + np.arange(2) * pi / 2
     return [_ring(), *(np.array([[cos(a), sin(a)], [-cos(a), -sin(a)]]) for a in angles)]
 
 
@@ -127,6 +146,8 @@ FIGURES: dict[str, Callable[[Generator], list[Points]]] = {
     "beziers": _beziers,
     "compositions": _compositions,
     "triangles": _triangles,
+    "polygons": _polygons,
+    "arrows": _arrows,
     "crossed rings": _crossed_rings,
     "scribbles": _scribbles,
     "curves": _curves,

@@ -1,6 +1,7 @@
 """What is done with any trained network, the classifier and the detector alike: reading its weights, asking it."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +9,11 @@ from torch import Tensor, nn
 from stages.data import scale
 from stages.io import StageError, load_tensors
 
+Network = TypeVar("Network", bound=nn.Module)
 AT_ONCE = 10_000 * 28 * 28  # values of images; as many as a convolution's intermediate results leave memory for
 
 
-def load_weights(network: nn.Sequential, path: Path, kind: str) -> nn.Sequential:
+def load_weights(network: Network, path: Path, kind: str) -> Network:
     """Put the weights of a file, of a kind that `save_tensors` wrote, into a network; return it.
 
     Raises:

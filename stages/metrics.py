@@ -1,11 +1,9 @@
-"""The measures of a verdict: pure functions from logits and labels to numbers."""
+"""The metrics of an evaluation: pure functions from logits and labels to numbers."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-NORMAL_QUANTILE_95 = 1.959963984540054  # 97.5 % of a standard normal distribution lie below it
 
 
 class Bin(NamedTuple):
@@ -22,10 +20,9 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
     JASA 22 (1927).
     """
-    z2 = NORMAL_QUANTILE_95**2
-    centre = (correct + z2 / 2) / (total + z2)
-    spread = NORMAL_QUANTILE_95 / (total + z2) * (correct * (total - correct) / total + z2 / 4) ** 0.5
-    return centre - spread, centre + spread
+    from scipy.stats import binomtest
+
+    return tuple(binomtest(correct, total).proportion_ci(method="wilson"))
 
 
 def reliability(probabilities: Tensor, labels: Tensor, *, bins: int) -> list[Bin]:

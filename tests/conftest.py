@@ -16,6 +16,9 @@ import numpy.typing as npt
 import pytest
 from ruamel.yaml import YAML
 
+from stages.losses.cross_entropy import CrossEntropy
+from stages.objective import Objective
+from stages.recipe import fill
 from tests.drawing_page import address, show
 from tests.http_server import Server, running_server
 from tests.web_driver import Browser, missing, running_browser
@@ -63,6 +66,13 @@ def mirror(tmp_path: Path, idx_files: dict[str, bytes]) -> Path:
     return folder
 
 
+def make_objective(**changes: Any) -> Objective:  # noqa: ANN401 (of every type that box 3 has)
+    """Return box 3 as the tutorial fills it, with changes."""
+    plain = {"loss": CrossEntropy(kind="cross_entropy", label_smoothing=0.0), "optimizer": "adam"}
+    numbers = {"learning_rate": 0.001, "weight_decay": 0.0, "betas": (0.9, 0.999), "momentum": 0.0}
+    return Objective(**(plain | numbers | {"schedule": "constant"} | changes))
+
+
 def edit_params(folder: Path, **changes: Any) -> None:  # noqa: ANN401 (whatever a test wants in there)
     """Change `section__key=value`, or deeper, in the `params.yaml` of a folder."""
     yaml = YAML()
@@ -82,12 +92,13 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     ignore = shutil.ignore_patterns("__pycache__", "model.onnx", "model.json")
-    for name in ("stages", "serving"):
+    for name in ("recipes", "stages", "serving"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    path = folder / "params.yaml"
+    path.write_text(fill(path.read_text(), "tutorial"))
     edit_params(
         folder,
-        recipe="tutorial",
         download__mnist__mirrors=[str(mirror)],
         download__mnist__sha256=checksums,
         data__validation=100,

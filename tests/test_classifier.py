@@ -175,7 +175,7 @@ def change_metadata(path: Path, key: str, value: str | None) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "5", '{"a": 1}'])
-@pytest.mark.parametrize("key", ["labels", "preprocessing", "golden", "abstention", "accuracy"])
+@pytest.mark.parametrize("key", ["labels", "preprocessing", "golden", "confidence_threshold", "accuracy"])
 def test_metadata_that_lack_or_garble_an_entry_are_refused(copied: Path, key: str, value: str | None) -> None:
     change_metadata(copied, key, value)
     with pytest.raises(ModelError, match=r"is no model of this package"):
@@ -187,7 +187,7 @@ def test_metadata_that_lack_or_garble_an_entry_are_refused(copied: Path, key: st
     [
         ("dataset", None, "dataset"),
         ("dataset", "", "dataset"),
-        ("accuracy", "NaN", "'accuracy': NaN is no share"),
+        ("accuracy", "NaN", "'accuracy': NaN is not between 0 and 1"),
         ("labels", '["one"]', "'labels': two names or more"),
         ("labels", json.dumps([*range(10)]), "'labels': two names or more"),
         ("preprocessing", '{"channels": "grey", "size": [Infinity, 28]}', "infinity"),

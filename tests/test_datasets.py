@@ -12,7 +12,7 @@ from mnist_serving import Classifier
 from PIL import Image
 
 from stages import download, evaluate, export, train
-from stages.abstain import detector
+from stages.abstain import calibrate, detector
 from stages.data import load_dataset_info, load_split
 from stages.datasets.folder import Folder
 from stages.datasets.mnist import FashionMnist, import_torchvision
@@ -35,7 +35,7 @@ def draw_pictures(folder: Path, count: int, *, mode: str = "RGB", size: tuple[in
 
 def run_pipeline() -> Classifier:
     """Run all stages but `parity` where we are; return the exported model."""
-    for stage in (download, detector, train, evaluate, export):
+    for stage in (download, detector, train, calibrate, evaluate, export):
         stage.main()
     return Classifier(MODEL_FILE)
 
@@ -67,10 +67,12 @@ def test_a_folder_may_bring_its_own_test_set(tmp_path: Path) -> None:
         assert torch.equal(dataset.test.images[-1, 0], torch.from_numpy(np.array(picture)))
 
 
-def test_a_test_set_of_another_size_than_the_training_set_is_told_with_both(tmp_path: Path) -> None:
+def test_a_test_set_of_another_size_than_the_training_set_is_reported_with_both_sizes(tmp_path: Path) -> None:
     draw_pictures(tmp_path / "train", 2)
     draw_pictures(tmp_path / "test", 2, size=(10, 12))
-    with pytest.raises(StageError, match="training pictures are 20x24, test pictures 10x12: all have to be of one"):
+    with pytest.raises(
+        StageError, match="test/blue/0.png is 10x12, .*train/blue/0.png is 20x24: all pictures must have"
+    ):
         Folder(path=str(tmp_path), test=0.5, seed=0).load()
 
 
@@ -82,25 +84,27 @@ def test_the_seed_decides_which_pictures_of_a_folder_are_tested_on(tmp_path: Pat
     assert len(first.train.labels) + len(first.test.labels) == 60
 
 
-def test_what_is_wrong_with_a_folder_is_said_with_its_path(tmp_path: Path) -> None:
+def test_every_fault_of_a_folder_is_reported_with_its_path(tmp_path: Path) -> None:
     def load() -> None:
         Folder(path=str(tmp_path / "pictures"), test=0.2, seed=0).load()
 
-    with pytest.raises(StageError, match=r"pictures is no folder: params\.yaml, `download\.folder\.path`"):
+    with pytest.raises(StageError, match=r"pictures is not a folder: set `download\.folder\.path`"):
         load()
     (tmp_path / "pictures").mkdir()
     with pytest.raises(StageError, match="holds no pictures"):
         load()
     draw_pictures(tmp_path / "pictures", 3)
     (tmp_path / "pictures/red/1.png").write_bytes(b"no picture")
-    with pytest.raises(StageError, match=r"red/1\.png is no picture that can be read"):
+    with pytest.raises(StageError, match=r"red/1\.png cannot be read as an image \(.*\): fix or remove it"):
         load()
     Image.new("RGB", (7, 7)).save(tmp_path / "pictures/red/1.png")
-    with pytest.raises(StageError, match=r"red/1\.png is 7x7, the first picture is 20x24"):
+    with pytest.raises(
+        StageError, match=r"red/1\.png is 7x7, .*blue/0\.png is 20x24: all pictures must have the same size"
+    ):
         load()
     for label in ("blue", "green"):
         (tmp_path / "pictures" / label).rename(tmp_path / label)
-    with pytest.raises(StageError, match="pictures of 1 labels; wanted are two at least"):
+    with pytest.raises(StageError, match="pictures of 1 labels: at least two are needed"):
         load()
 
 
@@ -125,7 +129,7 @@ def test_data_sets_in_mnists_image_are_checked_with_torchvisions_checksums(
 
     monkeypatch.setattr(getattr(datasets, name), "mirrors", [str(mirror)])
     edit_params(project, data__dataset=dataset)
-    with pytest.raises(StageError, match="is half a file or another one"):
+    with pytest.raises(StageError, match="is incomplete or a different file"):
         download.main()
     checksums = [(path.name, md5(path.read_bytes(), usedforsecurity=False).hexdigest()) for path in mirror.iterdir()]
     monkeypatch.setattr(getattr(datasets, name), "resources", checksums)

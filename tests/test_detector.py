@@ -15,7 +15,7 @@ from stages.abstain.calibrate import (
     load_calibration,
     save_calibration,
 )
-from stages.abstain.detector import Detector, build_detector, detector_examples, fit_detector, to_inputs
+from stages.abstain.detector import Detector, detector_examples, fit_detector, to_inputs
 from stages.abstain.ood_images import REPORTED, TRAINED, as_shape, draw, jumble, redraw
 from stages.abstain.strokes import FIGURES, NOISES
 from stages.config import Section, load_params
@@ -23,6 +23,7 @@ from stages.data import Shape, Split, scale
 from stages.evaluate import UNSEEN_FONTS
 from stages.inference import predict
 from stages.io import StageError
+from stages.models.detector import build_detector
 from tests.conftest import ROOT, make_digits
 
 

@@ -55,7 +55,7 @@ def test_two_files_that_were_swapped_are_noticed(project: Path, mirror: Path) ->
     content = train.read_bytes()
     train.write_bytes(test.read_bytes())
     test.write_bytes(content)
-    with pytest.raises(StageError, match=r"train-images-idx3-ubyte.gz is half a file or another one"):
+    with pytest.raises(StageError, match=r"train-images-idx3-ubyte.gz is incomplete or a different file"):
         download.main()
     assert not (project / "data").exists()
 

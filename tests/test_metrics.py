@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.metrics import diagnose, expected_calibration_error, recalls, reliability, wilson_interval
 
 
+@settings(deadline=None)  # the first call imports SciPy
 @given(total=st.integers(1, 20_000), share=st.floats(0, 1))
 def test_the_wilson_interval_is_where_the_score_test_turns(total: int, share: float) -> None:
     correct = round(share * total)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mnist_serving.http.pages import PAGE, SCRIPTS, drawing_page
+from mnist_serving.http.pages import SCRIPTS, STATIC, drawing_page
 from PIL import Image
 
 from benchmarks.browser import find_browser, post_from
@@ -39,7 +39,7 @@ document.querySelector("#gallery button").click();
 
 def test_the_page_is_one_document_made_of_all_its_sources() -> None:
     html = drawing_page().content.decode()
-    assert {path.name for path in PAGE.glob("*.js")} == set(SCRIPTS)
+    assert {path.name for path in STATIC.glob("*.js")} == set(SCRIPTS)
     assert not re.search(r"^(import|export) ", html, flags=re.MULTILINE)
     assert not re.findall(r"\s(?:src|on\w+|style)=\"", html)
     assert html.count("<script") == html.count("<style") == 1
@@ -48,14 +48,14 @@ def test_the_page_is_one_document_made_of_all_its_sources() -> None:
 
 def test_a_source_imports_only_what_stands_before_it() -> None:
     for place, name in enumerate(SCRIPTS):
-        imported = re.findall(r'^import .* from "\./(.*)";$', (PAGE / name).read_text(), flags=re.MULTILINE)
+        imported = re.findall(r'^import .* from "\./(.*)";$', (STATIC / name).read_text(), flags=re.MULTILINE)
         assert set(imported) <= set(SCRIPTS[:place])
 
 
 def test_the_sources_work_as_they_stand_with_another_guesser() -> None:
     if (browser := find_browser()) is None:
         pytest.skip("there is no chromium here")
-    files = {path.name: path.read_bytes() for path in PAGE.iterdir()} | {"service.js": GUESSER}
+    files = {path.name: path.read_bytes() for path in STATIC.iterdir()} | {"service.js": GUESSER}
     assert post_from("index.html", files, browser=browser) == b"250 made up"
 
 

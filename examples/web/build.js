@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 const HERE = import.meta.dirname;
 const PACKAGE = join(HERE, "../../serving/mnist_serving");
-const PAGE = join(PACKAGE, "http/page");
+const PAGE = join(PACKAGE, "http/static");
 const SCRIPTS = "canonicalize.js background.js stroke_width.js ndimage.js picture.js model.js worker.js local.js".split(" ");
 const RUNTIME = ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"]; // for the processor, without threads
 

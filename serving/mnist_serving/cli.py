@@ -107,7 +107,7 @@ def run_info(arguments: argparse.Namespace) -> int:
         return 0
     examples = f"{len(classifier.contract.golden.images)} examples, answered right"
     for key, value in {**origin, **classifier.metadata, "golden": examples}.items():
-        print(f"{key:<16} {value}")
+        print(f"{key:<20} {value}")
     return 0
 
 

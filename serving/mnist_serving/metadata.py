@@ -134,9 +134,10 @@ def _decode_metadata(metadata: dict[str, str]) -> Contract:
     if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):  # noqa: PLR2004
         msg = f"'labels': two names or more are wanted, not {labels!r:.60}"
         raise ValueError(msg)
-    if not 0 <= json.loads(metadata["accuracy"]) <= 1:
-        msg = f"'accuracy': {metadata['accuracy']:.60} is no share"
-        raise ValueError(msg)
+    for share in ("accuracy", "confidence_threshold"):
+        if not 0 <= json.loads(metadata[share]) <= 1:
+            msg = f"'{share}': {metadata[share]:.60} is not between 0 and 1"
+            raise ValueError(msg)
     if not metadata["dataset"]:
         msg = "'dataset'"
         raise ValueError(msg)
@@ -147,7 +148,7 @@ def _decode_metadata(metadata: dict[str, str]) -> Contract:
         labels=tuple(labels),
         image_shape=shape,
         centred=bool(preprocessing.get("centred", True)),
-        confidence_threshold=float(json.loads(metadata["abstention"])["confidence_threshold"]),
+        confidence_threshold=float(json.loads(metadata["confidence_threshold"])),
         golden=_decode_golden(json.loads(metadata["golden"]), shape, classes=len(labels)),
         metadata=metadata,
     )

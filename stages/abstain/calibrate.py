@@ -1,4 +1,4 @@
-"""How far the model is to be believed: one temperature and one threshold, fitted on the held-out images.
+"""Stage `calibrate`: a temperature and a threshold for the trained model, fitted on the held-out images.
 
 The temperature makes its probabilities mean what they say. The threshold tells when to abstain: where
 
@@ -8,15 +8,43 @@ is below it. Both are chosen on the validation split; the test set only hears of
 """
 
 import json
+from math import exp
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
-from stages.io import StageError, atomic_write
+from stages.config import Section, Share, load_params
+from stages.data import Data, load_dataset_info, load_split, train_val_split
+from stages.inference import load_weights, predict
+from stages.io import (
+    CALIBRATION_FILE,
+    DATASET_FILE,
+    DETECTOR_FILE,
+    TRAIN_FILE,
+    WEIGHTS_FILE,
+    StageError,
+    atomic_write,
+    run,
+)
 from stages.metrics import wilson_interval
+from stages.models import KIND, Model
+from stages.models.detector import load_detector
 
-BISECTIONS = 60  # halvings of an interval a thousand wide: past float32's precision
+
+class Calibrate(Section):
+    """The share of held-out images that the model may reject though they are digits."""
+
+    max_false_rejection_rate: Share
+
+
+class Params(Section):
+    """What the stage uses."""
+
+    data: Data
+    model: Model
+    calibrate: Calibrate
 
 
 class Calibration(NamedTuple):
@@ -27,23 +55,22 @@ class Calibration(NamedTuple):
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the temperature that makes the cross-entropy least: logits float [N,classes], labels int64 [N].
+    """Return the temperature that minimises the cross-entropy: logits float [N,classes], labels int64 [N].
 
-    The loss is convex in the inverse temperature, so its slope is halved in on (Guo et al., On
-    calibration of modern neural networks, ICML 2017, section 4.2). Of each target one part in classes * (N + 2) is
-    spread over all classes, so that where all N are right the temperature is not 0 (after J. Platt, Probabilistic
-    outputs for support vector machines, 1999, whose two classes get one in N + 2; with ten, whose lowest logits lie
-    far below, that is felt where it is not needed).
+    Source: Guo et al., On calibration of modern neural networks, ICML 2017, section 4.2. The labels are smoothed by
+    1 / (classes * (N + 2)), so that the temperature of a model that is always right is not 0 (after J. Platt,
+    Probabilistic outputs for support vector machines, 1999, who gives each of two classes 1 / (N + 2)).
     """
+    from scipy.optimize import minimize_scalar
+
     scores = logits.double()
-    spread = 1 / (scores.shape[1] * (len(labels) + 2))
-    of_labels = (1 - spread) * scores.gather(1, labels[:, None])[:, 0] + spread * scores.mean(dim=1)
-    low, high = 1e-3, 1e3
-    for _ in range(BISECTIONS):
-        middle = (low * high) ** 0.5
-        slope = ((scores * middle).softmax(dim=1) * scores).sum(dim=1).mean() - of_labels.mean()
-        low, high = (low, middle) if slope > 0 else (middle, high)
-    return float(1 / (low * high) ** 0.5)
+    smoothing = 1 / (scores.shape[1] * (len(labels) + 2))
+
+    def loss(log_temperature: float) -> float:
+        return cross_entropy(scores / exp(log_temperature), labels, label_smoothing=smoothing).item()
+
+    found = minimize_scalar(loss, bounds=(-7, 7), options={"xatol": 1e-8})
+    return round(exp(found.x), 6)
 
 
 def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -> Tensor:
@@ -95,3 +122,24 @@ def load_calibration(path: Path) -> Calibration:
         msg = f"{path} is damaged, {calibration}: delete it and run `dvc repro`"
         raise StageError(msg)
     return calibration
+
+
+def main() -> None:
+    """Write `models/calibration.json`."""
+    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
+    model = load_weights(params.model.build(info.shape, len(info.labels)), WEIGHTS_FILE, KIND)
+    detector = load_detector(DETECTOR_FILE, info.shape)
+    everything = load_split(TRAIN_FILE, info)
+    _, validation = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
+    calibration = fit_calibration(
+        predict(model, validation.images),
+        validation.labels,
+        predict(detector, validation.images),
+        max_false_rejection_rate=params.calibrate.max_false_rejection_rate,
+    )
+    save_calibration(CALIBRATION_FILE, calibration)
+    print(f"temperature {calibration.temperature:.3f}, confidence threshold {calibration.confidence_threshold:.3f}")
+
+
+if __name__ == "__main__":
+    run(main)

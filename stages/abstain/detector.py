@@ -6,7 +6,6 @@ and not how their edges are shaded. It knows nothing of the classifier, and serv
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -16,17 +15,16 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from stages.abstain.ood_images import TRAINED, as_shape, draw, jumble, redraw
-from stages.config import Count, Rate, Section, Seed, Share, Width, load_params
+from stages.config import Count, Rate, Section, Seed, Width, load_params
 from stages.data import Data, Shape, Split, load_dataset_info, load_split, scale, train_val_split
-from stages.inference import load_weights
 from stages.io import DATASET_FILE, DETECTOR_FILE, TRAIN_FILE, run, save_tensors
+from stages.models.detector import KIND, build_detector, count_inputs
 
-KIND = "detector weights"
 PIECE = 1000  # pictures that are brought to shape at once
 
 
 class Detector(Section):
-    """The second network, of one hidden layer; `max_false_rejection_rate` is the share of digits that it may cost."""
+    """The second network, of one hidden layer, and how it is trained; `pictures` are drawn of each kind."""
 
     pictures: Count
     hidden: Width
@@ -34,7 +32,6 @@ class Detector(Section):
     epochs: Count
     batch_size: Count
     seed: Seed
-    max_false_rejection_rate: Share
 
 
 class Examples(NamedTuple):
@@ -49,22 +46,6 @@ class Params(Section):
 
     data: Data
     detector: Detector
-
-
-def build_detector(shape: Shape, *, hidden: int) -> nn.Sequential:
-    """Return the untrained detector, scaled images float32 [B,*shape] -> logits [B,1], above 0 for a digit."""
-    inputs = _count_inputs(shape)
-    return nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 1))
-
-
-def _count_inputs(shape: Shape) -> int:
-    channels, height, width = shape
-    return channels * (height // 2) * (width // 2)
-
-
-def load_detector(path: Path, shape: Shape, *, hidden: int) -> nn.Sequential:
-    """Return the trained detector of a file; raises StageError as `load_weights` does."""
-    return load_weights(build_detector(shape, hidden=hidden), path, KIND)
 
 
 def detector_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> Examples:
@@ -100,7 +81,7 @@ def to_inputs(groups: Sequence[Tensor], shape: Shape) -> Tensor:
     pictures take several times the memory.
     """
     halve = nn.Sequential(nn.AvgPool2d(2), nn.Flatten())
-    inputs = torch.empty(sum(map(len, groups)), _count_inputs(shape))
+    inputs = torch.empty(sum(map(len, groups)), count_inputs(shape))
     pieces = [piece for pictures in groups for piece in pictures.split(PIECE)]
     for place, piece in zip(inputs.split([*map(len, pieces)]), pieces, strict=True):
         place[:] = halve(scale(as_shape(piece, shape)))

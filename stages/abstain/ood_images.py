@@ -9,16 +9,15 @@ from functools import cache
 from math import cos, sin
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from stages.abstain.strokes import FIGURES, NOISES, SIDE, Pixels, Points
+from stages.abstain.strokes import FIGURES, NOISES, SIDE, Points
+from stages.data import fit_into_frame
 
-BOX = 20  # of the ink in MNIST's pictures, pixels a side
 CANVAS = 96  # pixels a side to draw on
 # Without B D G I L O Q S Z and b g i l o q s z, which some hands and fonts draw like digits.
 LETTERS = "ACEFHJKMNPRTUVWXYacdefhjkmnprtuvwxy"
@@ -49,7 +48,7 @@ def draw(kind: str, count: int, *, seed: int, fonts: Sequence[str] = ()) -> Tens
             pictures[row, 0] = NOISES[kind](random)
         else:
             picture = _letter(random, fonts) if kind == "letters" else _pen(FIGURES[kind](random), random)
-            pictures[row, 0] = fit(picture)
+            pictures[row, 0] = fit_into_frame(picture)
     return torch.from_numpy(pictures)
 
 
@@ -60,26 +59,6 @@ def as_shape(pictures: Tensor, shape: tuple[int, int, int]) -> Tensor:
         sized = functional.interpolate(pictures.float(), (height, width), mode="bilinear", align_corners=False)
         pictures = sized.round().to(torch.uint8)
     return pictures.expand(-1, channels, -1, -1).contiguous()
-
-
-def fit(picture: Image.Image) -> Pixels:
-    """Fit the ink into 20x20, keeping its proportions, its centre of mass in the middle of 28x28."""
-    ink = picture.crop(picture.getbbox())
-    scale = BOX / max(ink.size)
-    width, height = (max(1, round(side * scale)) for side in ink.size)
-    small = np.asarray(ink.resize((width, height), Image.Resampling.BILINEAR))
-    rows, columns = small.sum(axis=1, dtype=np.int64), small.sum(axis=0, dtype=np.int64)
-    top = _start(rows, height)
-    left = _start(columns, width)
-    image = np.zeros((SIDE, SIDE), np.uint8)
-    image[top : top + height, left : left + width] = small
-    return image
-
-
-def _start(mass: npt.NDArray[np.int64], length: int) -> int:
-    """Where to begin so that the centre of mass comes to the middle, as far as there is room."""
-    centre = float(mass @ (np.arange(length) + 0.5)) / max(1, int(mass.sum()))
-    return min(max(round(SIDE / 2 - centre), 0), SIDE - length)
 
 
 def redraw(images: Tensor, *, seed: int) -> Tensor:

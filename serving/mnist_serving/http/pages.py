@@ -12,7 +12,7 @@ from .http_types import Response
 
 HTML = "text/html; charset=utf-8"
 
-PAGE = Path(__file__).with_name("page")
+STATIC = Path(__file__).with_name("static")
 SCRIPTS = ("sheet.js", "input.js", "gallery.js", "draw.js", "service.js")  # each after those that it imports
 INLINED = re.compile(r"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
 
@@ -46,7 +46,7 @@ class Page:
 
 
 def drawing_page() -> Page:
-    """Return the page to draw on: `page/index.html` with its style and its scripts inside.
+    """Return the page to draw on: `static/index.html` with its style and its scripts inside.
 
     The scripts become one: what they import from one another is there already.
     """
@@ -59,7 +59,7 @@ def drawing_page() -> Page:
 
 
 def _read(name: str) -> str:
-    return (PAGE / name).read_text(encoding="utf-8")
+    return (STATIC / name).read_text(encoding="utf-8")
 
 
 def reference_page(described: dict[str, Any]) -> Page:

@@ -13,8 +13,8 @@ import stages.train
 from stages import distributed
 from stages.config import PARAMS_FILE, load_params
 from stages.data import load_dataset_info, load_split, train_val_split
-from stages.inference import predict
 from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE
+from stages.models.inference import predict
 from stages.recipe import fill
 
 

@@ -84,6 +84,9 @@ def contenders() -> list[Contender]:
     return [
         Contender("ceiling", "fastapi", (*uvicorn, "ceiling:app"), simple, "/"),
         Contender("ours, /predict", "", ours, simple, "/v2/health/ready", path),
+        Contender(
+            "ours, in uvicorn", "", (*uvicorn, "--factory", "mnist_serving.http:create_app"), simple, "/v2", path
+        ),
         Contender("ours, V2 JSON", "", ours, v2, "/v2/health/ready", path),
         Contender("ours, V2 binary", "", ours, infer_binary(), "/v2/health/ready", path),
         Contender("fastapi", "fastapi", (*uvicorn, "fastapi_app:app"), simple, "/ready"),

@@ -63,7 +63,7 @@ def run(command: Sequence[str], folder: Path) -> Run:
 
 def prepare(folder: Path) -> None:
     """Lay out the pipeline, a mirror and the tutorial's raw files in a folder."""
-    source = read_sections()["download"]["mnist"]
+    source = read_sections((ROOT / "params.yaml").read_text(encoding="utf-8"))["download"]["mnist"]
     mirrors = [os.environ.get("MNIST_MIRROR", ""), *source["mirrors"]]
     files = fetch_from_first([mirror for mirror in mirrors if mirror], source["sha256"])
     for place in ("mirror", "MNIST/raw", "serving", ".dvc"):

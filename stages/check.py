@@ -13,11 +13,14 @@ from stages.abstain.detector import Detector
 from stages.config import PARAMS_FILE, Section, load_params
 from stages.download import Download, check_name
 from stages.evaluate import Evaluate
-from stages.export import Export
+from stages.export import check_exportable
 from stages.io import StageError, atomic_write, run
 from stages.models import Model
 from stages.objective import Objective
+from stages.parity import Export
 from stages.train import Data, Train
+
+SHAPE, CLASSES = (1, 28, 28), 10  # MNIST's: whether a model can be exported does not depend on them
 
 
 class Params(Section):
@@ -56,6 +59,7 @@ def main() -> None:
         choose(sys.argv[1])
     params = load_params(Params)
     check_name(params.data.dataset)
+    check_exportable(params.model.build(SHAPE, CLASSES), SHAPE, classes=CLASSES)
     print(f"{PARAMS_FILE} is valid: the model is {params.model.kind}, the data set {params.data.dataset}")
 
 

@@ -88,9 +88,10 @@ def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
     if error["type"] == "missing":
         return f"`{key}` is missing: write it, as in recipes/ or in the committed {PARAMS_FILE}"
     context = error.get("ctx", {})
-    if error["type"].startswith("union_tag") or (error["type"] == "literal_error" and key.endswith(".kind")):
-        value = context.get("tag", error["input"])
-        return f"`{key.removesuffix('.kind')}.kind` is {value!r}; allowed: {context.get('expected_tags', context.get('expected'))}"
+    if error["type"] == "union_tag_invalid":
+        return f"`{key}.kind` is {context['tag']!r}; allowed: {context['expected_tags']}"
+    if error["type"] == "union_tag_not_found":
+        return f"`{key}.kind` is missing"
     sentence = ALLOWED.get(error["type"], error["msg"].removeprefix("Value error, ")).format_map(context)
     return f"`{key}` is {error['input']!r}; {sentence}"
 
@@ -126,7 +127,7 @@ def _locate(location: tuple[int | str, ...], wanted: type[Section]) -> tuple[str
     """Return a key as the file has it, and the keys allowed beside it."""
     names, section, allowed = [], wanted, list(wanted.model_fields)
     for part in location:
-        members = [member for member in get_args(section) if member is not NoneType]
+        members = [member for member in get_args(section) if member is not NoneType] or [section]
         tagged = [member for member in members if part in get_args(_kind(member))]
         if tagged:  # a member of a union is in pydantic's location, but not in the file
             section = tagged[0]

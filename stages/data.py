@@ -1,7 +1,7 @@
 """Box 1, data: images and labels in memory, split, scaled and cut into batches.
 
-The whole data set fits into memory, so a batch is an index into a tensor, not a DataLoader's work.
-Where the images come from is in `datasets/`; what they are travels with them, as `data/dataset.json`.
+The whole data set fits into memory, so a batch is an index into a tensor and needs no DataLoader. `datasets/` says
+where the images come from; `data/dataset.json` describes them and travels with them.
 """
 
 import json

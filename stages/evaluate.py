@@ -20,11 +20,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stages.abstain.calibrate import confidence, load_calibration
-from stages.abstain.detector import Detector, load_detector
 from stages.abstain.ood_images import REPORTED, as_shape, draw
 from stages.config import Section, Share, load_params
 from stages.data import Data, Split, load_dataset_info, load_split, train_val_split
-from stages.inference import load_weights, predict
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -47,6 +45,8 @@ from stages.metrics import (
     wilson_interval,
 )
 from stages.models import KIND, Model
+from stages.models.detector import load_detector
+from stages.models.inference import load_weights, predict
 from stages.plots import draw_mistakes
 
 VERDICT_FILE = REPORTS / "verdict.md"
@@ -73,7 +73,6 @@ class Params(Section):
 
     data: Data
     model: Model
-    detector: Detector
     evaluate: Evaluate
 
 
@@ -190,7 +189,7 @@ def main() -> None:
     train_accuracy = (guesses == training.labels).sum().item() / len(training.labels)
     logits = predict(model, test.images)
     calibration = load_calibration(CALIBRATION_FILE)
-    detector = load_detector(DETECTOR_FILE, info.shape, hidden=params.detector.hidden)
+    detector = load_detector(DETECTOR_FILE, info.shape)
     metrics, sentence = evaluate(
         logits,
         test.labels,

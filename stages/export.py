@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from onnx import helper
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from stages.abstain.calibrate import Calibration, load_calibration
-from stages.abstain.detector import Detector, build_detector, load_detector
 from stages.config import Section, load_params
 from stages.data import DatasetInfo, Shape, load_dataset_info
-from stages.golden import golden_images
-from stages.inference import load_weights, predict
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -35,16 +34,26 @@ from stages.io import (
     run,
 )
 from stages.models import KIND, Model
+from stages.models.detector import build_detector, load_detector
+from stages.models.inference import load_weights, predict
 from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize
 
 CHECK_TOLERANCE = 1e-4  # absolute, and ten times as much relative to a logit
+
+# The golden examples, a one, a seven, a zero and a letter: strokes as points on a page of 100 by 100.
+STROKES: tuple[tuple[tuple[int, int], ...], ...] = (
+    ((52, 15), (48, 85)),
+    ((26, 16), (50, 16), (74, 14), (64, 34), (56, 50), (50, 68), (46, 88)),
+    ((50, 14), (38, 19), (30, 32), (27, 50), (30, 68), (38, 81), (50, 86), (65, 79), (73, 50), (68, 28), (50, 14)),
+    ((20, 85), (35, 20), (50, 60), (65, 20), (80, 85)),
+)
+PEN = 9  # of 100
 
 
 class Params(Section):
     """What the stage uses."""
 
     model: Model
-    detector: Detector
 
 
 def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
@@ -146,6 +155,24 @@ def load_accuracy(path: Path) -> float:
         raise StageError(msg) from error
 
 
+def golden_images(shape: tuple[int, int, int]) -> Tensor:
+    """Return pictures drawn by code, uint8 [N,*shape]: each of `STROKES`, and one with ink on every pixel.
+
+    The model file stores them with its answers, so that whoever loads it can check it without a data set.
+    """
+    channels, height, width = shape
+    images = [_draw_strokes(points, width, height) for points in STROKES]
+    images.append((np.arange(height * width) * 97 % 255 + 1).astype(np.uint8).reshape(height, width))
+    return torch.from_numpy(np.stack(images)[:, np.newaxis]).repeat(1, channels, 1, 1)
+
+
+def _draw_strokes(points: tuple[tuple[int, int], ...], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Draw strokes, given on a page of 100 by 100."""
+    page = Image.new("L", (100, 100))
+    ImageDraw.Draw(page).line(points, fill=255, width=PEN, joint="curve")
+    return np.asarray(page.resize((width, height), Image.Resampling.BILINEAR))
+
+
 def golden_examples(model: nn.Module, shape: Shape) -> dict[str, list[Any]]:
     """Return the golden images, base64 of their raw pixels in rows, and the model's logits of them."""
     images = golden_images(shape)
@@ -165,7 +192,7 @@ def main() -> None:
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
     classes = len(info.labels)
     model = load_weights(params.model.build(info.shape, classes), WEIGHTS_FILE, KIND)
-    detector = load_detector(DETECTOR_FILE, info.shape, hidden=params.detector.hidden)
+    detector = load_detector(DETECTOR_FILE, info.shape)
     calibration = load_calibration(CALIBRATION_FILE)
     description = describe(
         info,

@@ -26,7 +26,7 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
 
 
 def reliability(probabilities: Tensor, labels: Tensor, *, bins: int) -> list[Bin]:
-    """Group images by the probability of their guess, into bins of equal width; empty ones are left out.
+    """Group images by the probability of their prediction, into bins of equal width without the empty ones.
 
     Args:
         probabilities: float [N,classes], rows that sum to 1.
@@ -55,19 +55,19 @@ def expected_calibration_error(diagram: list[Bin]) -> float:
 
 
 def recalls(guesses: Tensor, labels: Tensor, *, classes: int) -> list[float]:
-    """Return for each class the share of its images that were recognised; NaN for one without images."""
+    """Return each class's recall, the share of its images that were recognised; NaN for a class without images."""
     hits = torch.bincount(labels[guesses == labels], minlength=classes)
     return (hits / torch.bincount(labels, minlength=classes)).tolist()
 
 
 def diagnose(train_accuracy: float, test_accuracy: float, *, learned: float, largest_gap: float) -> tuple[str, str]:
-    """Read the two accuracies together; return one word and the sentence that explains it.
+    """Return a diagnosis of the two accuracies, one word and the sentence that explains it.
 
     Args:
         train_accuracy: on the images that the model learned from.
         test_accuracy: on images that it has never seen.
-        learned: the training accuracy below which the model has not learned its own examples.
-        largest_gap: the loss of accuracy on new images above which it has learned them by heart.
+        learned: the training accuracy below which the model underfits.
+        largest_gap: the difference of the two above which it overfits.
 
     """
     gap = train_accuracy - test_accuracy

@@ -19,6 +19,7 @@ from stages.config import BOXES, PARAMS_FILE
 from stages.io import StageError, atomic_write, run
 
 RECIPES = Path("recipes")
+NULL = "tag:yaml.org,2002:null"
 NAMED = re.compile(r"^# Boxes 1 to 4 hold the recipe (\w+)", re.MULTILINE)  # the comment that names the recipe
 
 
@@ -31,7 +32,7 @@ def fill(text: str, name: str) -> str:
     """Return the text of `params.yaml` with its boxes filled by a recipe.
 
     Raises:
-        StageError: there is no such recipe, or it has sections other than the boxes.
+        StageError: the recipe is unknown, or has sections other than the boxes.
 
     """
     if name not in recipe_names():

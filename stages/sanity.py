@@ -1,8 +1,8 @@
 """Checks of a training that catch what goes wrong most often, in a second.
 
 Before it: the first loss tells whether the model starts unbiased, since a blind guess gives all classes the same
-logit, and its cross-entropy is ln(classes). Overfitting one batch tells whether the model can learn at all. Both work on
-a copy, with random numbers of their own, and leave the training unchanged. During it: the loss is finite, and falls.
+logit, and its cross-entropy is ln(classes). Overfitting one batch tells whether the model can learn at all. Both work
+on a copy, with random numbers of their own, and leave the training unchanged. During it: the loss is finite, and falls.
 """
 
 import math

@@ -21,9 +21,9 @@ from stages.augment import Augment
 from stages.checkpoint import Epoch, TrainState, as_csv, fingerprint_of
 from stages.config import Count, Section, Seed, load_params
 from stages.data import Batch, Split, batches, load_dataset_info, load_split, train_val_split
-from stages.inference import predict
 from stages.io import DATASET_FILE, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
 from stages.models import KIND, Model
+from stages.models.inference import predict
 from stages.objective import Objective
 from stages.sampler import LossWeightedSampler, Sampler
 
@@ -70,7 +70,7 @@ class Params(Section):
     train: Train
 
 
-def train_epoch(  # noqa: PLR0913 (the parts of a training step)
+def train_epoch(  # noqa: PLR0913, PLR0917 (the parts of a training step)
     model: nn.Module,
     loss_function: nn.Module,
     optimizer: Optimizer,
@@ -130,8 +130,8 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
     if state.resume(CHECKPOINT_FILE, fingerprint=fingerprint):
         say(f"resuming after epoch {len(state.history)}")
     elif distributed.rank() == 0:
-        for warning in sanity.check(state.model, loss_function, params.objective.build_optimizer, training):
-            warn(warning)
+        for sentence in sanity.check(state.model, loss_function, params.objective.build_optimizer, training):
+            warn(sentence)
     model = distributed.replicate(state.model)
     steps = math.ceil(len(training.labels) / params.train.batch_size)
     while len(state.history) < params.train.epochs and not state.out_of_patience(params.train.patience):

@@ -20,7 +20,8 @@ from stages.losses.cross_entropy import CrossEntropy
 from stages.objective import Objective
 from stages.recipe import fill
 from tests.drawing_page import address, show
-from tests.http_server import Server, running_server
+from tests.http_server import Server, eventually, running_server
+from tests.leftovers import describe, leftovers
 from tests.web_driver import Browser, missing, running_browser
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,13 @@ TRAIN_IMAGES, TEST_IMAGES = 600, 200
 
 # A shell has what it runs in the background ignore Ctrl+C, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_running() -> Iterator[None]:
+    """Fail the run, after its last test, if a process that it has started is still alive."""
+    yield
+    eventually(lambda: not leftovers(), lambda: "these to end: " + "; ".join(map(describe, leftovers())))
 
 
 def make_digits(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -68,7 +76,7 @@ def mirror(tmp_path: Path, idx_files: dict[str, bytes]) -> Path:
 
 def make_objective(**changes: Any) -> Objective:  # noqa: ANN401 (of every type that box 3 has)
     """Return box 3 as the tutorial fills it, with changes."""
-    plain = {"loss": CrossEntropy(kind="cross_entropy", label_smoothing=0.0), "optimizer": "adam"}
+    plain: dict[str, Any] = {"loss": CrossEntropy(kind="cross_entropy", label_smoothing=0.0), "optimizer": "adam"}
     numbers = {"learning_rate": 0.001, "weight_decay": 0.0, "betas": (0.9, 0.999), "momentum": 0.0}
     return Objective(**(plain | numbers | {"schedule": "constant"} | changes))
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,9 +118,9 @@ def running_server(*flags: str) -> Iterator[Server]:
         process.stderr.close()
 
 
-def eventually(condition: Any, what: str) -> None:  # noqa: ANN401 (anything to call)
+def eventually(condition: Callable[..., object], what: str | Callable[[], str]) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, f"waited in vain for: {what}"
+        assert time.monotonic() < end, f"still waiting for {what if isinstance(what, str) else what()}"
         time.sleep(0.02)

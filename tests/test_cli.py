@@ -110,7 +110,7 @@ def test_info_shows_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("info") == 0
     text = capsys.readouterr().out
     assert "accuracy" in text
-    assert "5 examples, answered right" in text
+    assert "5 examples, answered correctly" in text
     assert run("info", "--json") == 0
     info = json.loads(capsys.readouterr().out)
     assert info["labels"] == [*"0123456789"]
@@ -125,7 +125,7 @@ def test_a_model_that_is_none_is_one_line(tmp_path: Path, command: str, capsys: 
     assert run(command, "--model", tmp_path / "model.onnx", *files) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "is no model that onnxruntime" in said
+    assert "is not a model that onnxruntime" in said
 
 
 def test_a_server_without_its_packages_is_one_line_that_says_which_are_missing(

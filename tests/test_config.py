@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from stages import check
+from stages.check import Params
 from stages.config import load_params
 from stages.io import StageError
-from stages.train import Params
 from tests.conftest import edit_params
 
 

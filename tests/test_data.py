@@ -119,7 +119,7 @@ def test_a_split_of_the_wrong_shape_or_labels_is_refused(tmp_path: Path, split: 
 def test_the_test_split_in_place_of_the_training_split_is_named(tmp_path: Path) -> None:
     save_split(tmp_path / "test.safetensors", make_split(10))
     (tmp_path / "test.safetensors").rename(tmp_path / "train.safetensors")
-    with pytest.raises(StageError, match="holds test split where train split should be"):
+    with pytest.raises(StageError, match="holds test split instead of train split"):
         load_split(tmp_path / "train.safetensors", INFO)
 
 

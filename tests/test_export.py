@@ -13,15 +13,14 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 from stages import download, evaluate, export, train
-from stages.abstain import detector
+from stages.abstain import calibrate, detector
 from stages.abstain.calibrate import confidence
 from stages.data import Shape
-from stages.export import check_exportable, load_accuracy
-from stages.golden import golden_images
-from stages.inference import predict
+from stages.export import check_exportable, golden_images, load_accuracy
 from stages.io import MODEL_FILE, WEIGHTS_FILE, StageError
 from stages.models.cnn import Cnn
 from stages.models.detector import build_detector
+from stages.models.inference import predict
 from stages.models.mlp import Mlp
 from stages.onnx_graph import _translate, build_onnx, serialize
 from tests.conftest import ROOT
@@ -252,7 +251,7 @@ def test_the_golden_pictures_cover_every_pixel() -> None:
 
 
 def test_the_stage_writes_one_file_that_says_what_it_is(project: Path, idx_files: dict[str, bytes]) -> None:
-    for stage in (download, detector, train, evaluate, export):
+    for stage in (download, train, detector, calibrate, evaluate, export):
         stage.main()
     model = onnx.load(project / MODEL_FILE)
     onnx.checker.check_model(model, full_check=True)

@@ -28,7 +28,7 @@ async def app(scope, receive, send):
 '''
 COMMANDS = {
     "uvicorn": ["-m", "uvicorn", "mounted:app", "--port", "0"],
-    "hypercorn": ["-m", "hypercorn", "mounted:app", "--bind", "127.0.0.1:0"],
+    "hypercorn": ["-m", "hypercorn", "mounted:app", "--bind", "127.0.0.1:0", "--workers", "0"],  # no child process
 }
 
 
@@ -59,7 +59,7 @@ def test_the_mounted_application_answers(server: Server) -> None:
     assert server.call("GET", "/v2/health/ready").json() == {"live": True, "ready": True}
     (prediction,) = server.call("POST", "/predict", BODY).json()["predictions"]
     assert len(prediction["probabilities"]) == 10
-    assert b'mnist_requests_total{call="/predict",status="200"}' in server.call("GET", "/metrics").body
+    assert b'mnist_requests_total{route="/predict",status="200"}' in server.call("GET", "/metrics").body
     assert server.call("HEAD", "/v2").body == b""
 
 

@@ -5,8 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from mnist_serving.http.http_types import Job, Request
+from mnist_serving.http.jobs import Job
 from mnist_serving.http.service import Service
+from mnist_serving.http.transport.http_types import Request
 from PIL import Image
 
 from tests.http_service import (
@@ -57,7 +58,7 @@ def test_before_a_model_is_loaded_the_service_is_alive_and_not_ready() -> None:
     assert ask(service, "/v2/health/live").status == 200
     for path in ("/v2/health/ready", "/v2/models/mnist/ready", "/v2/models/mnist", "/openapi.json", "/docs"):
         response = ask(service, path)
-        assert (response.status, error_of(response)) == (503, "the model is not loaded yet")
+        assert (response.status, error_of(response)) == (503, "the model is not loaded yet; try again")
         assert "Retry-After" in response.headers
     assert ask_json(service, "/predict", {"image": [0] * 784}).status == 503
 
@@ -168,11 +169,11 @@ def test_pictures_that_are_none_or_too_large_or_blank_are_refused(service: Servi
 ZEROS = "0," * 783
 BAD_PREDICT = {
     "empty": (b"", "empty"),
-    "no JSON": (b"{", "no JSON"),
+    "no JSON": (b"{", "not valid JSON"),
     "a list": (b"[]", "list"),
-    "bad UTF-8": (b'{"image": "\xff"}', "no JSON"),
-    "NaN": (f'{{"image": [{ZEROS} NaN]}}'.encode(), "no JSON"),
-    "1e400": (f'{{"image": [{ZEROS} 1e400]}}'.encode(), "no JSON"),
+    "bad UTF-8": (b'{"image": "\xff"}', "not valid JSON"),
+    "NaN": (f'{{"image": [{ZEROS} NaN]}}'.encode(), "not valid JSON"),
+    "1e400": (f'{{"image": [{ZEROS} 1e400]}}'.encode(), "not valid JSON"),
     "negative": (f'{{"image": [{ZEROS} -1]}}'.encode(), "holds -1"),
     "256": (f'{{"image": [{ZEROS} 256]}}'.encode(), "holds 256"),
     "huge": (f'{{"image": [{ZEROS} {2**64 - 1}]}}'.encode(), "holds 1844"),
@@ -181,14 +182,14 @@ BAD_PREDICT = {
     "true": (f'{{"image": [{ZEROS} true]}}'.encode(), "holds True"),
     "null": (f'{{"image": [{ZEROS} null]}}'.encode(), "holds None"),
     "too short": (b'{"image": [0, 0]}', "784 numbers"),
-    "ragged": (json.dumps({"image": [[0] * 28] * 27 + [[0] * 27]}).encode(), "27 where 28"),
-    "mixed": (json.dumps({"image": [[0] * 28] * 27 + [0]}).encode(), "a number where a list"),
+    "ragged": (json.dumps({"image": [[0] * 28] * 27 + [[0] * 27]}).encode(), "27 where it must have 28"),
+    "mixed": (json.dumps({"image": [[0] * 28] * 27 + [0]}).encode(), "a number where it must have a list"),
     "an object for a pixel": (f'{{"image": [{ZEROS} {{}}]}}'.encode(), "an object"),
     "a key twice": (f'{{"image": [{ZEROS} 0], "image": [{ZEROS} 1]}}'.encode(), "twice"),
     "both keys": (b'{"image": [], "images": []}', "either"),
     "no key": (b"{}", "either"),
     "no images": (b'{"images": []}', "at least one"),
-    "nested deep": (b'{"image": ' + b"[" * 250_000, "no JSON"),
+    "nested deep": (b'{"image": ' + b"[" * 250_000, "not valid JSON"),
     "objects nested deep": (b'{"a":' * 900 + b"1" + b"}" * 900, "either"),
     "a key twice, nested deep": (b'{"a":1,"a":' + b"[" * 1000 + b"]" * 1000 + b"}", "too deep"),
 }
@@ -242,9 +243,9 @@ def test_metrics_count_requests_images_and_abstentions() -> None:
     ask(service, "/nowhere")
     ask(service, "/predict", method="PUT")
     text = ask(service, "/metrics").body.decode()
-    assert 'mnist_requests_total{call="/predict",status="200"} 1.0' in text
-    assert 'mnist_requests_total{call="other",status="404"} 1.0' in text
-    assert 'mnist_requests_total{call="/predict",status="405"} 1.0' in text
+    assert 'mnist_requests_total{route="/predict",status="200"} 1.0' in text
+    assert 'mnist_requests_total{route="other",status="404"} 1.0' in text
+    assert 'mnist_requests_total{route="/predict",status="405"} 1.0' in text
     assert "mnist_images_total 3.0" in text
     assert "mnist_batch_images_count 1.0" in text
     abstained = int(CLASSIFIER.predict(np.zeros((3, 28, 28), np.uint8)).abstained.sum())
@@ -266,6 +267,6 @@ def test_a_model_that_fails_is_a_500_for_its_requests(caplog: pytest.LogCaptureF
     request = Request("POST", "/predict", JSON, json.dumps({"image": [0] * 784}).encode())
     job = service.answer(request)
     assert isinstance(job, Job)
-    assert service.predict(np.zeros((1, 1), np.uint8)) is None
-    assert service.complete(request, job, None).status == 500
+    job.images = np.zeros((1, 1), np.uint8)
+    assert [response.status for response in service.run([job, job])] == [500, 500]
     assert "the model failed" in caplog.text

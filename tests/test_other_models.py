@@ -161,7 +161,7 @@ def test_the_metadata_and_the_document_have_the_model_s_numbers(service: Service
     assert schemas["Prediction"]["properties"]["probabilities"]["maxItems"] == 3
     shape = schemas["InferRequest"]["properties"]["inputs"]["items"]["properties"]["shape"]
     assert [side.get("const") for side in shape["prefixItems"]] == [None, 3, 24, 20]
-    assert "RGB and 20 pixels wide, 24 high" in ask(service, "/docs").body.decode()
+    assert "RGB and 20 x 24 pixels" in ask(service, "/docs").body.decode()
 
 
 # --- what is wrong -------------------------------------------------------------------------------------
@@ -174,9 +174,9 @@ MNIST_IMAGE = np.zeros((1, 1, 28, 28), np.uint8)
     [
         ("/predict", {"image": [0] * 784}, "`image` must be a list of 1,440 numbers, or of 3x24x20"),
         ("/predict", {"image": [[0] * 20] * 24}, "or of 3x24x20"),
-        ("/predict", {"images": [[[[0] * 24] * 20] * 3]}, "`images[0]` has a list of 20 where 24 are wanted"),
-        (INFER, infer_document(MNIST_IMAGE), "the shape of 'image' is [N,3,24,20]"),
-        (INFER, infer_document(IMAGES, data=[0] * 1440), "1,440 where 2,880"),
+        ("/predict", {"images": [[[[0] * 24] * 20] * 3]}, "`images[0]` has a list of 20 where it must have 24"),
+        (INFER, infer_document(MNIST_IMAGE), "the shape of 'image' must be [N,3,24,20]"),
+        (INFER, infer_document(IMAGES, data=[0] * 1440), "1,440 where it must have 2,880"),
     ],
 )
 def test_another_size_is_refused_with_the_model_s_own(
@@ -189,7 +189,7 @@ def test_another_size_is_refused_with_the_model_s_own(
 
 def test_so_is_another_number_of_bytes(service: Service) -> None:
     raw = ask(service, INFER, bytes(784), {b"inference-header-content-length": b"0"})
-    assert (raw.status, error_of(raw)) == (400, "a raw request is one image of 1,440 bytes; 784 came")
+    assert (raw.status, error_of(raw)) == (400, "a raw request must be one image of 1,440 bytes, not 784")
     document = infer_document(IMAGES, parameters={"binary_data_size": 784})
     del document["inputs"][0]["data"]
     binary = ask_json(service, INFER, document)
@@ -205,7 +205,7 @@ def test_a_grey_image_on_its_side_is_refused(grey: Service) -> None:
 
 
 def test_the_classifier_sends_nobody_to_canonicalize_who_has_no_digits(classifier: Classifier) -> None:
-    with pytest.raises(ValueError, match=r"wanted uint8 \[3,24,20\].*: resize pictures of another size"):
+    with pytest.raises(ValueError, match=r"must be uint8 \[3,24,20\].*: resize pictures of other sizes"):
         classifier.predict(MNIST_IMAGE)
 
 
@@ -217,7 +217,7 @@ def test_a_model_that_is_not_said_to_be_otherwise_is_one_of_centred_digits(model
     entry = next(entry for entry in altered.metadata_props if entry.key == "preprocessing")
     entry.value = json.dumps({key: value for key, value in json.loads(entry.value).items() if key != "centred"})
     onnx.save(altered, tmp_path / "model.onnx")
-    with pytest.raises(ModelError, match=r"its images are centred, but \(3, 24, 20\), wanted \(1, 28, 28\)"):
+    with pytest.raises(ModelError, match=r"centred images must be \(1, 28, 28\), not \(3, 24, 20\)"):
         Classifier(tmp_path / "model.onnx")
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from stages import download, evaluate, export, train
 from stages import parity as stage
-from stages.abstain import detector
+from stages.abstain import calibrate, detector
 from stages.io import LOGITS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE, StageError
 from tests.conftest import ROOT, TEST_IMAGES, edit_params
 
@@ -26,7 +26,7 @@ COMMAND = ["parity", "--model", str(MODEL_FILE), "--report", str(REPORT)]
 
 @pytest.fixture
 def exported(project: Path) -> Path:
-    for earlier in (download, detector, train, evaluate, export):
+    for earlier in (download, train, detector, calibrate, evaluate, export):
         earlier.main()
     return project
 

@@ -10,10 +10,10 @@ from torch.nn.functional import cross_entropy
 
 from stages import download, train
 from stages.data import load_dataset_info, load_split, train_val_split
-from stages.inference import load_weights, predict
 from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError, save_tensors
 from stages.losses.cross_entropy import CrossEntropy
 from stages.models import KIND
+from stages.models.inference import load_weights, predict
 from stages.models.mlp import Mlp
 from tests.conftest import edit_params, make_objective
 

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from .classifier import PACKAGED_MODEL, open_session, read_model
 from .errors import FileError
 from .metadata import read_contract
-from .session import PACKAGED_MODEL, open_session, read_model
 
 BATCH_SIZES = (1, 7, 64, 10_000)
 MOST_NAMED = 20  # differing images in a message; the number of all is there too

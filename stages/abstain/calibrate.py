@@ -1,23 +1,23 @@
 """Stage `calibrate`: a temperature and a threshold for the trained model, fitted on the held-out images.
 
-The temperature makes its probabilities mean what they say. The threshold tells when to abstain: where
+Dividing the logits by the temperature turns the model's probabilities into the frequencies of right answers. The model
+abstains from an image where
 
-    confidence = P(it is a digit at all, by the detector) x P(the guess, if it is one)
+    confidence = P(a digit, by the detector) x P(the predicted class, if it is a digit)
 
-is below it. Both are chosen on the validation split; the test set only hears of them.
+is below the threshold. No choice here depends on the test set.
 """
 
-import json
 from math import exp
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
 
+from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stages.config import Section, Share, load_params
 from stages.data import Data, load_dataset_info, load_split, train_val_split
-from stages.inference import load_weights, predict
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -28,9 +28,9 @@ from stages.io import (
     atomic_write,
     run,
 )
-from stages.metrics import wilson_interval
 from stages.models import KIND, Model
 from stages.models.detector import load_detector
+from stages.models.inference import load_weights, predict
 
 
 class Calibrate(Section):
@@ -47,11 +47,11 @@ class Params(Section):
     calibrate: Calibrate
 
 
-class Calibration(NamedTuple):
-    """What `fit_calibration` found: logits are divided by `temperature` before the softmax."""
+class Calibration(Section):
+    """Logits are divided by `temperature` before the softmax; below `confidence_threshold` the model abstains."""
 
-    temperature: float
-    confidence_threshold: float
+    temperature: Annotated[float, Field(gt=0)]
+    confidence_threshold: Annotated[float, Field(ge=0, le=1)]
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -74,54 +74,38 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -> Tensor:
-    """Return how probable it is that each guess is right: float [N,classes] and [N,1] -> [N]."""
+    """Return the probability that each prediction is right: float [N,classes] and [N,1] -> [N]."""
     return detector_logits.sigmoid()[:, 0] * (logits / temperature).softmax(dim=1).amax(dim=1)
 
 
 def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> float:
-    """Return the largest threshold that refuses at most a share of all digits, as far as can be known.
+    """Return the largest threshold that rejects at most a given share of digits, of which these are a sample [N].
 
-    So many of the N digits are refused that the upper end of the 95 % interval of their share stays
-    within `max_false_rejection_rate`; the share of other digits then does too.
+    The upper end of the 95 % Wilson interval of the share that it rejects is at most `max_false_rejection_rate`.
     """
-    total = len(confidences)
-    refused = 0
-    while refused < total and wilson_interval(refused + 1, total)[1] <= max_false_rejection_rate:
-        refused += 1
-    return float(confidences.sort().values[min(refused, total - 1)])
+    from scipy.stats import binomtest
 
-
-def fit_calibration(
-    logits: Tensor, labels: Tensor, detector_logits: Tensor, *, max_false_rejection_rate: float
-) -> Calibration:
-    """Fit both on the held-out images: logits [N,classes], labels [N], the detector's logits [N,1]."""
-    temperature = fit_temperature(logits, labels)
-    confidences = confidence(logits, detector_logits, temperature=temperature)
-    return Calibration(temperature, fit_threshold(confidences, max_false_rejection_rate=max_false_rejection_rate))
-
-
-def save_calibration(path: Path, calibration: Calibration) -> None:
-    """Write it as JSON."""
-    atomic_write(path, (json.dumps(calibration._asdict(), indent=2) + "\n").encode())
+    total, rejected = len(confidences), 0
+    while (
+        rejected < total - 1
+        and binomtest(rejected + 1, total).proportion_ci(method="wilson").high <= max_false_rejection_rate
+    ):
+        rejected += 1
+    return float(confidences.sort().values[rejected])
 
 
 def load_calibration(path: Path) -> Calibration:
-    """Read what `save_calibration` wrote.
+    """Read the file that the stage writes.
 
     Raises:
         StageError: the file is missing or damaged.
 
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        calibration = Calibration(float(found["temperature"]), float(found["confidence_threshold"]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        msg = f"{path} is missing or damaged ({error}): delete it and run `dvc repro`"
+        return Calibration.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        msg = f"{path} is missing or damaged ({' '.join(str(error).split())}): delete it and run `dvc repro`"
         raise StageError(msg) from error
-    if not 0 < calibration.temperature < float("inf") or not 0 <= calibration.confidence_threshold <= 1:
-        msg = f"{path} is damaged, {calibration}: delete it and run `dvc repro`"
-        raise StageError(msg)
-    return calibration
 
 
 def main() -> None:
@@ -131,14 +115,13 @@ def main() -> None:
     detector = load_detector(DETECTOR_FILE, info.shape)
     everything = load_split(TRAIN_FILE, info)
     _, validation = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
-    calibration = fit_calibration(
-        predict(model, validation.images),
-        validation.labels,
-        predict(detector, validation.images),
-        max_false_rejection_rate=params.calibrate.max_false_rejection_rate,
-    )
-    save_calibration(CALIBRATION_FILE, calibration)
-    print(f"temperature {calibration.temperature:.3f}, confidence threshold {calibration.confidence_threshold:.3f}")
+    logits, detector_logits = predict(model, validation.images), predict(detector, validation.images)
+    temperature = fit_temperature(logits, validation.labels)
+    confidences = confidence(logits, detector_logits, temperature=temperature)
+    threshold = fit_threshold(confidences, max_false_rejection_rate=params.calibrate.max_false_rejection_rate)
+    calibration = Calibration(temperature=temperature, confidence_threshold=threshold)
+    atomic_write(CALIBRATION_FILE, (calibration.model_dump_json(indent=2) + "\n").encode())
+    print(f"temperature {temperature:.3f}, confidence threshold {threshold:.3f}")
 
 
 if __name__ == "__main__":

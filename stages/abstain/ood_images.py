@@ -138,7 +138,7 @@ TRAINED: dict[str, Draw] = {
     "ruling": ruling,
 } | {
     name: partial(figure, name)
-    for name in ("beziers", "compositions", "triangles", "polygons", "arrows", "crossed rings")
+    for name in ("beziers", "compositions", "triangles", "polygons", "arrows", "crossed_rings")
 }
 REPORTED: dict[str, tuple[Draw, ...]] = {
     "letters": (partial(character, LETTERS, UNSEEN),),
@@ -149,7 +149,7 @@ REPORTED: dict[str, tuple[Draw, ...]] = {
     "photographs": (partial(photograph, "flower.jpg"),),
 }
 TRAINED_NOISE = ("grains", "specks")
-REPORTED_NOISE = {"noise": ("uniform noise", "stripes"), "blank": ("blank",)}
+REPORTED_NOISE = {"noise": ("uniform_noise", "stripes"), "blank": ("blank",)}
 
 
 def draw_trained(count: int, info: DatasetInfo, *, seed: int) -> Tensor:

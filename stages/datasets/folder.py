@@ -79,10 +79,9 @@ def _read_pictures(paths: list[Path]) -> Tensor:
     pictures: list[Image.Image] = []
     for path in tqdm(paths, desc="pictures", delay=1, leave=False, disable=None):
         pictures.append(_open_picture(path))
-        if pictures[-1].size != pictures[0].size:
-            (width, height), (first_width, first_height) = pictures[-1].size, pictures[0].size
-            sizes = f"{path} is {width}x{height}, {paths[0]} is {first_width}x{first_height}"
-            msg = f"{sizes}: all pictures must have the same size"
+        (width, height), first = pictures[-1].size, pictures[0].size
+        if (width, height) != first:
+            msg = f"{path} is {width}x{height}, {paths[0]} is {first[0]}x{first[1]}: all pictures must have one size"
             raise StageError(msg)
     mode = "RGB" if any(picture.mode == "RGB" for picture in pictures) else "L"
     images = torch.from_numpy(np.stack([np.asarray(picture.convert(mode)) for picture in pictures]))

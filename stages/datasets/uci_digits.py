@@ -1,4 +1,4 @@
-"""Real handwritten digits that come with scikit-learn, 1,797 of 8x8: no network is needed for them.
+"""Handwritten digits that come with scikit-learn, 1,797 of 8x8 pixels; they need no network.
 
 Source: E. Alpaydin and C. Kaynak, Optical recognition of handwritten digits, UCI, 1998.
 """
@@ -13,7 +13,7 @@ from PIL import Image
 from stages.config import Part, Section, Seed
 from stages.data import Dataset, DatasetInfo, Split, fit_into_frame, train_test_split
 
-DARKEST = 16  # their grey levels go from 0 to it
+DARKEST = 16  # grey levels are 0 to 16
 ENLARGED = 8  # times, before they are fitted into MNIST's frame
 
 

@@ -5,16 +5,10 @@ from pathlib import Path
 from torch import nn
 
 from stages.data import Shape
-from stages.inference import load_weights
 from stages.io import load_tensors
+from stages.models.inference import load_weights
 
 KIND = "detector weights"
-
-
-def count_inputs(shape: Shape) -> int:
-    """Return how many values an image has at half the resolution."""
-    channels, height, width = shape
-    return channels * (height // 2) * (width // 2)
 
 
 def build_detector(shape: Shape, *, hidden: int) -> nn.Sequential:
@@ -22,9 +16,9 @@ def build_detector(shape: Shape, *, hidden: int) -> nn.Sequential:
 
     It sees images at half the resolution, where strokes count and the shading of their edges does not.
     """
-    return nn.Sequential(
-        nn.AvgPool2d(2), nn.Flatten(), nn.Linear(count_inputs(shape), hidden), nn.ReLU(), nn.Linear(hidden, 1)
-    )
+    channels, height, width = shape
+    inputs = channels * (height // 2) * (width // 2)
+    return nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
 
 def load_detector(path: Path, shape: Shape) -> nn.Sequential:

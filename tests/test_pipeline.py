@@ -63,7 +63,7 @@ def test_a_stage_depends_on_exactly_the_code_that_it_imports(stage: str) -> None
     listed = {path for path in paths_of(STAGES[stage]["deps"]) if path.endswith((".py", "/"))}
     folders = {path for path in listed if path.endswith("/")}
     wanted = {next((folder for folder in folders if path.startswith(folder)), path) for path in import_closure(entry)}
-    assert listed == wanted
+    assert listed == wanted, (listed - wanted, wanted - listed)
 
 
 def test_the_stages_list_few_pieces_of_code() -> None:

@@ -7,19 +7,10 @@ font and no photograph is in both.
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from importlib.resources import files
 from math import exp
-from pathlib import Path
-from types import ModuleType
+from typing import TypeVar
 
-import font_amatic_sc
-import font_caladea
-import font_manrope
-import font_roboto
-import fontpkg_caveat
-import fontpkg_indie_flower
-import fontpkg_kalam
-import fontpkg_permanent_marker
-import fontpkg_shadows_into_light
 import numpy as np
 import torch
 from mnist_serving.preprocess.canonicalize import PictureError
@@ -42,36 +33,42 @@ DEVANAGARI = "कखगघचछजझञतथदधनपफबभमयरल
 SIGNS = "+-=[]{}<>?!@#$%&*~^;:÷±√∞€£§"
 
 
-def _file(package: ModuleType, name: str) -> str:
-    return str(Path(str(package.__file__)).with_name("files") / name)
+def _font(package: str, name: str) -> str:
+    return str(files(package) / "files" / name)
 
 
-ROBOTO = _file(font_roboto, "Roboto-Light.ttf")
-CAVEAT = _file(fontpkg_caveat, "Caveat[wght].ttf")
-KALAM = _file(fontpkg_kalam, "Kalam-Regular.ttf")
-HANDS = (
-    ROBOTO,
-    CAVEAT,
-    KALAM,
-    _file(fontpkg_indie_flower, "IndieFlower-Regular.ttf"),
-    _file(fontpkg_permanent_marker, "PermanentMarker-Regular.ttf"),
-    _file(fontpkg_shadows_into_light, "ShadowsIntoLight.ttf"),
-    None,  # the font inside Pillow
+ROBOTO = _font("font_roboto", "Roboto-Light.ttf")
+CAVEAT = _font("fontpkg_caveat", "Caveat[wght].ttf")
+KALAM = _font("fontpkg_kalam", "Kalam-Regular.ttf")
+LEARNED_FONTS = (
+    *(ROBOTO, CAVEAT, KALAM),
+    _font("fontpkg_indie_flower", "IndieFlower-Regular.ttf"),
+    _font("fontpkg_permanent_marker", "PermanentMarker-Regular.ttf"),
+    _font("fontpkg_shadows_into_light", "ShadowsIntoLight.ttf"),
 )
-UNSEEN = (font_amatic_sc.AmaticSC, font_caladea.Caladea, font_manrope.Manrope)
+MANROPE = _font("font_manrope", "Manrope-Regular.ttf")
+UNSEEN_FONTS = (
+    MANROPE,
+    _font("font_amatic_sc", "AmaticSC-Regular.ttf"),
+    _font("font_caladea", "Caladea-Regular.ttf"),
+)
 
-Fonts = Sequence[str | None]
+Option = TypeVar("Option")
 
 
-def character(letters: str, fonts: Fonts, random: Generator) -> Pixels:
+def _pick(options: Sequence[Option], random: Generator) -> Option:
+    return options[int(random.integers(len(options)))]
+
+
+def character(letters: str, fonts: Sequence[str], random: Generator) -> Pixels:
     """Draw one of some letters in one of some fonts."""
-    return draw_text(letters[random.integers(len(letters))], fonts[random.integers(len(fonts))], random)
+    return draw_text(_pick(letters, random), _pick(fonts, random), random)
 
 
-def word(fonts: Fonts, random: Generator) -> Pixels:
+def word(fonts: Sequence[str], random: Generator) -> Pixels:
     """Draw two to four letters in one of some fonts."""
     letters = "".join(random.choice([*LETTERS], random.integers(2, 5)))
-    return draw_text(letters, fonts[random.integers(len(fonts))], random)
+    return draw_text(letters, _pick(fonts, random), random)
 
 
 def figure(name: str, random: Generator) -> Pixels:
@@ -122,28 +119,31 @@ def ruling(random: Generator) -> Pixels:
     across, below = ([(0, level), (right, level)] for level in (y, lower))
     down, frame = [(x, 0), (x, bottom)], [(0, 0), (right, 0), (right, bottom), (0, bottom), (0, 0)]
     kinds = ([across], [across, below], [across, down], [frame], [frame, across])
-    return draw_strokes([np.array(stroke) for stroke in kinds[random.integers(len(kinds))]], random)
+    return draw_strokes([np.array(stroke) for stroke in _pick(kinds, random)], random)
 
 
 TRAINED: dict[str, Draw] = {
-    "letters": partial(character, LETTERS, HANDS),
+    "letters": partial(character, LETTERS, LEARNED_FONTS),
     "greek": partial(character, GREEK, (ROBOTO,)),
     "cyrillic": partial(character, CYRILLIC, (ROBOTO, CAVEAT)),
     "devanagari": partial(character, DEVANAGARI, (KALAM,)),
     "signs": partial(character, SIGNS, (ROBOTO, KALAM)),
-    "words": partial(word, HANDS),
+    "words": partial(word, LEARNED_FONTS),
     "numbers": number,
     "photographs": partial(photograph, "china.jpg"),
     "blots": blots,
     "ruling": ruling,
-} | {
-    name: partial(figure, name)
-    for name in ("beziers", "compositions", "triangles", "polygons", "arrows", "crossed_rings")
+    "beziers": partial(figure, "beziers"),
+    "compositions": partial(figure, "compositions"),
+    "triangles": partial(figure, "triangles"),
+    "polygons": partial(figure, "polygons"),
+    "arrows": partial(figure, "arrows"),
+    "crossed_rings": partial(figure, "crossed_rings"),
 }
 REPORTED: dict[str, tuple[Draw, ...]] = {
-    "letters": (partial(character, LETTERS, UNSEEN),),
-    "greek": (partial(character, GREEK, (font_manrope.Manrope,)),),
-    "words": (partial(word, UNSEEN),),
+    "letters": (partial(character, LETTERS, UNSEEN_FONTS),),
+    "greek": (partial(character, GREEK, (MANROPE,)),),
+    "words": (partial(word, UNSEEN_FONTS),),
     "scribbles": (partial(figure, "scribbles"),),
     "shapes": tuple(partial(figure, name) for name in ("curves", "squares", "stars", "hearts", "spirals")),
     "photographs": (partial(photograph, "flower.jpg"),),

@@ -62,7 +62,7 @@ def polygons(random: Generator) -> list[Points]:
     corners = int(random.integers(5, 9))
     angles = np.linspace(0, 2 * pi, corners, endpoint=False) + random.normal(0, 0.2, corners)
     around = np.stack([np.cos(angles), np.sin(angles)], axis=1) * random.uniform(0.7, 1, (corners, 1))
-    return [_closed(around) if random.random() < 0.8 else around]
+    return [np.concatenate([around, around[:1]]) if random.random() < 0.8 else around]
 
 
 def arrows(random: Generator) -> list[Points]:

@@ -6,7 +6,7 @@ who drew it. A page is uint8 [height,width], 0 = black.
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from math import cos, exp, log, sin
+from math import cos, exp, sin
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +61,7 @@ def draw_strokes(strokes: Sequence[Points], random: Generator) -> Pixels:
     slanted = _slant(strokes, random)
     points = np.concatenate(slanted)
     side = random.uniform(*SIDES) * random.uniform(0.3, 0.8)
-    width = max(2, round(side * exp(random.uniform(*map(log, PENS)))))
+    width = max(2, round(side * PENS[0] * (PENS[1] / PENS[0]) ** random.random()))
     margin = side * random.uniform(0.1, 1, 4) + width
     page = Image.new("L", tuple((np.ptp(points, axis=0) * side / UNIT + margin[:2] + margin[2:]).astype(int)), 255)
     pen = ImageDraw.Draw(page)
@@ -90,21 +90,23 @@ def _by_mouse(path: Points, random: Generator) -> Points:
     return path + random.normal(0, 0.8, path.shape)
 
 
-def draw_text(text: str, font: str | None, random: Generator) -> Pixels:
-    """Draw text in a font file, or in the font inside Pillow, slanted and stretched a little."""
+def draw_text(text: str, font: str, random: Generator) -> Pixels:
+    """Draw text in a font file, slanted and stretched a little."""
     text_image = _text_image(text, font)
     turn, stretch, slant = random.normal(0, 0.1), exp(random.normal(0.1, 0.3)), random.normal(0, 0.15)
     matrix = np.array([[cos(turn) * stretch, sin(turn) + slant], [-sin(turn), cos(turn)]])
     middle = np.array(text_image.size) / 2
     rows = np.column_stack([matrix, middle - matrix @ middle])
-    ink = text_image.transform(text_image.size, Image.Transform.AFFINE, rows.ravel(), Image.Resampling.BILINEAR)
+    ink = text_image.transform(
+        text_image.size, Image.Transform.AFFINE, rows.ravel().tolist(), Image.Resampling.BILINEAR
+    )
     return 255 - np.asarray(ink)
 
 
 @cache
-def _text_image(text: str, font: str | None) -> Image.Image:
+def _text_image(text: str, font: str) -> Image.Image:
     """Return the text in white on black, with a margin."""
-    loaded = ImageFont.truetype(font, FONT_SIZE) if font else ImageFont.load_default(FONT_SIZE)
+    loaded = ImageFont.truetype(font, FONT_SIZE)
     left, top, right, bottom = (round(side) for side in loaded.getbbox(text))
     image = Image.new("L", (right - left + 2 * FONT_MARGIN, bottom - top + 2 * FONT_MARGIN))
     ImageDraw.Draw(image).text((FONT_MARGIN - left, FONT_MARGIN - top), text, 255, loaded)

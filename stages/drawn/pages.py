@@ -128,4 +128,4 @@ def read_again(images: Tensor, info: DatasetInfo, random: Generator) -> Tensor:
             read.append(read_page(255 - np.asarray(large), info))
         except PictureError:
             continue
-    return torch.stack(read)
+    return torch.stack(read) if read else images[:0]

@@ -68,6 +68,8 @@ def run_predict(arguments: argparse.Namespace) -> int:
         except (FileError, ValueError) as error:
             print(f"mnist-serving: error: {path}: {error}", file=sys.stderr)
             exit_code, said = 1, str(error)
+            if arguments.json:
+                print(json.dumps({"file": str(path), "error": said}))
         else:
             said = in_words(answer)
             print(json.dumps({"file": str(path), **answer}) if arguments.json else f"{path}: {said}")
@@ -79,7 +81,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
 def in_words(answer: dict[str, str | float | bool]) -> str:
     """Return an answer as people read it."""
     sure = f"{answer['label']}  {answer['probability']:.1%}"
-    return f"not sure, perhaps {sure}" if answer["abstained"] else sure
+    return f"not sure ({answer['reason']}), perhaps {sure}" if answer["abstained"] else sure
 
 
 def explain_file(path: Path, said: str, folder: Path) -> None:
@@ -96,7 +98,7 @@ def explain_file(path: Path, said: str, folder: Path) -> None:
 
 
 def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | bool]:
-    """Return the answer to one picture file: `label`, `probability`, `abstained`.
+    """Return the answer to one picture file: `label`, `probability`, `digit`, `abstained`, and the `reason` if it does.
 
     Raises:
         FileError: it cannot be read.
@@ -106,11 +108,15 @@ def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | 
     from .images import read_picture
 
     prediction = classifier.predict(read_picture(read_file(path), classifier.contract))
-    return {
+    answer: dict[str, str | float | bool] = {
         "label": prediction.labels[0],
         "probability": float(prediction.probabilities.max()),
+        "digit": float(prediction.digit[0]),
         "abstained": bool(prediction.abstained[0]),
     }
+    if answer["abstained"]:
+        answer["reason"] = prediction.reason(0)
+    return answer
 
 
 def read_file(path: Path) -> bytes:

@@ -2,19 +2,22 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help repro test serve bench runtimes environments wheel lock clean
+.PHONY: help repro recipe test serve bench runtimes environments wheel lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file, proof; DATA=uci_digits needs no network
+repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file, parity; DATA=uci_digits needs no network
 	@python -m stages.check $(DATA)
-	@test -e .git || dvc config --local core.no_scm true
+	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
 	dvc repro
 	dvc metrics show
 	@echo "The model: serving/mnist_serving/model.onnx    What it got wrong: reports/mistakes.png"
 
-test: $(VENV)/installed  ## linters, types and the whole test suite, on all cores
+recipe: $(VENV)/installed  ## fill boxes 1 to 4 of params.yaml: make recipe NAME=tutorial, quick, accurate or cnn
+	@python -m stages.recipe $(NAME)
+
+test: $(VENV)/installed  ## linters, type checks and all tests, on all cores
 	ruff check
 	ruff format --check
 	mypy
@@ -43,7 +46,7 @@ environments: $(VENV)/installed  ## install the other runtimes and the clients t
 	python -m benchmarks.environments
 	python -m benchmarks.peer_environments tritonclient kserve schemathesis
 
-lock:  ## pin anew: the newest versions that pyproject.toml admits, into requirements.lock
+lock:  ## pin the newest versions that pyproject.toml admits in requirements.lock
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --upgrade pip
@@ -51,7 +54,7 @@ lock:  ## pin anew: the newest versions that pyproject.toml admits, into require
 	$(VENV)-lock/bin/python -m pip freeze | sed -E 's/\+cpu|\+cu[0-9]+//; /^(nvidia|triton|cuda)/d' > requirements.lock
 	rm -rf $(VENV)-lock
 
-clean:  ## remove the environment and all that the pipeline can rebuild from its cache or anew
+clean:  ## remove the environment and everything that the pipeline can rebuild
 	rm -rf $(VENV) .venv-runtimes benchmarks/runners/node_modules examples/web/node_modules examples/web/dist dvc_plots build dist
 	rm -rf data/dataset.json data/*.safetensors models/*.safetensors models/train.checkpoint
 	rm -rf reports/confusion.csv reports/mistakes.png reports/test_logits.safetensors

@@ -25,7 +25,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks.degrade import KINDS, Picture, degrade
-from stages.config import read_params
+from stages.config import read_sections
 from stages.data import load_dataset_info, load_split, train_val_split
 from stages.io import DATASET_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE
 
@@ -85,7 +85,7 @@ def load_images(*, validation: bool) -> tuple[npt.NDArray[np.uint8], Labels]:
     """Return images uint8 [N,28,28] and labels [N]: the held-out part of the training set, or the test set."""
     split = load_split(ROOT / (TRAIN_FILE if validation else TEST_FILE), load_dataset_info(ROOT / DATASET_FILE))
     if validation:
-        data = read_params(ROOT / "params.yaml")["data"]
+        data = read_sections((ROOT / "params.yaml").read_text(encoding="utf-8"))["data"]
         _, split = train_val_split(split, validation=data["validation"], seed=data["split_seed"])
     return split.images[:, 0].numpy(), split.labels.numpy()
 

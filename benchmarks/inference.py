@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from mnist_serving import Classifier
+from mnist_serving.classifier import PACKAGED_MODEL, open_session
 from mnist_serving.metadata import OUTPUTS
-from mnist_serving.session import PACKAGED_MODEL, open_session
 from tqdm import trange
 
 PACKAGE = Path(__file__).parents[1] / "serving"

@@ -9,37 +9,44 @@ import json
 import sys
 import time
 
-from stages.config import load_params
+import stages.train
+from stages import distributed
+from stages.config import PARAMS_FILE, load_params
 from stages.data import load_dataset_info, load_split, train_val_split
-from stages.inference import predict
 from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE
-from stages.train import Params, build_learner, train
+from stages.models.inference import predict
+from stages.recipe import fill
 
 
-def time_recipe(recipe: str) -> tuple[float, float]:
-    """Train with the loop of the stage `train`; return its seconds and the test accuracy.
+def load_recipe(name: str) -> stages.train.Params:
+    """Return boxes 1 to 4 as a recipe fills them."""
+    return load_params(stages.train.Params, text=fill(PARAMS_FILE.read_text(encoding="utf-8"), name))
 
-    Building the network and the validation after each epoch are in them; the stage's sanity checks, its checkpoints and
-    the drawing of outliers, which no recipe has, are not.
+
+def time_recipe(name: str) -> tuple[float, float]:
+    """Train as the stage `train` does; return the seconds and the test accuracy.
+
+    Building the model, the sanity checks, and the validation and checkpoint after each epoch are included.
     """
-    params, info = load_params(Params, recipe=recipe), load_dataset_info(DATASET_FILE)
-    everything = load_split(TRAIN_FILE, info)
-    splits = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
+    params, info = load_recipe(name), load_dataset_info(DATASET_FILE)
+    images = load_split(TRAIN_FILE, info)
+    training, validation = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
     start = time.perf_counter()
-    learner = build_learner(params, info.shape, classes=len(info.labels), images=len(splits[0].labels))
-    for _ in train(learner, params.objective.build_loss(len(info.labels)), splits, params):
-        pass
+    device = distributed.get_device(params.train.device)
+    state = stages.train.build_state(params, training, classes=len(info.labels), device=device)
+    stages.train.train(state, params.objective.loss.build(), training, validation, params)
     seconds = time.perf_counter() - start
+    stages.train.CHECKPOINT_FILE.unlink()
     test = load_split(TEST_FILE, info)
-    right = predict(learner.result, test.images).argmax(dim=1) == test.labels
-    return seconds, right.double().mean().item()
+    correct = predict(state.model, test.images).argmax(dim=1) == test.labels
+    return seconds, correct.double().mean().item()
 
 
 def time_floor() -> float:
     """Multiply three matrices a step, nothing else: both layers forward, the first layer's gradient; return seconds."""
-    import torch  # here, because `stages` has to come before it
+    import torch  # here, because `stages` has to be imported before it
 
-    params = load_params(Params, recipe="tutorial")
+    params = load_recipe("tutorial")
     batch, hidden = params.train.batch_size, 128
     images, weights, last = torch.rand(batch, 784), torch.rand(hidden, 784), torch.rand(10, hidden)
     steps = params.train.epochs * -(-(60_000 - params.data.validation) // batch)

@@ -36,7 +36,7 @@ from benchmarks.environments import (
     NodeEnvironment,
     PythonEnvironment,
 )
-from stages.config import read_params
+from stages.config import read_sections
 from stages.io import LOGITS_FILE, MODEL_FILE, TEST_FILE
 
 BATCH_SIZES = (1, 2, 7, 64)
@@ -258,7 +258,7 @@ def main() -> None:
         real = load_file(IMAGES)["images"][: arguments.images]
         trained = load_file(LOGITS)["logits"][: arguments.images].astype(np.float64)
         sets["test"] = (real, trained, work_out(arguments.model, real)[1])
-    tolerance = read_params(ROOT / "params.yaml")["export"]["tolerance"]
+    tolerance = read_sections((ROOT / "params.yaml").read_text(encoding="utf-8"))["export"]["tolerance"]
     columns = ("runtime", "version", "batch sizes", *(f"logits, {key}" for key in sets), "probabilities", "other label")
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     passed = True

@@ -2,8 +2,8 @@
 
     python -m benchmarks.seeds [--recipe accurate] [--seeds 5] [--jobs 2]
 
-The experiments stay: `dvc exp show` lists them, `dvc exp apply NAME` takes one over. What is to be compared has to be
-committed: an experiment starts from the last commit.
+The experiments are kept: `dvc exp show` lists them, `dvc exp apply NAME` restores one. They take the workspace as it is
+when they are queued, all files that git knows, with the recipe filled in.
 """
 
 import argparse
@@ -18,14 +18,15 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from stages.config import fill_boxes, read_params
-from stages.io import StageError
+from stages.config import PARAMS_FILE
+from stages.io import StageError, atomic_write
+from stages.recipe import fill
 
 PAUSE = 2.0  # seconds between two looks at the queue
 
 
 class Result(NamedTuple):
-    """What an experiment came to on the test images; `refused` is the share that the model abstains from."""
+    """An experiment's result on the test images; `refused` is the share that the model abstains from."""
 
     seed: int
     correct: int
@@ -48,14 +49,20 @@ def dvc(*arguments: str) -> str:
     return done.stdout
 
 
-def queue(recipe: str, seeds: int) -> list[str]:
-    """Queue an experiment for each seed; return their names."""
-    told = dvc("exp", "run", "--queue", "-S", f"recipe={recipe}", "-S", f"train.seed=range(0,{seeds})")
+def queue(recipe: str | None, seeds: int) -> list[str]:
+    """Queue an experiment for each seed, with the boxes as they are or filled by a recipe; return their names."""
+    params = PARAMS_FILE.read_text(encoding="utf-8")
+    try:
+        if recipe:
+            atomic_write(PARAMS_FILE, fill(params, recipe).encode())
+        told = dvc("exp", "run", "--queue", "-S", f"train.seed=range(0,{seeds})")
+    finally:
+        atomic_write(PARAMS_FILE, params.encode())
     return re.findall(r"Queued experiment '([^']+)'", told)
 
 
 def wait(names: Sequence[str], jobs: int) -> None:
-    """Run what is queued, so many at a time, until all of it has ended.
+    """Run the queued experiments, `jobs` at a time, until all have finished.
 
     Raises:
         StageError: one of them failed.
@@ -101,18 +108,16 @@ def report(results: Sequence[Result]) -> str:
 
 
 def main() -> None:
-    """Run the experiments and print what they came to."""
+    """Run the experiments and print their results."""
     parser = argparse.ArgumentParser(description="The same recipe from several seeds: mean and spread.")
-    parser.add_argument("--recipe", help="default: the one that params.yaml chooses")
+    parser.add_argument("--recipe", help="default: the boxes as params.yaml has them")
     parser.add_argument("--seeds", type=int, default=5, help="how many; default: %(default)s")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time; default: %(default)s")
     arguments = parser.parse_args()
     try:
-        recipe = arguments.recipe or read_params()["recipe"]
-        fill_boxes(read_params(), recipe=recipe)  # complains of a recipe that there is not
-        names = queue(recipe, arguments.seeds)
+        names = queue(arguments.recipe, arguments.seeds)
         wait(names, arguments.jobs)
-        print(f"recipe {recipe}\n\n{report(collect(names))}")
+        print(f"recipe {arguments.recipe or 'of params.yaml'}\n\n{report(collect(names))}")
     except StageError as error:
         sys.exit(f"seeds: error: {error}")
 

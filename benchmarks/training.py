@@ -12,7 +12,6 @@ import gzip
 import json
 import os
 import platform
-import re
 import shutil
 import statistics
 import subprocess
@@ -27,8 +26,9 @@ from typing import NamedTuple
 import torch
 from tqdm import trange
 
-from stages.config import read_params
+from stages.config import read_sections
 from stages.datasets.mirrors import fetch_from_first
+from stages.recipe import fill
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,7 +63,7 @@ def run(command: Sequence[str], folder: Path) -> Run:
 
 def prepare(folder: Path) -> None:
     """Lay out the pipeline, a mirror and the tutorial's raw files in a folder."""
-    source = read_params(ROOT / "params.yaml")["download"]["mnist"]
+    source = read_sections((ROOT / "params.yaml").read_text(encoding="utf-8"))["download"]["mnist"]
     mirrors = [os.environ.get("MNIST_MIRROR", ""), *source["mirrors"]]
     files = fetch_from_first([mirror for mirror in mirrors if mirror], source["sha256"])
     for place in ("mirror", "MNIST/raw", "serving", ".dvc"):
@@ -71,12 +71,11 @@ def prepare(folder: Path) -> None:
     for name, content in files.items():
         (folder / "mirror" / name).write_bytes(content)
         (folder / "MNIST/raw" / name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
-    for name in ("stages", "serving/mnist_serving"):
+    for name in ("recipes", "stages", "serving/mnist_serving"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (folder / "params.yaml").write_text(re.sub("^recipe: .*", "recipe: tutorial", text, flags=re.MULTILINE))
+    (folder / "params.yaml").write_text(fill((ROOT / "params.yaml").read_text(encoding="utf-8"), "tutorial"))
     (folder / ".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
 
 

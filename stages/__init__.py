@@ -1,8 +1,9 @@
 """The pipeline: one module a box, one a stage.
 
-Importing the package does the two things that have to come before `import torch`:
-it says in one line when this Python lacks the packages, and it fixes how the arithmetic is
-done, which torch and MKL read once, when they are loaded.
+Importing the package does what has to come before `import torch`: it says in one line when this Python
+lacks the packages, and it fixes how the arithmetic is done, which torch and MKL read once, when they are loaded.
+It also puts the `serving` folder beside it first on the path, so that a copy of the project, such as a queued
+experiment, uses its own `mnist_serving` and not the one that is installed.
 """
 
 import os
@@ -15,6 +16,7 @@ _PACKAGES = (
     "font_manrope",
     "numpy",
     "onnx",
+    "onnxscript",
     "PIL",
     "pydantic",
     "ruamel",
@@ -48,3 +50,4 @@ if sys.version_info < (3, 11) or _missing:
         "or activate the environment in which `pip install -r requirements.lock` was run"
     )
 _fix_arithmetic()
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "serving"))

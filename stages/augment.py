@@ -1,10 +1,10 @@
-"""How training images vary: turned, stretched, slanted, shifted, and bent as if drawn by an unsteady hand.
+"""Box 1, how training images are augmented: rotated, stretched, sheared, shifted, and distorted elastically.
 
-Every batch is warped anew. A warp is worked out for a group of images at once, and then is a gather and a weighted sum
-for all of them, which costs less than the network does; to warp each image its own way takes several times as long.
+Every batch is warped in a new way. A warp is computed once for a group of images, and is then a gather and a weighted
+sum for all of them, which costs less than the network does; a warp for each image takes several times as long.
 
 Source: P. Simard et al., Best practices for convolutional neural networks applied to visual document analysis,
-ICDAR 2003, for the bending; their images were bent one by one.
+ICDAR 2003, for the elastic distortions; theirs differ from image to image.
 """
 
 from functools import cache
@@ -21,27 +21,28 @@ ROTATION, SHEAR, STRETCH, SHIFT = 0.25, 0.25, 0.15, 2 / 28  # largest, at streng
 
 
 class Augment(Section):
-    """Box 1, how training images vary.
+    """How training images are augmented; with both strengths 0 they stay as they are.
 
     Attributes:
-        strength: of turning, slanting, stretching and shifting; at 1 by up to 14 degrees, 0.25, 15 % and two
-            pixels of 28.
-        elastic_alpha: how far a pixel is moved besides, in pixels, as a standard deviation.
-        elastic_sigma: over how many pixels those moves are alike, in pixels.
-        group: how many images of a batch are warped alike.
+        strength: of rotation, shear, stretching and shifts; at 1 up to 14 degrees, 0.25, 15 % and two pixels of 28.
+        elastic_alpha: standard deviation of the elastic displacement of a pixel, in pixels.
+        elastic_sigma: over how many pixels neighbouring displacements are alike.
+        group_size: how many images of a batch share one warp.
 
     """
 
     strength: Annotated[float, Field(ge=0, le=2)]
     elastic_alpha: Annotated[float, Field(ge=0, le=10)]
-    elastic_sigma: Annotated[float, Field(gt=0, le=100)] = 4.0
-    group: Count = 128
+    elastic_sigma: Annotated[float, Field(gt=0, le=100)]
+    group_size: Count
 
-    def vary(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the images, float [B,C,H,W], warped; what comes in at the border is 0."""
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the images, float [B,C,H,W], warped, with 0 beyond their borders."""
+        if not self.strength and not self.elastic_alpha:
+            return images
         count, channels, height, width = images.shape
-        columns = images.flatten(2).permute(2, 0, 1).flatten(1)  # a row a pixel, all images beside each other
-        groups = columns.split(self.group * channels, dim=1)
+        columns = images.flatten(2).permute(2, 0, 1).flatten(1)  # one row per pixel, images side by side
+        groups = columns.split(self.group_size * channels, dim=1)
         pixels, weights = to_gather(self.draw_maps(len(groups), height, width, generator))
         pixels, weights = pixels.to(images.device), weights.to(images.device)
         warped = [warp(some, pixels[row], weights[row]) for row, some in enumerate(groups)]

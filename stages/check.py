@@ -1,27 +1,30 @@
-"""Is all of `params.yaml` sound, with the recipe that it chooses?
+"""Check all of `params.yaml`, and that the model in box 2 can be exported.
 
     python -m stages.check [DATASET]
 
-With the name of a data set it writes that into the file first, as `data.dataset`.
+With the name of a data set it first writes that into the file, as `data.dataset`.
 """
 
 import re
 import sys
 
+from stages.abstain.calibrate import Calibrate
 from stages.abstain.detector import Detector
-from stages.config import PARAMS_FILE, Section, load_params, read_params
-from stages.data import Data
+from stages.config import PARAMS_FILE, Section, load_params
 from stages.download import Download, check_name
 from stages.evaluate import Evaluate
-from stages.export import Export
+from stages.export import check_exportable
 from stages.io import StageError, atomic_write, run
 from stages.models import Model
 from stages.objective import Objective
-from stages.train import Train
+from stages.parity import Export
+from stages.train import Data, Train
+
+SHAPE, CLASSES = (1, 28, 28), 10  # MNIST's: whether a model can be exported does not depend on them
 
 
 class Params(Section):
-    """All that the stages use."""
+    """Everything that the stages use."""
 
     download: Download
     data: Data
@@ -29,15 +32,16 @@ class Params(Section):
     objective: Objective
     train: Train
     detector: Detector
+    calibrate: Calibrate
     evaluate: Evaluate
     export: Export
 
 
 def choose(dataset: str) -> None:
-    """Write the name of a data set into the file, and leave all else in it as it is.
+    """Write the name of a data set into the file, and leave everything else in it as it is.
 
     Raises:
-        StageError: there is no such data set, or no line for it.
+        StageError: the data set is unknown, or the file has no line for it.
 
     """
     check_name(dataset)
@@ -50,13 +54,13 @@ def choose(dataset: str) -> None:
 
 
 def main() -> None:
-    """Print one line, or a line for each mistake."""
-    recipe = read_params()["recipe"]
+    """Print one line, or one line for each mistake."""
     if len(sys.argv) > 1:
         choose(sys.argv[1])
-    chosen = load_params(Params)
-    check_name(chosen.data.dataset)
-    print(f"{PARAMS_FILE} is sound: the recipe is {recipe}, the data set {chosen.data.dataset}")
+    params = load_params(Params)
+    check_name(params.data.dataset)
+    check_exportable(params.model.build(SHAPE, CLASSES), SHAPE, classes=CLASSES)
+    print(f"{PARAMS_FILE} is valid: the model is {params.model.kind}, the data set {params.data.dataset}")
 
 
 if __name__ == "__main__":

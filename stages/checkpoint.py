@@ -1,6 +1,7 @@
-"""What a training changes from step to step, in one place: so that it can be saved after an epoch, and gone on with."""
+"""What a training changes from step to step, in one place: saved after every epoch, so that training can resume."""
 
 import io
+from copy import deepcopy
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stages.io import atomic_write
 from stages.sampler import LossWeightedSampler
@@ -29,60 +29,55 @@ class Epoch(NamedTuple):
 
 @dataclass
 class TrainState:
-    """A network in training.
+    """A model in training.
 
     Attributes:
-        model: what learns.
-        optimizer: with what it remembers of the gradients.
-        schedule: of its learning rate.
-        generator: draws the order of the images, and how they vary.
-        average: the running mean of the weights over the steps, where there is one; it is what comes out.
-        focus: remembers which images are hard, where those are drawn more often.
+        model: the network.
+        optimizer: with its running means of the gradients.
+        scheduler: sets the learning rate after each step.
+        sampler: remembers the loss of each image.
+        generator: draws the order of the images, and how they are augmented.
         history: the epochs so far.
-        best: the weights of the epoch with the least validation loss, kept where training may stop early.
-        network: the model, or what shares its gradients between processes.
+        best: the weights of the epoch with the lowest validation loss, where training may stop early.
 
     """
 
-    model: nn.Sequential
+    model: nn.Module
     optimizer: Optimizer
-    schedule: LRScheduler
+    scheduler: LRScheduler
+    sampler: LossWeightedSampler
     generator: torch.Generator
-    average: AveragedModel | None = None
-    focus: LossWeightedSampler | None = None
     history: list[Epoch] = field(default_factory=list)
     best: dict[str, Tensor] | None = None
 
-    def __post_init__(self) -> None:
-        """Take the model itself for the network, as where there is one process."""
-        self.network: nn.Module = self.model
+    def record(self, epoch: Epoch, *, keep_best: bool) -> None:
+        """Add an epoch to the history; with `keep_best`, remember the weights of the lowest validation loss."""
+        self.history.append(epoch)
+        if keep_best and epoch.val_loss == min(line.val_loss for line in self.history):
+            self.best = deepcopy(self.model.state_dict())
 
-    @property
-    def result(self) -> nn.Sequential:
-        """The network that comes out."""
-        return self.model if self.average is None else self.average.module  # type: ignore[return-value]
+    def out_of_patience(self, patience: int | None) -> bool:
+        """Return whether none of the last `patience` epochs was better than the best before them."""
+        losses = [line.val_loss for line in self.history]
+        return patience is not None and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
 
     def save(self, path: Path, *, fingerprint: str) -> None:
-        """Write all of it, whole or not at all; `fingerprint` tells of which training it is."""
+        """Write everything, or nothing; `fingerprint` identifies the training."""
         content = io.BytesIO()
         torch.save(self._state() | {"fingerprint": fingerprint}, content)
         atomic_write(path, sha256(content.getvalue()).digest() + content.getvalue())
 
     def resume(self, path: Path, *, fingerprint: str) -> bool:
-        """Go on from what `save` wrote, if it is of the same training; say whether it was."""
+        """Load what `save` wrote, if it belongs to the same training; return whether it did."""
         content = path.read_bytes() if path.is_file() else b""
         if content[:DIGEST] != sha256(content[DIGEST:]).digest():
-            return False  # there is none, or it is damaged: the training starts anew
+            return False  # missing or damaged: start from the first epoch
         state = torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
         if state["fingerprint"] != fingerprint:
             return False
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        if self.focus is not None:
-            self.focus.losses = state["focus"]
+        for part in (self.model, self.optimizer, self.scheduler):
+            part.load_state_dict(state[type(part).__name__])
+        self.sampler.losses = state["losses"]
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["global_generator"])
         self.history = [Epoch(*line) for line in state["history"]]
@@ -90,12 +85,9 @@ class TrainState:
         return True
 
     def _state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "average": self.average.state_dict() if self.average is not None else None,
-            "focus": self.focus.losses if self.focus else None,
+        parts = (self.model, self.optimizer, self.scheduler)
+        return {type(part).__name__: part.state_dict() for part in parts} | {
+            "losses": self.sampler.losses,
             "generator": self.generator.get_state(),
             "global_generator": torch.get_rng_state(),
             "history": [tuple(line) for line in self.history],
@@ -103,9 +95,12 @@ class TrainState:
         }
 
 
-def average_of(model: nn.Module, decay: float) -> AveragedModel:
-    """Return an exponential moving average of a model's weights, to be updated after every step."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+def fingerprint_of(params: str, data: Path) -> str:
+    """Return a digest of everything that a training follows from: parameters, data, code and torch's version."""
+    digest = sha256(f"{params} {torch.__version__}".encode())
+    for path in [data, *sorted(Path(__file__).parent.rglob("*.py"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def as_csv(history: list[Epoch]) -> str:

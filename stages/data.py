@@ -1,40 +1,40 @@
 """Box 1, data: images and labels in memory, split, scaled and cut into batches.
 
-The whole data set fits into memory, so a batch is an index into a tensor, not a DataLoader's work.
-Where the images come from is in `datasets/`; what they are travels with them, as `data/dataset.json`.
+The whole data set fits into memory, so a batch is an index into a tensor and needs no DataLoader. `datasets/` says
+where the images come from; `data/dataset.json` describes them and travels with them.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from pydantic import Field, ValidationError
+from PIL import Image, ImageOps
+from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from stages.augment import Augment
 from stages.config import Count, Section, Seed
 from stages.io import StageError, atomic_write, load_tensors, save_tensors
-from stages.sampler import LossWeightedSampler
 
-NO_CLASS = -1  # the label of a picture that belongs to no class
 MOST_HELD_OUT = 6  # at most one in so many training images is held out
 
 Shape = tuple[int, int, int]  # of an image: channels, height, width
 
 
 class Data(Section):
-    """Box 1: which data set, how many of its training images are held out for validation, and how the rest vary.
+    """Box 1, as every stage reads it: the data set, and how many training images are held out for validation.
 
-    With `focus` they are drawn in proportion to that power of their loss.
+    How training images are augmented and sampled concerns the stage `train` alone, which adds it.
     """
+
+    model_config = ConfigDict(extra="ignore")
 
     dataset: str
     validation: Count
     split_seed: Seed
-    augment: Augment | None = None
-    focus: Annotated[float, Field(gt=0, le=2)] | None = None
 
 
 class DatasetInfo(Section):
@@ -76,6 +76,14 @@ class Split(NamedTuple):
     def to(self, device: torch.device) -> "Split":
         """Return them where the network is."""
         return Split(self.images.to(device), self.labels.to(device))
+
+
+class Batch(NamedTuple):
+    """Scaled images float32 [B,C,H,W], their labels int64 [B], and their rows in the split, int64 [B]."""
+
+    images: Tensor
+    labels: Tensor
+    rows: Tensor
 
 
 class Dataset(NamedTuple):
@@ -162,37 +170,48 @@ def scale(images: Tensor) -> Tensor:
     return images.float().div_(255)
 
 
+def fit_into_frame(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """Return a grey picture as MNIST frames its digits, uint8 [28,28].
+
+    The ink, light on black, fits into 20x20 in its own proportions; its centre of mass is in the middle of 28x28.
+    """
+    ink = ImageOps.contain(picture.crop(picture.getbbox()), (20, 20), Image.Resampling.BILINEAR)
+    row, column = np.average(np.indices((ink.height, ink.width)) + 0.5, axis=(1, 2), weights=np.asarray(ink))
+    left = min(max(round(14 - column), 0), 28 - ink.width)
+    top = min(max(round(14 - row), 0), 28 - ink.height)
+    frame = Image.new("L", (28, 28))
+    frame.paste(ink, (left, top))
+    return np.asarray(frame)
+
+
 def batches(  # noqa: PLR0913 (each is a choice of its own)
     split: Split,
+    rows: Tensor,
     *,
     batch_size: int,
     generator: torch.Generator,
-    augment: Augment | None = None,
-    focus: LossWeightedSampler | None = None,
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     rank: int = 0,
     world_size: int = 1,
-) -> Iterator[Split]:
-    """Cut a split into batches of scaled images, float32 [B,C,H,W], in a new random order.
+) -> Iterator[Batch]:
+    """Cut the rows of a split into batches of scaled images.
 
-    The last batch is smaller where `batch_size` does not divide the number of images.
+    The last batch is smaller where `batch_size` does not divide the number of rows.
 
     Args:
         split: the images.
+        rows: int64 [n], which images, in which order.
         batch_size: of all processes together.
-        generator: draws the order, and how the images vary; all processes have the same.
-        augment: how they vary.
-        focus: draws what is hard more often; it is told which images it will hear of.
+        generator: draws how the images are augmented; the same in all processes.
+        augment: changes a batch of scaled images.
         rank: this process's number.
-        world_size: how many processes share each batch; what cannot be shared out evenly is left out.
+        world_size: how many processes share each batch; a remainder that cannot be shared evenly is left out.
 
     """
-    order = focus.draw(generator) if focus else torch.randperm(len(split.labels), generator=generator)
-    for rows in order.split(batch_size):
-        mine = rows[: len(rows) // world_size * world_size][rank::world_size]
+    for taken in rows.split(batch_size):
+        mine = taken[: len(taken) // world_size * world_size][rank::world_size]
         if not len(mine):
             continue
-        if focus:
-            focus.rows = mine
-        batch = split.take(mine)
-        images = scale(batch.images)
-        yield Split(augment.vary(images, generator) if augment else images, batch.labels)
+        images, labels = split.take(mine)
+        scaled = scale(images)
+        yield Batch(augment(scaled, generator) if augment else scaled, labels, mine)

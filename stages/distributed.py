@@ -1,7 +1,7 @@
-"""Where a training runs: on which device, and in how many processes, by PyTorch's own means.
+"""On which device a training runs, and in how many processes, with PyTorch's `torchrun` and `DistributedDataParallel`.
 
-Those are `torchrun` and `DistributedDataParallel`. `train.processes` starts them on this machine. On several machines
-that share this folder, each runs, with its own `--node-rank`,
+`train.processes` starts several on this machine. On several machines that share this folder, run on each, with its own
+`--node-rank`,
 
     torchrun --nnodes 2 --node-rank 0 --nproc-per-node 1 --master-addr HOST --master-port 29500 -m stages.train
 """
@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
-from stages.checkpoint import TrainState
 from stages.io import StageError
 
 
@@ -28,7 +27,7 @@ def launched() -> bool:
 
 
 def rank() -> int:
-    """Return this process's number; 0 writes the files."""
+    """Return this process's number; number 0 prints and writes."""
     return int(os.environ["RANK"]) if launched() else 0
 
 
@@ -47,16 +46,23 @@ def get_device(name: str) -> torch.device:
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        msg = "params.yaml: `train.device` is 'cuda', but torch finds no GPU: say `cpu` or `auto`"
+        msg = "params.yaml: `train.device` is 'cuda', but torch finds no GPU; write `cpu` or `auto`"
         raise StageError(msg)
     return torch.device("cuda", rank() % torch.cuda.device_count())
 
 
+def check_batch_size(size: int) -> None:
+    """Raise a StageError where a batch has fewer images than there are processes."""
+    if size < world_size():
+        msg = f"{world_size()} processes cannot share a batch of {size}: params.yaml, `train.batch_size`"
+        raise StageError(msg)
+
+
 def launch(module: str, processes: int) -> None:
-    """Run a module in several processes, and wait for all of them.
+    """Run a module in several processes and wait for all of them.
 
     Raises:
-        StageError: one of them has died; the others are ended.
+        StageError: one of them failed; the others are stopped.
 
     """
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the error below says it in one line
@@ -76,15 +82,15 @@ def launch(module: str, processes: int) -> None:
         number, failure = error.get_first_failure()
         how = failure.signal_name() if failure.exitcode < 0 else f"exit code {failure.exitcode}"
         msg = (
-            f"process {number} of {processes} ended with {how}, and the others with it: what it said stands above; "
-            "if that names nothing to mend, run it again, it goes on from the last whole epoch"
+            f"process {number} of {processes} ended with {how}, and the others were stopped: see its message above; "
+            "if that names nothing to fix, run it again, and training resumes after the last whole epoch"
         )
         raise StageError(msg) from error
 
 
 @contextmanager
-def data_parallel(learner: TrainState, device: torch.device) -> Iterator[None]:
-    """While it lasts, gradients are means over all processes, if there are several.
+def process_group(device: torch.device) -> Iterator[None]:
+    """Connect the processes that `torchrun` started, if it did.
 
     Raises:
         StageError: another process has died.
@@ -94,21 +100,27 @@ def data_parallel(learner: TrainState, device: torch.device) -> Iterator[None]:
         yield
         return
     distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-    learner.network = DistributedDataParallel(learner.model)
     try:
         yield
     except RuntimeError as error:
-        if "onnection" not in str(error):  # gloo and nccl have no type of their own for it
+        if "onnection" not in str(error):  # gloo and nccl have no exception type of their own for it
             raise
-        msg = "another process has gone, so this one ends as well"
+        msg = "another process has ended, so this one ends as well"
         raise StageError(msg) from error
     finally:
-        learner.network = learner.model  # first: whoever frees DDP last waits for gloo's thread, which waits for Python
         distributed.destroy_process_group()
 
 
+def replicate(model: nn.Module) -> nn.Module:
+    """Return the model, or what averages its gradients over all processes.
+
+    Keep it in a function that returns inside `process_group`: freed later, it waits forever for gloo's thread.
+    """
+    return DistributedDataParallel(model) if launched() else model
+
+
 def broadcast(value: float) -> float:
-    """Return the first process's value, in all of them."""
+    """Return the first process's value in all processes."""
     if not launched():
         return value
     told = Tensor([value])
@@ -116,8 +128,8 @@ def broadcast(value: float) -> float:
     return float(told)
 
 
-def all_reduce_changes(before: Tensor, after: Tensor) -> Tensor:
-    """Return what all processes together have made of `before`: the mean, where several changed the same value."""
+def merge(before: Tensor, after: Tensor) -> Tensor:
+    """Return `before` with the changes that all processes made to it: the mean where several changed one value."""
     if not launched():
         return after
     changes = after - before

@@ -1,4 +1,4 @@
-"""Stage `download`: the data set that box 1 names, as one tensor file a split, and what is to be known of it."""
+"""Stage `download`: the data set that box 1 names, as one tensor file per split and a description."""
 
 import difflib
 
@@ -11,7 +11,7 @@ from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, StageError, run
 
 
 class Download(Section):
-    """The data sets that there are, each with where it comes from. A new one: its file in `datasets/`, a line here."""
+    """The available data sets and their sources. A new one is a file in `datasets/` and a line here."""
 
     mnist: Mnist
     fashion_mnist: FashionMnist = FashionMnist()
@@ -28,12 +28,12 @@ class Params(Section):
 
 
 def check_name(name: str) -> None:
-    """Raise a StageError where there is no such data set."""
+    """Raise a StageError if the data set is unknown."""
     known = list(Download.model_fields)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
-        msg = f"params.yaml: `data.dataset` is {name!r}; {hint}data sets here: {', '.join(known)}"
+        msg = f"params.yaml: `data.dataset` is {name!r}; {hint}allowed: {', '.join(known)}"
         raise StageError(msg)
 
 

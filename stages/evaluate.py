@@ -1,7 +1,6 @@
 """Box 5, evaluation, and the stage `evaluate`: the verdict on the sealed test set.
 
-Besides `parity`, this is the only stage that sees the test file, and nothing that it finds
-flows back into a choice.
+Besides `parity`, this is the only stage that reads the test file, and no choice depends on what it finds.
 """
 
 import csv
@@ -21,11 +20,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stages.abstain.calibrate import confidence, load_calibration
-from stages.abstain.detector import Detector, load_detector
 from stages.abstain.ood_images import REPORTED, as_shape, draw
 from stages.config import Section, Share, load_params
 from stages.data import Data, Split, load_dataset_info, load_split, train_val_split
-from stages.inference import load_weights, predict
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -48,6 +45,8 @@ from stages.metrics import (
     wilson_interval,
 )
 from stages.models import KIND, Model
+from stages.models.detector import load_detector
+from stages.models.inference import load_weights, predict
 from stages.plots import draw_mistakes
 
 VERDICT_FILE = REPORTS / "verdict.md"
@@ -55,14 +54,14 @@ CONFUSION_FILE = REPORTS / "confusion.csv"
 RELIABILITY_FILE = REPORTS / "reliability.csv"
 MISTAKES_FILE = REPORTS / "mistakes.png"
 
-PICTURES, SEED = 500, 1  # of each group of non-digits
-UNSEEN_FONTS = (font_amatic_sc.AmaticSC, font_caladea.Caladea, font_manrope.Manrope)  # they served for no choice
+PICTURES, SEED = 500, 1  # of each group of pictures that are not digits
+UNSEEN_FONTS = (font_amatic_sc.AmaticSC, font_caladea.Caladea, font_manrope.Manrope)  # no choice was made with them
 
 Metrics = dict[str, int | float | str]  # scalars, so that `dvc metrics show` shows them all
 
 
 class Evaluate(Section):
-    """Box 5: the bins of the calibration error, and where the reading of the two accuracies turns."""
+    """Box 5: the bins of the calibration error, and the accuracies at which the diagnosis changes."""
 
     calibration_bins: Annotated[int, Field(gt=0, le=1_000)]
     learned_accuracy: Share
@@ -74,19 +73,18 @@ class Params(Section):
 
     data: Data
     model: Model
-    detector: Detector
     evaluate: Evaluate
 
 
-def judge(
+def evaluate(
     logits: Tensor, labels: Tensor, *, train_accuracy: float, names: Sequence[str], limits: Evaluate
 ) -> tuple[Metrics, str]:
-    """Return the metrics of the test set, all scalars, and the sentence that reads them.
+    """Return the metrics of the test set, all scalars, and a sentence that interprets them.
 
     Args:
         logits: float32 [N,classes] of the test images.
         labels: int64 [N].
-        train_accuracy: share of the images that the model learned from which it recognises.
+        train_accuracy: on the images that the model learned from.
         names: the classes' names.
         limits: bins and thresholds.
 
@@ -116,7 +114,7 @@ def judge(
     }, f"{verdict}: {sentence}"
 
 
-def judge_calibration(logits: Tensor, labels: Tensor, *, temperature: float, bins: int) -> Metrics:
+def evaluate_calibration(logits: Tensor, labels: Tensor, *, temperature: float, bins: int) -> Metrics:
     """Return the expected calibration error before and after logits [N,classes] are divided by the temperature."""
     before, after = (
         expected_calibration_error(reliability(scores.softmax(dim=1), labels, bins=bins))
@@ -130,11 +128,11 @@ def judge_calibration(logits: Tensor, labels: Tensor, *, temperature: float, bin
     }
 
 
-def judge_abstention(refuses: Callable[[Tensor], Tensor], test: Split, guesses: Tensor) -> Metrics:
-    """Return how often the model abstains: of test digits, and of each group of what is no digit.
+def evaluate_abstention(refuses: Callable[[Tensor], Tensor], test: Split, guesses: Tensor) -> Metrics:
+    """Return how often the model abstains: on test digits, and on each group of pictures that are not digits.
 
     Args:
-        refuses: tells of images, uint8 [N,C,H,W], which the model abstains from, bool [N].
+        refuses: which of some images, uint8 [N,C,H,W], the model abstains from, bool [N].
         test: the test set.
         guesses: int64 [N], the classes it guesses there.
 
@@ -154,7 +152,7 @@ def judge_abstention(refuses: Callable[[Tensor], Tensor], test: Split, guesses: 
 
 
 def write_plots(test: Split, logits: Tensor, *, names: Sequence[str], bins: int) -> None:
-    """Write what `dvc plots show` draws of calibrated logits [N,classes], and the picture of the mistakes."""
+    """Write the data of `dvc plots show` for calibrated logits [N,classes], and the picture of the mistakes."""
     probabilities = logits.softmax(dim=1)
     pairs = zip(test.labels.tolist(), logits.argmax(dim=1).tolist(), strict=True)
     _write_csv(CONFUSION_FILE, ["actual", "predicted"], ([names[actual], names[guess]] for actual, guess in pairs))
@@ -179,7 +177,7 @@ def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
 
 
 def main() -> None:
-    """Write `metrics.json`, the logits of the test set, the report, plots and the picture."""
+    """Write `metrics.json`, the logits of the test set, the report, and the plots."""
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
     names = info.labels
     everything = load_split(TRAIN_FILE, info)
@@ -191,8 +189,8 @@ def main() -> None:
     train_accuracy = (guesses == training.labels).sum().item() / len(training.labels)
     logits = predict(model, test.images)
     calibration = load_calibration(CALIBRATION_FILE)
-    detector = load_detector(DETECTOR_FILE, info.shape, hidden=params.detector.hidden)
-    metrics, sentence = judge(
+    detector = load_detector(DETECTOR_FILE, info.shape)
+    metrics, sentence = evaluate(
         logits,
         test.labels,
         train_accuracy=train_accuracy,
@@ -205,8 +203,8 @@ def main() -> None:
         return sure < calibration.confidence_threshold
 
     temperature, bins = calibration.temperature, params.evaluate.calibration_bins
-    metrics |= judge_calibration(logits, test.labels, temperature=temperature, bins=bins)
-    metrics |= judge_abstention(refuses, test, logits.argmax(dim=1))
+    metrics |= evaluate_calibration(logits, test.labels, temperature=temperature, bins=bins)
+    metrics |= evaluate_abstention(refuses, test, logits.argmax(dim=1))
     write_plots(test, logits / temperature, names=names, bins=bins)
     torch_version = torch.__version__.partition("+")[0]  # without the build, which does not change the logits
     save_tensors(LOGITS_FILE, f"logits by torch {torch_version}", {"logits": logits})

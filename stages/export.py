@@ -1,8 +1,7 @@
-"""Stage `export`: the trained network as one ONNX file that takes raw pixels and says what it is.
+"""Stage `export`: the trained model as one ONNX file that takes raw pixels and carries its contract.
 
-The graph is written by hand, node by node, because it is small: that keeps it to operators of opset 12,
-which runtimes since 2020 know, and free of the stack traces that an exporter leaves. The stage
-`parity` proves it equal to the network on every test image.
+The graph is `onnx_graph.py`'s; here are the metadata, and the check that a model can be exported at all. The stage
+`parity` compares the file with PyTorch on every test image.
 """
 
 import base64
@@ -10,19 +9,19 @@ import json
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
-from onnx import NodeProto, TensorProto, helper, numpy_helper
-from pydantic import Field
+import torch
+from onnx import helper
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from stages.abstain.calibrate import Calibration, load_calibration
-from stages.abstain.detector import Detector, load_detector
 from stages.config import Section, load_params
 from stages.data import DatasetInfo, Shape, load_dataset_info
-from stages.golden import golden_images
-from stages.inference import load_weights, predict
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -35,115 +34,79 @@ from stages.io import (
     run,
 )
 from stages.models import KIND, Model
+from stages.models.detector import build_detector, load_detector
+from stages.models.inference import load_weights, predict
+from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize
 
-OPSET, IR_VERSION = 12, 7  # what onnxruntime has loaded since 1.3, and Windows ML and OpenCV load
+CHECK_TOLERANCE = 1e-4  # absolute, and ten times as much relative to a logit
 
-
-class Export(Section):
-    """The ONNX file: how far its logits may be from PyTorch's."""
-
-    tolerance: Annotated[float, Field(gt=0)]
+# The golden examples, a one, a seven, a zero and a letter: strokes as points on a page of 100 by 100.
+STROKES: tuple[tuple[tuple[int, int], ...], ...] = (
+    ((52, 15), (48, 85)),
+    ((26, 16), (50, 16), (74, 14), (64, 34), (56, 50), (50, 68), (46, 88)),
+    ((50, 14), (38, 19), (30, 32), (27, 50), (30, 68), (38, 81), (50, 86), (65, 79), (73, 50), (68, 28), (50, 14)),
+    ((20, 85), (35, 20), (50, 60), (65, 20), (80, 85)),
+)
+PEN = 9  # of 100
 
 
 class Params(Section):
     """What the stage uses."""
 
     model: Model
-    detector: Detector
 
 
-def build_graph(
-    network: nn.Sequential, detector: nn.Sequential, shape: Shape, *, classes: int, temperature: float
-) -> onnx.GraphProto:
-    """Translate classifier and detector into one graph.
+def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
+    """Export a model, trained or not, and compare onnxruntime's logits of made-up images with PyTorch's.
 
-    From `image`, raw pixels, to `logits`, `probabilities` = softmax(logits / temperature), and
-    `digit` [batch,1] = sigmoid(the detector's logit), how probable it is that the picture is one at all.
+    Args:
+        model: scaled images float32 [B,*shape] -> logits [B,classes].
+        shape: channels, height and width of an image.
+        classes: how many labels there are.
 
     Raises:
-        StageError: a network has a layer that `_translate` does not know.
+        StageError: it fails, gives anything else, cannot be exported, or gives other logits in ONNX.
 
     """
-    classifier_nodes, classifier_weights = _translate_network(network, "scaled", "logits", prefix="classifier")
-    detector_nodes, detector_weights = _translate_network(detector, "scaled", "detector_logit", prefix="detector")
-    nodes = [
-        helper.make_node("Cast", ["image"], ["grey"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["grey", "white"], ["scaled"]),
-        *classifier_nodes,
-        helper.make_node("Div", ["logits", "temperature"], ["calibrated"]),
-        helper.make_node("Softmax", ["calibrated"], ["probabilities"], axis=1),
-        *detector_nodes,
-        helper.make_node("Sigmoid", ["detector_logit"], ["digit"]),
-    ]
-    scalars = [
-        helper.make_tensor(name, TensorProto.FLOAT, [], [value])
-        for name, value in (("white", 255.0), ("temperature", temperature))
-    ]
-    outputs = {"logits": classes, "probabilities": classes, "digit": 1}
-    return helper.make_graph(
-        nodes,
-        "mnist",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", *shape])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in outputs.items()],
-        [*scalars, *classifier_weights, *detector_weights],
-    )
+    import onnxruntime  # the stage itself does without
+
+    images = torch.randint(0, 256, (3, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    wanted = [_predict(model, some, classes=classes) for some in (images, images[:1])]
+    exported = build_onnx(model, build_detector(shape, hidden=1), shape, classes=classes, temperature=1.0)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is raised
+    try:
+        session = onnxruntime.InferenceSession(serialize(exported, metadata={}), options, ["CPUExecutionProvider"])
+    except Exception as error:  # onnx's and onnxruntime's exceptions share no other base
+        raise not_exportable(error) from error
+    try:
+        for logits in wanted:
+            (found,) = session.run(["logits"], {"image": images[: len(logits)].numpy()})
+            np.testing.assert_allclose(found, logits, rtol=10 * CHECK_TOLERANCE, atol=CHECK_TOLERANCE)
+    except Exception as error:  # a difference, or onnxruntime's own
+        msg = (
+            "the model gives other logits in ONNX than in PyTorch: its `forward` must compute the same whatever the "
+            "number of images, without random numbers"
+        )
+        raise StageError(msg) from error
 
 
-def _translate_network(
-    network: nn.Sequential, source: str, target: str, *, prefix: str
-) -> tuple[list[NodeProto], list[TensorProto]]:
-    """Return a network's nodes, from the tensor `source` to `target`, and its weights."""
-    nodes = []
-    for number, layer in enumerate(network):
-        output = target if number == len(network) - 1 else f"{prefix}.{number}.output"
-        nodes.append(_translate(layer, source, output, prefix=f"{prefix}.{number}"))
-        source = output
-    weights = network.state_dict().items()
-    return nodes, [numpy_helper.from_array(tensor.numpy(), f"{prefix}.{name}") for name, tensor in weights]
+def _predict(model: nn.Module, images: Tensor, *, classes: int) -> Tensor:
+    """Return the logits, float32 [B,classes], of uint8 images [B,C,H,W].
 
+    Raises:
+        StageError: the model fails, or gives anything else.
 
-def _translate(layer: nn.Module, source: str, target: str, *, prefix: str) -> NodeProto:
-    """Return the ONNX node of a layer whose weights are initializers named as in the state dict.
-
-    A pattern names every setting of the layer that the node does not say: another value is another layer.
     """
-    weights = [f"{prefix}.weight", f"{prefix}.bias"]
-    match layer:
-        case nn.Flatten(start_dim=1, end_dim=-1):
-            node = helper.make_node("Flatten", [source], [target], axis=1)
-        case nn.Linear(bias=Tensor()):
-            node = helper.make_node("Gemm", [source, *weights], [target], transB=1)
-        case nn.Conv2d(bias=Tensor(), padding=(rows, columns), dilation=(1, 1), groups=1, padding_mode="zeros"):
-            node = helper.make_node(
-                "Conv", [source, *weights], [target], pads=[rows, columns] * 2, strides=layer.stride
-            )
-        case (
-            nn.AvgPool2d(kernel_size=int(side), padding=0, ceil_mode=False, divisor_override=None)
-            | nn.MaxPool2d(kernel_size=int(side), padding=0, ceil_mode=False, dilation=1, return_indices=False)
-        ) if layer.stride == side:
-            kind = "AveragePool" if isinstance(layer, nn.AvgPool2d) else "MaxPool"
-            node = helper.make_node(kind, [source], [target], kernel_shape=[side] * 2, strides=[side] * 2)
-        case nn.ReLU():
-            node = helper.make_node("Relu", [source], [target])
-        case nn.Dropout():
-            node = helper.make_node("Identity", [source], [target])
-        case _:
-            msg = f"no ONNX node is known for {layer}: add a case to `_translate` in stages/export.py"
-            raise StageError(msg)
-    return node
-
-
-def build_onnx(graph: onnx.GraphProto, *, metadata: Mapping[str, str]) -> bytes:
-    """Return the bytes of the checked ONNX model with its contract in `metadata_props`."""
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="mnist-serving",
-    )
-    helper.set_model_props(model, dict(metadata))
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
+    try:
+        logits = predict(model, images)
+    except Exception as error:  # whatever the model's own code raises
+        msg = f"the model fails on images {[*images.shape]}: {first_line(error)}"
+        raise StageError(msg) from error
+    if logits.shape != (len(images), classes):
+        msg = f"the model turns images {[*images.shape]} into {[*logits.shape]}; should be {[len(images), classes]}"
+        raise StageError(msg)
+    return logits
 
 
 def describe_preprocessing(info: DatasetInfo) -> dict[str, Any]:
@@ -174,10 +137,7 @@ def describe(info: DatasetInfo, *, accuracy: float, calibration: Calibration, we
         "dataset_sha256": info.sha256,
         "weights_sha256": sha256(weights).hexdigest(),
         "temperature": calibration.temperature,
-        "abstention": {
-            "rule": "abstain where `digit` x the largest of `probabilities` is below `confidence_threshold`",
-            "confidence_threshold": calibration.confidence_threshold,
-        },
+        "confidence_threshold": calibration.confidence_threshold,
     }
 
 
@@ -195,32 +155,57 @@ def load_accuracy(path: Path) -> float:
         raise StageError(msg) from error
 
 
-def golden_examples(network: nn.Sequential, shape: Shape) -> dict[str, list[Any]]:
-    """Return the golden images, base64 of their raw pixels in rows, and the network's logits of them."""
+def golden_images(shape: tuple[int, int, int]) -> Tensor:
+    """Return pictures drawn by code, uint8 [N,*shape]: each of `STROKES`, and one with ink on every pixel.
+
+    The model file stores them with its answers, so that whoever loads it can check it without a data set.
+    """
+    channels, height, width = shape
+    images = [_draw_strokes(points, width, height) for points in STROKES]
+    images.append((np.arange(height * width) * 97 % 255 + 1).astype(np.uint8).reshape(height, width))
+    return torch.from_numpy(np.stack(images)[:, np.newaxis]).repeat(1, channels, 1, 1)
+
+
+def _draw_strokes(points: tuple[tuple[int, int], ...], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Draw strokes, given on a page of 100 by 100."""
+    page = Image.new("L", (100, 100))
+    ImageDraw.Draw(page).line(points, fill=255, width=PEN, joint="curve")
+    return np.asarray(page.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def golden_examples(model: nn.Module, shape: Shape) -> dict[str, list[Any]]:
+    """Return the golden images, base64 of their raw pixels in rows, and the model's logits of them."""
     images = golden_images(shape)
     return {
         "images": [base64.b64encode(image.numpy().tobytes()).decode() for image in images],
-        "logits": [[round(score, 5) for score in row] for row in predict(network, images).tolist()],
+        "logits": [[round(score, 5) for score in row] for row in predict(model, images).tolist()],
     }
+
+
+def to_metadata(description: Mapping[str, Any]) -> dict[str, str]:
+    """Return the entries of `metadata_props`: text as it is, anything else as JSON."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
 
 
 def main() -> None:
     """Write `serving/mnist_serving/model.onnx`, and `model.json`, which says the same as its metadata."""
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
     classes = len(info.labels)
-    network = load_weights(params.model.build(info.shape, classes), WEIGHTS_FILE, KIND)
-    detector = load_detector(DETECTOR_FILE, info.shape, hidden=params.detector.hidden)
+    model = load_weights(params.model.build(info.shape, classes), WEIGHTS_FILE, KIND)
+    detector = load_detector(DETECTOR_FILE, info.shape)
     calibration = load_calibration(CALIBRATION_FILE)
-    weights = WEIGHTS_FILE.read_bytes()
-    description = describe(info, accuracy=load_accuracy(METRICS_FILE), calibration=calibration, weights=weights)
-    description["golden"] = golden_examples(network, info.shape)
-    graph = build_graph(network, detector, info.shape, classes=classes, temperature=calibration.temperature)
-    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
-    content = build_onnx(graph, metadata=metadata)
-    beside = {"file": MODEL_FILE.name, "sha256": sha256(content).hexdigest()} | describe_tensors(graph) | description
+    description = describe(
+        info,
+        accuracy=load_accuracy(METRICS_FILE),
+        calibration=calibration,
+        weights=WEIGHTS_FILE.read_bytes(),
+    ) | {"golden": golden_examples(model, info.shape)}
+    exported = build_onnx(model, detector, info.shape, classes=classes, temperature=calibration.temperature)
+    content = serialize(exported, metadata=to_metadata(description))
+    beside = {"file": MODEL_FILE.name, "sha256": sha256(content).hexdigest()} | describe_tensors(exported.graph)
     atomic_write(MODEL_FILE, content)
-    atomic_write(MODEL_FILE.with_suffix(".json"), (json.dumps(beside, indent=1) + "\n").encode())
-    print(f"{MODEL_FILE}: {len(content):,} bytes, ONNX opset {OPSET}")
+    atomic_write(MODEL_FILE.with_suffix(".json"), (json.dumps(beside | description, indent=1) + "\n").encode())
+    print(f"{MODEL_FILE}: {len(content):,} bytes, ONNX opset {exported.opset_import[0].version}")
 
 
 def describe_tensors(graph: onnx.GraphProto) -> dict[str, list[dict[str, object]]]:

@@ -26,7 +26,7 @@ REPORTS = Path("reports")
 
 
 class StageError(Exception):
-    """Something a person can mend; its text says what is wrong and what to do."""
+    """Something a person can fix; its text says what is wrong and what to do."""
 
 
 def run(main: Callable[[], None]) -> None:
@@ -68,7 +68,7 @@ def load_tensors(path: Path, kind: str) -> dict[str, Tensor]:
         StageError: the file is missing, truncated, altered or of another kind.
 
     """
-    mend = "delete it and run `dvc repro`"
+    remedy = "delete it and run `dvc repro`"
     if not path.is_file():
         msg = f"{path} is missing: run `dvc repro`"
         raise StageError(msg)
@@ -77,14 +77,14 @@ def load_tensors(path: Path, kind: str) -> dict[str, Tensor]:
         tensors = safetensors.torch.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     except (SafetensorError, ValueError) as error:
-        msg = f"{path} is truncated or no safetensors file ({error}): {mend}"
+        msg = f"{path} is truncated or not a safetensors file ({error}): {remedy}"
         raise StageError(msg) from error
     found = header.get("__metadata__", {})
     if kind not in found:
-        msg = f"{path} holds {', '.join(found) or 'something unnamed'} where {kind} should be: {mend}"
+        msg = f"{path} holds {', '.join(found) or 'something unnamed'} instead of {kind}: {remedy}"
         raise StageError(msg)
     if found[kind] != _checksum(tensors):
-        msg = f"{path} is corrupted, its checksum does not match: {mend}"
+        msg = f"{path} is corrupted, its checksum does not match: {remedy}"
         raise StageError(msg)
     return tensors
 

@@ -1,11 +1,9 @@
-"""The measures of a verdict: pure functions from logits and labels to numbers."""
+"""The metrics of an evaluation: pure functions from logits and labels to numbers."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-NORMAL_QUANTILE_95 = 1.959963984540054  # 97.5 % of a standard normal distribution lie below it
 
 
 class Bin(NamedTuple):
@@ -22,14 +20,13 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
     JASA 22 (1927).
     """
-    z2 = NORMAL_QUANTILE_95**2
-    centre = (correct + z2 / 2) / (total + z2)
-    spread = NORMAL_QUANTILE_95 / (total + z2) * (correct * (total - correct) / total + z2 / 4) ** 0.5
-    return centre - spread, centre + spread
+    from scipy.stats import binomtest
+
+    return tuple(binomtest(correct, total).proportion_ci(method="wilson"))
 
 
 def reliability(probabilities: Tensor, labels: Tensor, *, bins: int) -> list[Bin]:
-    """Group images by the probability of their guess, into bins of equal width; empty ones are left out.
+    """Group images by the probability of their prediction, into bins of equal width without the empty ones.
 
     Args:
         probabilities: float [N,classes], rows that sum to 1.
@@ -58,19 +55,19 @@ def expected_calibration_error(diagram: list[Bin]) -> float:
 
 
 def recalls(guesses: Tensor, labels: Tensor, *, classes: int) -> list[float]:
-    """Return for each class the share of its images that were recognised; NaN for one without images."""
+    """Return each class's recall, the share of its images that were recognised; NaN for a class without images."""
     hits = torch.bincount(labels[guesses == labels], minlength=classes)
     return (hits / torch.bincount(labels, minlength=classes)).tolist()
 
 
 def diagnose(train_accuracy: float, test_accuracy: float, *, learned: float, largest_gap: float) -> tuple[str, str]:
-    """Read the two accuracies together; return one word and the sentence that explains it.
+    """Return a diagnosis of the two accuracies, one word and the sentence that explains it.
 
     Args:
         train_accuracy: on the images that the model learned from.
         test_accuracy: on images that it has never seen.
-        learned: the training accuracy below which the model has not learned its own examples.
-        largest_gap: the loss of accuracy on new images above which it has learned them by heart.
+        learned: the training accuracy below which the model underfits.
+        largest_gap: the difference of the two above which it overfits.
 
     """
     gap = train_accuracy - test_accuracy

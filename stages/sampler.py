@@ -1,49 +1,59 @@
-"""Learning more from what is hard: images whose loss was high are drawn more often.
+"""Box 1, which images an epoch learns from: each of them once, or those with a high loss more often.
 
-Source: in the spirit of A. Katharopoulos and F. Fleuret, Not all samples are created equal, ICML 2018, but by the loss
-of the last visits, which costs nothing, and without their correction for it: what is hard is meant to weigh more.
+Source: in the spirit of A. Katharopoulos and F. Fleuret, Not all samples are created equal, ICML 2018, but weighted by
+the losses of the last visits, which cost nothing to remember, and without their correction, since hard images are meant
+to count for more. `torch.utils.data.WeightedRandomSampler` is the same with weights that never change.
 """
 
-import math
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from stages.config import Section
+
 MEMORY = 0.5  # share of an image's old loss that is kept when a new one is noted
-LEAST, MOST = 0.1, 10.0  # bounds of how often an image is drawn, of the mean
+LEAST, MOST = 0.1, 10.0  # bounds of an image's weight, as multiples of the mean
+
+
+class Sampler(Section):
+    """`power`: images are drawn in proportion to this power of their loss; 0 takes each of them once an epoch."""
+
+    power: Annotated[float, Field(ge=0, le=2)]
+
+    def build(self, count: int) -> "LossWeightedSampler":
+        """Return the sampler of `count` images."""
+        return LossWeightedSampler(count, power=self.power)
 
 
 class LossWeightedSampler:
-    """Draws the order of an epoch's images, each about as often as a power of its loss.
+    """Draws the images of an epoch.
 
     Args:
         count: how many images there are.
-        power: 0 draws all alike, 1 in proportion to the loss.
+        power: see `Sampler`.
 
     Attributes:
         losses: float [count], of the last visits; 1 before the first.
-        rows: int64 [B], the batch that is being learned from.
 
     """
 
     def __init__(self, count: int, *, power: float) -> None:
         self.losses = torch.ones(count)
         self.power = power
-        self.rows = torch.empty(0, dtype=torch.int64)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """Return rows, int64 [count], some of them more than once."""
+        """Return the rows of an epoch, int64 [count]; with a power, some of them more than once."""
+        if not self.power:
+            return torch.randperm(len(self.losses), generator=generator)
         weights = (self.losses / self.losses.mean()).pow(self.power).clamp(LEAST, MOST)
         return torch.multinomial(weights, len(weights), replacement=True, generator=generator)
 
-    def note(self, logits: Tensor, labels: Tensor) -> None:
-        """Remember the losses of the batch at `rows`: logits [B,classes], labels [B].
-
-        For an image that belongs to no class it is how far its probabilities are from all alike, their divergence.
-        """
-        with torch.no_grad():
-            of_known = cross_entropy(logits, labels.clamp(min=0), reduction="none")
-            of_others = (-logits.log_softmax(dim=1).mean(dim=1) - math.log(logits.shape[1])).clamp(min=0)
-            losses = torch.where(labels < 0, of_others, of_known).cpu()
-        self.losses[self.rows] = MEMORY * self.losses[self.rows] + (1 - MEMORY) * losses
+    def update(self, rows: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Remember the losses of a batch: rows int64 [B], logits [B,classes], labels [B]."""
+        if self.power:
+            with torch.no_grad():
+                losses = cross_entropy(logits, labels, reduction="none").cpu()
+            self.losses[rows] = MEMORY * self.losses[rows] + (1 - MEMORY) * losses

@@ -1,10 +1,11 @@
-"""Two checks in a second, before a long training: what they find is what goes wrong most often.
+"""Checks of a training that catch what goes wrong most often, in a second.
 
-The first loss says whether the network starts without a prejudice: a blind guess gives all classes the same logit,
-and its cross-entropy is ln(classes). One batch learned by heart says whether the network can learn at all. Both are
-done on a copy, with random numbers of their own: the training that follows is the same with them.
+Before it: the first loss tells whether the model starts unbiased, since a blind guess gives all classes the same
+logit, and its cross-entropy is ln(classes). Overfitting one batch tells whether the model can learn at all. Both work
+on a copy, with random numbers of their own, and leave the training unchanged. During it: the loss is finite, and falls.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 
@@ -12,15 +13,21 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from stages.checkpoint import Epoch
 from stages.data import Split, scale
+from stages.io import StageError
 
 BATCH, STEPS = 32, 100
 FARTHEST = 0.5  # of the first loss from that of a blind guess
 LEARNED = 0.9  # share of the one batch
+SUSPECTS = (
+    "suspects: the learning rate (params.yaml, `objective.learning_rate`: try a tenth), the order in the loop "
+    "(forward, loss, zero_grad, backward, step), the data (scaled to 0..1? labels those of the images?)"
+)
 
 
 def check_first_loss(model: nn.Module, loss_function: nn.Module, batch: Split) -> Iterator[str]:
-    """Yield what is wrong if the untrained network's loss is not near that of a blind guess."""
+    """Yield what is wrong if the untrained model's loss is far from that of a blind guess."""
     logits = model(scale(batch.images))
     loss, blind = (loss_function(scores, batch.labels).item() for scores in (logits, torch.zeros_like(logits)))
     if not abs(loss - blind) < FARTHEST:
@@ -32,7 +39,7 @@ def check_first_loss(model: nn.Module, loss_function: nn.Module, batch: Split) -
 
 
 def overfit_one_batch(model: nn.Module, loss_function: nn.Module, optimizer: Optimizer, batch: Split) -> Iterator[str]:
-    """Train on one batch again and again; yield what is wrong if it is not learned by heart."""
+    """Train on one batch again and again; yield what is wrong if the model does not learn it by heart."""
     images = scale(batch.images)
     for _ in range(STEPS):
         logits = model(images)
@@ -55,10 +62,25 @@ def check(
     build_optimizer: Callable[[Iterator[nn.Parameter]], Optimizer],
     training: Split,
 ) -> list[str]:
-    """Return what both checks find wrong with a network that is about to learn from a split."""
+    """Return what both checks find wrong with a model that is about to learn from a split."""
     count = len(training.labels)
     batch = training.take(torch.arange(0, count, max(1, count // BATCH))[:BATCH])
     with torch.random.fork_rng(devices=[]):
         copy = deepcopy(model)
         found = [*check_first_loss(copy, loss_function, batch)]
         return [*found, *overfit_one_batch(copy, loss_function, build_optimizer(copy.parameters()), batch)]
+
+
+def check_losses(epoch: Epoch, *, first: float) -> str | None:
+    """Return a warning if the first epoch did not lower the loss, which was `first` before its first step.
+
+    Raises:
+        StageError: a loss is infinite or not a number.
+
+    """
+    if not math.isfinite(epoch.train_loss + epoch.val_loss):
+        msg = f"the loss of epoch {epoch.epoch} is {epoch.train_loss}; {SUSPECTS}"
+        raise StageError(msg)
+    if epoch.epoch == 1 and epoch.train_loss >= first:
+        return f"the loss has not fallen below its start, {first:.4f}; {SUSPECTS}"
+    return None

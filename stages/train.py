@@ -1,75 +1,54 @@
 """Box 4, the training loop, and the stage `train`, which runs it.
 
-It sees the training images alone: most of them to learn from, the rest, held out, for validation. After every epoch
-all that it needs to go on is written down; interrupted, it ends in the same bytes as if it had not been.
+It sees the training images alone: most of them to learn from, the rest for validation. Every epoch is checkpointed; an
+interrupted training resumes there and gives the same bytes as an uninterrupted one.
 """
 
 import math
 import sys
-from collections.abc import Iterable, Iterator
-from copy import deepcopy
-from hashlib import sha256
-from pathlib import Path
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import ConfigDict
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
-from stages.abstain.calibrate import fit_calibration, save_calibration
-from stages.abstain.detector import Detector, load_detector
-from stages.checkpoint import Epoch, TrainState, as_csv, average_of
-from stages.config import Count, Part, Section, Seed, load_params
-from stages.data import Data, Split, batches, load_dataset_info, load_split, train_val_split
-from stages.distributed import (
-    all_reduce_changes,
-    broadcast,
-    data_parallel,
-    get_device,
-    launch,
-    launched,
-    rank,
-    world_size,
-)
-from stages.inference import predict
-from stages.io import (
-    CALIBRATION_FILE,
-    DATASET_FILE,
-    DETECTOR_FILE,
-    REPORTS,
-    TRAIN_FILE,
-    WEIGHTS_FILE,
-    StageError,
-    atomic_write,
-    run,
-    save_tensors,
-)
-from stages.losses.outlier_exposure import OutlierExposure, add_outliers
+from stages import data, distributed, sanity
+from stages.augment import Augment
+from stages.checkpoint import Epoch, TrainState, as_csv, fingerprint_of
+from stages.config import Count, Section, Seed, load_params
+from stages.data import Batch, Split, batches, load_dataset_info, load_split, train_val_split
+from stages.io import DATASET_FILE, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
 from stages.models import KIND, Model
+from stages.models.inference import predict
 from stages.objective import Objective
-from stages.sampler import LossWeightedSampler
-from stages.sanity import check
+from stages.sampler import LossWeightedSampler, Sampler
 
 HISTORY_FILE = REPORTS / "history.csv"
-CHECKPOINT_FILE = WEIGHTS_FILE.with_name("train.checkpoint")  # there only while a training is unfinished
-SUSPECTS = (
-    "suspects: the learning rate (params.yaml, `objective.learning_rate`: try a tenth), the order in the loop "
-    "(forward, loss, zero_grad, backward, step), the data (scaled to 0..1? labels those of the images?)"
-)
+CHECKPOINT_FILE = WEIGHTS_FILE.with_name("train.checkpoint")  # exists only while a training is unfinished
+
+
+class Data(data.Data):
+    """Box 1 with what only the training uses of it: how its images are augmented and sampled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    augment: Augment
+    sampler: Sampler
 
 
 class Train(Section):
     """Box 4: the loop.
 
     Attributes:
-        epochs: how often each image is learned from.
-        batch_size: images a step, those of all processes together.
-        seed: draws the first weights, the order of the images, and how they vary.
-        clip_norm: the largest length of a step's gradient.
-        average: how much of the running mean of the weights is kept at each step; the mean is what comes out.
-        patience: stop after so many epochs without a lower validation loss, and keep the best.
-        device: where; only `cpu` gives the same bytes every time.
+        epochs: passes over the training images.
+        batch_size: images in a step, of all processes together.
+        seed: draws the first weights, the order of the images, and how they are augmented.
+        patience: stop after so many epochs without a lower validation loss, and keep the best; null never stops early.
+        device: only `cpu` gives the same bytes every time.
         processes: how many share the work.
 
     """
@@ -77,11 +56,9 @@ class Train(Section):
     epochs: Count
     batch_size: Count
     seed: Seed
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
-    average: Part | None = None
-    patience: Count | None = None
-    device: Literal["cpu", "cuda", "auto"] = "cpu"
-    processes: Count = 1
+    patience: Count | None
+    device: Literal["cpu", "cuda", "auto"]
+    processes: Count
 
 
 class Params(Section):
@@ -91,201 +68,129 @@ class Params(Section):
     model: Model
     objective: Objective
     train: Train
-    detector: Detector
 
 
-def train_epoch(
-    learner: TrainState, loss_function: nn.Module, data: Iterable[Split], *, clip_norm: float | None = None
+def train_epoch(  # noqa: PLR0913, PLR0917 (the parts of a training step)
+    model: nn.Module,
+    loss_function: nn.Module,
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    sampler: LossWeightedSampler,
+    batches: Iterable[Batch],
 ) -> list[float]:
-    """Learn from each batch once; return each batch's loss, as it was before the step."""
-    learner.network.train()
+    """Learn from each batch once; return the loss of each batch before its step."""
+    model.train()
     losses = []
-    for images, labels in data:
-        logits = learner.network(images)
+    for images, labels, rows in batches:
+        logits = model(images)
         loss = loss_function(logits, labels)
-        learner.optimizer.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        if clip_norm is not None:
-            nn.utils.clip_grad_norm_(learner.model.parameters(), clip_norm)
-        learner.optimizer.step()
-        learner.schedule.step()
-        if learner.average is not None:
-            learner.average.update_parameters(learner.model)
-        if learner.focus is not None:
-            learner.focus.note(logits, labels)
+        optimizer.step()
+        scheduler.step()
+        sampler.update(rows, logits, labels)
         losses.append(loss.item())
     return losses
 
 
-def train(
-    learner: TrainState, loss_function: nn.Module, splits: tuple[Split, Split], params: Params
-) -> Iterator[Epoch]:
-    """Train on the first split; yield what each epoch came to, on the second too, and keep it in the history.
-
-    Args:
-        learner: goes on after the epochs of its history.
-        loss_function: of logits and labels.
-        splits: training and validation.
-        params: of box 1, how images vary, and of box 4.
-
-    Raises:
-        StageError: a loss is infinite or no number.
-
-    """
-    training, validation = splits
-    for number in range(len(learner.history) + 1, params.train.epochs + 1):
-        if _out_of_patience(learner.history, params.train.patience):
-            break
-        data = batches(
-            training,
-            batch_size=params.train.batch_size,
-            generator=learner.generator,
-            augment=params.data.augment,
-            focus=learner.focus,
-            rank=rank(),
-            world_size=world_size(),
-        )
-        shown = _with_progress(data, number, math.ceil(len(training.labels) / params.train.batch_size))
-        before = learner.focus.losses.clone() if learner.focus else None
-        losses = train_epoch(learner, loss_function, shown, clip_norm=params.train.clip_norm)
-        if learner.focus is not None and before is not None:
-            learner.focus.losses = all_reduce_changes(before, learner.focus.losses).clamp(min=0)
-        epoch = Epoch(number, sum(losses) / len(losses), *validate(learner.result, validation))
-        _check_losses(epoch, losses[0])
-        learner.history.append(epoch)
-        if params.train.patience and epoch.val_loss == min(line.val_loss for line in learner.history):
-            learner.best = deepcopy(learner.result.state_dict())
-        yield epoch
-    if learner.best is not None:
-        learner.result.load_state_dict(learner.best)
-
-
 def validate(model: nn.Module, validation: Split) -> tuple[float, float]:
-    """Return the cross-entropy and the share of right answers on images that the model does not learn from."""
+    """Return the mean cross-entropy and the accuracy on images that the model does not learn from."""
     logits = predict(model, validation.images)
-    right = logits.argmax(dim=1) == validation.labels
+    correct = logits.argmax(dim=1) == validation.labels
     loss = nn.functional.cross_entropy(logits, validation.labels).item()
-    return broadcast(loss), broadcast(right.float().mean().item())
+    return distributed.broadcast(loss), distributed.broadcast(correct.float().mean().item())
 
 
-def _check_losses(epoch: Epoch, first_loss: float) -> None:
-    """Stop a training whose loss is infinite or no number; warn of one that has not learned in its first epoch."""
-    if not math.isfinite(epoch.train_loss + epoch.val_loss):
-        msg = f"the loss of epoch {epoch.epoch} is {epoch.train_loss}; {SUSPECTS}"
-        raise StageError(msg)
-    if epoch.epoch == 1 and epoch.train_loss >= first_loss:
-        print(f"warning: the loss has not fallen below its start, {first_loss:.4f}; {SUSPECTS}", file=sys.stderr)
+def build_state(params: Params, training: Split, *, classes: int, device: torch.device) -> TrainState:
+    """Return what boxes 1 to 4 describe, untrained."""
+    torch.manual_seed(params.train.seed)
+    model = params.model.build(training.shape, classes).to(device)
+    optimizer = params.objective.build_optimizer(model.parameters())
+    steps = params.train.epochs * math.ceil(len(training.labels) / params.train.batch_size)
+    scheduler = params.objective.build_scheduler(optimizer, steps=steps)
+    sampler = params.data.sampler.build(len(training.labels))
+    return TrainState(model, optimizer, scheduler, sampler, torch.Generator().manual_seed(params.train.seed))
 
 
-def _out_of_patience(history: list[Epoch], patience: int | None) -> bool:
-    """Whether the last `patience` epochs were all no better than the best before them."""
-    losses = [line.val_loss for line in history]
-    return patience is not None and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
-
-
-def _with_progress(data: Iterator[Split], epoch: int, steps: int) -> Iterable[Split]:
-    """Show a bar while an epoch lasts, on a terminal only."""
-    return tqdm(data, desc=f"epoch {epoch}", total=steps, unit="batch", leave=False, disable=True if rank() else None)
-
-
-def build_learner(params: Params, shape: tuple[int, int, int], *, classes: int, images: int) -> TrainState:
-    """Return what boxes 2 to 4 say, untrained.
+def train(state: TrainState, loss_function: nn.Module, training: Split, validation: Split, params: Params) -> None:
+    """Train until the last epoch, or until the validation loss stops falling; checkpoint and print every epoch.
 
     Args:
-        params: the boxes.
-        shape: of an image.
-        classes: how many there are.
-        images: how many an epoch has.
+        state: the model and its history, after which training continues.
+        loss_function: of raw logits and labels.
+        training: the images to learn from, on the model's device.
+        validation: the images to validate on, there too.
+        params: boxes 1 to 4.
 
     Raises:
-        StageError: a GPU is asked for that is not there.
+        StageError: a loss is infinite or not a number.
 
     """
-    torch.manual_seed(params.train.seed)
-    device = get_device(params.train.device)
-    model = params.model.build(shape, classes).to(device)
-    optimizer = params.objective.build_optimizer(model.parameters())
-    steps = params.train.epochs * math.ceil(images / params.train.batch_size)
-    return TrainState(
-        model=model,
-        optimizer=optimizer,
-        schedule=params.objective.build_schedule(optimizer, steps=steps),
-        generator=torch.Generator().manual_seed(params.train.seed),
-        average=average_of(model, params.train.average) if params.train.average else None,
-        focus=LossWeightedSampler(images, power=params.data.focus) if params.data.focus else None,
-    )
+    fingerprint = fingerprint_of(params.model_dump_json(), TRAIN_FILE)
+    if state.resume(CHECKPOINT_FILE, fingerprint=fingerprint):
+        say(f"resuming after epoch {len(state.history)}")
+    elif distributed.rank() == 0:
+        for sentence in sanity.check(state.model, loss_function, params.objective.build_optimizer, training):
+            warn(sentence)
+    model = distributed.replicate(state.model)
+    steps = math.ceil(len(training.labels) / params.train.batch_size)
+    while len(state.history) < params.train.epochs and not state.out_of_patience(params.train.patience):
+        number, before = len(state.history) + 1, state.sampler.losses.clone()
+        epoch_batches = batches(
+            training,
+            state.sampler.draw(state.generator),
+            batch_size=params.train.batch_size,
+            generator=state.generator,
+            augment=params.data.augment,
+            rank=distributed.rank(),
+            world_size=distributed.world_size(),
+        )
+        shown = tqdm(epoch_batches, f"epoch {number}", steps, leave=False, disable=distributed.rank() > 0 or None)
+        losses = train_epoch(model, loss_function, state.optimizer, state.scheduler, state.sampler, shown)
+        state.sampler.losses = distributed.merge(before, state.sampler.losses).clamp(min=0)
+        epoch = Epoch(number, sum(losses) / len(losses), *validate(state.model, validation))
+        if warning := sanity.check_losses(epoch, first=losses[0]):
+            warn(warning)
+        state.record(epoch, keep_best=params.train.patience is not None)
+        if distributed.rank() == 0:
+            state.save(CHECKPOINT_FILE, fingerprint=fingerprint)
+        say(
+            f"epoch {number}/{params.train.epochs} | avg loss {epoch.train_loss:.4f} | "
+            f"val loss {epoch.val_loss:.4f} | val accuracy {epoch.val_accuracy:.4f}"
+        )
+    if state.best is not None:
+        state.model.load_state_dict(state.best)
 
 
-def run_training(params: Params, splits: tuple[Split, Split], *, classes: int) -> TrainState:
-    """Train, from the checkpoint of the same training where there is one; print a line an epoch.
-
-    Raises:
-        StageError: a batch is too small to be shared by all processes, or what boxes 2 to 4 say cannot be.
-
-    """
-    training, validation = splits
-    if isinstance(params.objective.loss, OutlierExposure):
-        training = add_outliers(training, params.objective.loss, seed=params.train.seed)
-    if (size := min(params.train.batch_size, len(training.labels))) < world_size():
-        msg = f"{world_size()} processes cannot share a batch of {size}: params.yaml, `train.batch_size`"
-        raise StageError(msg)
-    learner = build_learner(params, training.shape, classes=classes, images=len(training.labels))
-    device = next(learner.model.parameters()).device
-    loss_function = params.objective.build_loss(classes).to(device)
-    fingerprint = fingerprint_of(params)
-    with data_parallel(learner, device):
-        if learner.resume(CHECKPOINT_FILE, fingerprint=fingerprint):
-            _say(f"goes on after epoch {len(learner.history)} of an unfinished training")
-        elif not rank():
-            for sentence in check(learner.model, loss_function, params.objective.build_optimizer, splits[0].to(device)):
-                print(f"warning: {sentence}", file=sys.stderr)
-        for epoch in train(learner, loss_function, (training.to(device), validation.to(device)), params):
-            if not rank():
-                learner.save(CHECKPOINT_FILE, fingerprint=fingerprint)
-            _say(
-                f"epoch {epoch.epoch}/{params.train.epochs} | avg loss {epoch.train_loss:.4f} | "
-                f"val loss {epoch.val_loss:.4f} | val accuracy {epoch.val_accuracy:.4f}"
-            )
-    learner.result.cpu()
-    return learner
-
-
-def _say(line: str) -> None:
+def say(line: str) -> None:
     """Print a line, once for all processes."""
-    if not rank():
+    if distributed.rank() == 0:
         print(line, flush=True)
 
 
-def fingerprint_of(params: Params) -> str:
-    """Return a digest of all that a training follows from: parameters, data, code and torch."""
-    digest = sha256(f"{params.model_dump_json()} {torch.__version__}".encode())
-    for path in [TRAIN_FILE, *sorted(Path(__file__).parent.rglob("*.py"))]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def warn(sentence: str) -> None:
+    """Print a warning on standard error."""
+    print(f"warning: {sentence}", file=sys.stderr)
 
 
 def main() -> None:
-    """Write `models/weights.safetensors`, `models/calibration.json` and `reports/history.csv`."""
+    """Write `models/weights.safetensors` and `reports/history.csv`."""
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
-    if params.train.processes > 1 and not launched():
-        launch("stages.train", params.train.processes)
+    if params.train.processes > 1 and not distributed.launched():
+        distributed.launch("stages.train", params.train.processes)
         return
-    everything = load_split(TRAIN_FILE, info)
-    splits = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
-    detector = load_detector(DETECTOR_FILE, info.shape, hidden=params.detector.hidden)
-    learner = run_training(params, splits, classes=len(info.labels))
-    if rank():
-        return
-    save_tensors(WEIGHTS_FILE, KIND, learner.result.state_dict())
-    atomic_write(HISTORY_FILE, as_csv(learner.history).encode())
-    calibration = fit_calibration(
-        predict(learner.result, splits[1].images),
-        splits[1].labels,
-        predict(detector, splits[1].images),
-        max_false_rejection_rate=params.detector.max_false_rejection_rate,
-    )
-    save_calibration(CALIBRATION_FILE, calibration)
-    CHECKPOINT_FILE.unlink(missing_ok=True)
+    images = load_split(TRAIN_FILE, info)
+    training, validation = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
+    distributed.check_batch_size(min(params.train.batch_size, len(training.labels)))
+    device = distributed.get_device(params.train.device)
+    state = build_state(params, training, classes=len(info.labels), device=device)
+    loss_function = params.objective.loss.build().to(device)
+    with distributed.process_group(device):
+        train(state, loss_function, training.to(device), validation.to(device), params)
+    if distributed.rank() == 0:
+        save_tensors(WEIGHTS_FILE, KIND, state.model.cpu().state_dict())
+        atomic_write(HISTORY_FILE, as_csv(state.history).encode())
+        CHECKPOINT_FILE.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

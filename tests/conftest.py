@@ -16,8 +16,12 @@ import numpy.typing as npt
 import pytest
 from ruamel.yaml import YAML
 
+from stages.losses.cross_entropy import CrossEntropy
+from stages.objective import Objective
+from stages.recipe import fill
 from tests.drawing_page import address, show
-from tests.http_server import Server, running_server
+from tests.http_server import Server, eventually, running_server
+from tests.leftovers import describe, leftovers
 from tests.web_driver import Browser, missing, running_browser
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +29,13 @@ TRAIN_IMAGES, TEST_IMAGES = 600, 200
 
 # A shell has what it runs in the background ignore Ctrl+C, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_running() -> Iterator[None]:
+    """Fail the run, after its last test, if a process that it has started is still alive."""
+    yield
+    eventually(lambda: not leftovers(), lambda: "these to end: " + "; ".join(map(describe, leftovers())))
 
 
 def make_digits(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -63,6 +74,13 @@ def mirror(tmp_path: Path, idx_files: dict[str, bytes]) -> Path:
     return folder
 
 
+def make_objective(**changes: Any) -> Objective:  # noqa: ANN401 (of every type that box 3 has)
+    """Return box 3 as the tutorial fills it, with changes."""
+    plain: dict[str, Any] = {"loss": CrossEntropy(kind="cross_entropy", label_smoothing=0.0), "optimizer": "adam"}
+    numbers = {"learning_rate": 0.001, "weight_decay": 0.0, "betas": (0.9, 0.999), "momentum": 0.0}
+    return Objective(**(plain | numbers | {"schedule": "constant"} | changes))
+
+
 def edit_params(folder: Path, **changes: Any) -> None:  # noqa: ANN401 (whatever a test wants in there)
     """Change `section__key=value`, or deeper, in the `params.yaml` of a folder."""
     yaml = YAML()
@@ -82,12 +100,13 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     ignore = shutil.ignore_patterns("__pycache__", "model.onnx", "model.json")
-    for name in ("stages", "serving"):
+    for name in ("recipes", "stages", "serving"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    path = folder / "params.yaml"
+    path.write_text(fill(path.read_text(), "tutorial"))
     edit_params(
         folder,
-        recipe="tutorial",
         download__mnist__mirrors=[str(mirror)],
         download__mnist__sha256=checksums,
         data__validation=100,

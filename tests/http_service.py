@@ -1,4 +1,4 @@
-"""The service without a server, for the tests: requests made plainly, and their replies read."""
+"""The service without a server, for the tests: send requests, read replies."""
 
 import json
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from mnist_serving.classifier import Classifier
-from mnist_serving.http.http_types import Job, Request, Response
 from mnist_serving.http.limits import Limits
 from mnist_serving.http.service import Service
+from mnist_serving.http.transport.http_types import Request, Response
 
 INFER = "/v2/models/mnist/infer"
 JSON = {b"content-type": b"application/json"}
@@ -33,9 +33,7 @@ def ask(  # noqa: PLR0913 (the parts of a request)
 ) -> Response:
     request = Request(method or ("POST" if body else "GET"), path, headers or {}, body, query=query)
     outcome = service.answer(request)
-    if isinstance(outcome, Job):
-        return service.complete(request, outcome, service.predict(outcome.images))
-    return outcome
+    return outcome if isinstance(outcome, Response) else next(service.run([outcome]))
 
 
 def ask_json(service: Service, path: str, document: object, **headers: bytes) -> Response:

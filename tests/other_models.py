@@ -1,15 +1,15 @@
 """Models of other pictures than MNIST's digits, made without training: their weights are known beforehand."""
 
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from stages.abstain.calibrate import Calibration
-from stages.abstain.detector import build_detector
 from stages.data import DatasetInfo, Shape
-from stages.export import build_graph, build_onnx, describe, golden_examples
+from stages.export import describe, golden_examples, to_metadata
+from stages.models.detector import build_detector
+from stages.onnx_graph import build_onnx, serialize
 
 COLOURS = ("blue", "green", "red")
 COLOUR_SHAPE, GREY_SHAPE = (3, 24, 20), (1, 12, 9)
@@ -39,7 +39,6 @@ def _write_model(path: Path, shape: Shape, labels: tuple[str, ...], shares: Tens
     calibration = Calibration(temperature=1.0, confidence_threshold=0.0)
     description = describe(info, accuracy=1.0, calibration=calibration, weights=b"")
     description["golden"] = golden_examples(network, shape)
-    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
-    graph = build_graph(network, detector, shape, classes=len(labels), temperature=calibration.temperature)
-    path.write_bytes(build_onnx(graph, metadata=metadata))
+    exported = build_onnx(network, detector, shape, classes=len(labels), temperature=calibration.temperature)
+    path.write_bytes(serialize(exported, metadata=to_metadata(description)))
     return path

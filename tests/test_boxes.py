@@ -1,27 +1,19 @@
 """Boxes 2 to 4: each thing that they can hold does what its name says."""
 
-import math
-
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
-from torch.optim import Optimizer
 
-from stages.abstain.ood_images import TRAINED
-from stages.checkpoint import TrainState, average_of
-from stages.data import NO_CLASS, Split
-from stages.io import StageError
+from stages.data import Split
 from stages.losses.cross_entropy import CrossEntropy
-from stages.losses.outlier_exposure import OutlierExposure, add_outliers
 from stages.models.cnn import Cnn
 from stages.models.linear import Linear
 from stages.models.mlp import Mlp
-from stages.objective import Objective
 from stages.sanity import check
-from stages.train import train_epoch
+from tests.conftest import make_objective
 
-PLAIN = CrossEntropy(kind="cross_entropy")
+PLAIN = CrossEntropy(kind="cross_entropy", label_smoothing=0.0)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 21, 30)])
@@ -35,33 +27,16 @@ def test_every_model_takes_any_shape_and_number_of_classes(
     assert box.build(shape, 7)(torch.rand(5, *shape)).shape == (5, 7)
 
 
-def test_label_smoothing_and_class_weights_are_those_of_pytorch() -> None:
+def test_label_smoothing_is_pytorchs() -> None:
     logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
-    box = CrossEntropy(kind="cross_entropy", label_smoothing=0.1, class_weights=(1.0, 2.0, 4.0))
-    wanted = cross_entropy(logits, labels, weight=torch.tensor([1.0, 2.0, 4.0]), label_smoothing=0.1)
+    box = CrossEntropy(kind="cross_entropy", label_smoothing=0.1)
+    wanted = cross_entropy(logits, labels, label_smoothing=0.1)
     torch.testing.assert_close(box.build()(logits, labels), wanted)
-
-
-def test_an_outlier_costs_least_where_all_classes_are_as_probable() -> None:
-    loss = OutlierExposure(kind="outlier_exposure", weight=0.5, pictures=1).build()
-    labels = torch.tensor([1, NO_CLASS])
-    known = torch.tensor([0.0, 3.0, 0.0])
-    unsure, sure = (loss(torch.stack([known, of_outlier]), labels) for of_outlier in (torch.zeros(3), known))
-    assert unsure < sure
-    torch.testing.assert_close(unsure, (cross_entropy(known[None], torch.tensor([1])) + 0.5 * math.log(3)) / 2)
-
-
-def test_outliers_are_added_to_what_is_learned_from_without_a_class() -> None:
-    box = OutlierExposure(kind="outlier_exposure", weight=0.5, pictures=2)
-    more = add_outliers(make_batch(), box, seed=0)
-    assert torch.equal(more.images[:64], make_batch().images)
-    assert (more.labels[64:] == NO_CLASS).all()
-    assert len(more.labels) == 64 + 2 * len(TRAINED)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
 def test_the_optimizers_are_pytorchs(name: str, kind: str) -> None:
-    objective = Objective(loss=PLAIN, optimizer=name, learning_rate=0.25, weight_decay=0.125)  # type: ignore[arg-type]
+    objective = make_objective(optimizer=name, learning_rate=0.25, weight_decay=0.125)
     (group,) = objective.build_optimizer(nn.Linear(2, 2).parameters()).param_groups
     assert type(objective.build_optimizer(nn.Linear(2, 2).parameters())).__name__ == kind
     assert (group["lr"], group["weight_decay"], group["fused"]) == (0.25, 0.125, True)
@@ -69,24 +44,16 @@ def test_the_optimizers_are_pytorchs(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_sgd_is_plain_unless_it_has_momentum_which_is_nesterovs(momentum: float) -> None:
-    objective = Objective(loss=PLAIN, optimizer="sgd", learning_rate=0.1, momentum=momentum)
+    objective = make_objective(optimizer="sgd", learning_rate=0.1, momentum=momentum)
     (group,) = objective.build_optimizer(nn.Linear(2, 2).parameters()).param_groups
     assert (group["momentum"], group["nesterov"]) == (momentum, momentum > 0)
 
 
-def test_class_weights_of_another_number_of_classes_are_told_with_both_numbers() -> None:
-    loss = CrossEntropy(kind="cross_entropy", class_weights=(1.0, 2.0, 4.0))
-    objective = Objective(loss=loss, optimizer="sgd", learning_rate=0.1)
-    assert isinstance(objective.build_loss(3), nn.CrossEntropyLoss)
-    with pytest.raises(StageError, match=r"3 `objective.loss.class_weights`, but the data set has 10 classes"):
-        objective.build_loss(10)
-
-
 @pytest.mark.parametrize("steps", range(2, 31))
 def test_a_one_cycle_learning_rate_has_any_number_of_steps(steps: int) -> None:
-    objective = Objective(loss=PLAIN, optimizer="sgd", learning_rate=0.5, schedule="one_cycle")
+    objective = make_objective(optimizer="sgd", learning_rate=0.5, schedule="one_cycle")
     optimizer = objective.build_optimizer(nn.Linear(2, 2).parameters())
-    schedule = objective.build_schedule(optimizer, steps=steps)
+    schedule = objective.build_scheduler(optimizer, steps=steps)
     for _ in range(steps - 1):
         optimizer.step()
         schedule.step()
@@ -97,9 +64,9 @@ def test_a_one_cycle_learning_rate_has_any_number_of_steps(steps: int) -> None:
     ("name", "highest_at", "last"), [("constant", 0, 0.5), ("cosine", 0, 0.0), ("one_cycle", 9, 0.0)]
 )
 def test_the_schedules_start_rise_and_end_as_they_should(name: str, highest_at: int, last: float) -> None:
-    objective = Objective(loss=PLAIN, optimizer="sgd", learning_rate=0.5, schedule=name)  # type: ignore[arg-type]
+    objective = make_objective(optimizer="sgd", learning_rate=0.5, schedule=name)
     optimizer = objective.build_optimizer(nn.Linear(2, 2).parameters())
-    schedule = objective.build_schedule(optimizer, steps=100)
+    schedule = objective.build_scheduler(optimizer, steps=100)
     rates = []
     for _ in range(100):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -110,35 +77,8 @@ def test_the_schedules_start_rise_and_end_as_they_should(name: str, highest_at: 
     assert rates[-1] == pytest.approx(last, abs=0.01)
 
 
-def make_learner(model: nn.Sequential, optimizer: Optimizer, *, average: float | None = None) -> TrainState:
-    schedule = Objective(loss=PLAIN, optimizer="sgd", learning_rate=0.1).build_schedule(optimizer, steps=10)
-    mean = average_of(model, average) if average else None
-    return TrainState(model, optimizer, schedule, torch.Generator(), average=mean)
-
-
 def weights_of(model: nn.Module) -> torch.Tensor:
     return torch.cat([weights.detach().flatten() for weights in model.parameters()])
-
-
-def test_a_steps_gradient_is_no_longer_than_it_may_be() -> None:
-    model = nn.Sequential(nn.Linear(4, 3))
-    before = weights_of(model)
-    learner = make_learner(model, torch.optim.SGD(model.parameters(), lr=1.0))
-    batch = Split(100 * torch.ones(2, 4), torch.tensor([0, 1]))
-    train_epoch(learner, nn.CrossEntropyLoss(), [batch], clip_norm=0.5)
-    assert (weights_of(model) - before).norm().item() == pytest.approx(0.5, rel=0.01)
-
-
-def test_the_average_is_that_of_the_steps_weights() -> None:
-    model = nn.Sequential(nn.Linear(1, 2))
-    learner = make_learner(model, torch.optim.SGD(model.parameters(), lr=1.0), average=0.75)
-    batch = Split(torch.ones(1, 1), torch.tensor([0]))
-    seen = []
-    for _ in range(3):
-        train_epoch(learner, nn.CrossEntropyLoss(), [batch])
-        seen.append(weights_of(model))
-    wanted = 0.75 * (0.75 * seen[0] + 0.25 * seen[1]) + 0.25 * seen[2]
-    torch.testing.assert_close(weights_of(learner.result), wanted)
 
 
 def make_batch() -> Split:
@@ -150,7 +90,7 @@ def make_batch() -> Split:
 def test_the_sanity_checks_find_nothing_wrong_with_a_sound_network_and_leave_it_as_it_is() -> None:
     model = Mlp(kind="mlp", hidden=(64,)).build((1, 28, 28), 10)
     before, random_state = weights_of(model), torch.get_rng_state()
-    objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=0.001)
+    objective = make_objective(optimizer="adam", learning_rate=0.001)
     assert check(model, PLAIN.build(), objective.build_optimizer, make_batch()) == []
     assert torch.equal(weights_of(model), before)
     assert torch.equal(torch.get_rng_state(), random_state)
@@ -166,7 +106,7 @@ def test_the_sanity_checks_find_nothing_wrong_with_a_sound_network_and_leave_it_
 )
 def test_a_network_that_cannot_learn_one_batch_is_told(layer: nn.Module, rate: float, words: str) -> None:
     model = nn.Sequential(*Mlp(kind="mlp", hidden=(64,)).build((1, 28, 28), 10), layer)
-    objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=rate)
+    objective = make_objective(optimizer="adam", learning_rate=rate)
     found = check(model, PLAIN.build(), objective.build_optimizer, make_batch())
     assert words in " ".join(found)
     assert bool(found) == bool(words)
@@ -176,7 +116,7 @@ def test_a_first_loss_far_from_that_of_a_blind_guess_is_told() -> None:
     model = Mlp(kind="mlp", hidden=(64,)).build((1, 28, 28), 10)
     with torch.no_grad():
         next(reversed([*model.parameters()]))[0] = 20
-    objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=0.01)
+    objective = make_objective(optimizer="adam", learning_rate=0.01)
     found = check(model, PLAIN.build(), objective.build_optimizer, make_batch())
     assert found[0].startswith("the first loss is ")
     assert "not near 2.30, that of a blind guess (for the cross-entropy ln(10))" in found[0]
@@ -188,5 +128,5 @@ def test_a_blind_guess_is_that_of_the_loss_in_use() -> None:
             return (logits.softmax(dim=1) - one_hot(labels, logits.shape[1])).square().sum(dim=1).mean()
 
     model = Mlp(kind="mlp", hidden=(64,)).build((1, 28, 28), 10)
-    objective = Objective(loss=PLAIN, optimizer="adam", learning_rate=0.001)
+    objective = make_objective(optimizer="adam", learning_rate=0.001)
     assert check(model, Brier(), objective.build_optimizer, make_batch()) == []

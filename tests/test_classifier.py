@@ -1,4 +1,4 @@
-"""The package's classifier: its answers, what it takes, and the files that it refuses."""
+"""The package's classifier: its answers, the images it takes, and the files it refuses."""
 
 import json
 import multiprocessing
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from mnist_serving import Classifier, FileError, ModelError
-from mnist_serving.session import PACKAGED_MODEL
+from mnist_serving.classifier import PACKAGED_MODEL
 from onnx import external_data_helper, numpy_helper
 
 from stages.abstain.ood_images import draw
@@ -56,12 +56,12 @@ def test_all_three_shapes_give_the_same_answers(classifier: Classifier) -> None:
     assert whole.probabilities.dtype == whole.logits.dtype == np.float32
 
 
-@pytest.mark.parametrize("kind", ["blank", "uniform noise", "stripes", "specks"])
-def test_blank_pages_and_noise_are_always_refused(classifier: Classifier, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["blank", "uniform_noise", "stripes", "specks"])
+def test_the_model_always_abstains_on_blank_pages_and_noise(classifier: Classifier, kind: str) -> None:
     assert classifier.predict(draw(kind, 1000, seed=99).numpy()).abstained.all()
 
 
-def test_every_grey_page_is_refused(classifier: Classifier) -> None:
+def test_the_model_abstains_on_every_grey_page(classifier: Classifier) -> None:
     pages = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None], (256, 28, 28))
     assert classifier.predict(pages).abstained.all()
 
@@ -69,27 +69,27 @@ def test_every_grey_page_is_refused(classifier: Classifier) -> None:
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (np.zeros((28, 28)), ["got float64 [28, 28]", "(images * 255).round().astype(numpy.uint8)"]),
-        (np.full((28, 28), np.nan, np.float32), ["got float32", "numpy.uint8"]),
-        (np.zeros((28, 28), np.int64), ["got int64", "images.astype(numpy.uint8)"]),
-        (np.zeros((0, 28, 28), np.uint8), ["got uint8 [0, 28, 28]", "no image"]),
-        (np.zeros((27, 28), np.uint8), ["got uint8 [27, 28]", "canonicalize"]),
-        (np.zeros((2, 28, 28, 1), np.uint8), ["got uint8 [2, 28, 28, 1]", "wanted uint8 [28,28]"]),
-        (np.zeros((1, 3, 28, 28), np.uint8), ["got uint8 [1, 3, 28, 28]"]),
-        (np.zeros(784, np.uint8), ["got uint8 [784]"]),
-        (np.array(5, np.uint8), ["got uint8 []"]),
-        (np.array([None]), ["got object", "no grey levels"]),
-        (np.array([["7"]]), ["no grey levels"]),
-        (np.zeros((28, 28), np.bool_), ["got bool", "no grey levels"]),
-        ([["1", "2"]], ["got list", "numpy.asarray"]),
-        (None, ["got NoneType"]),
-        ("digit.png", ["got str"]),
+        (np.zeros((28, 28)), ["not float64 [28, 28]", "(images * 255).round().astype(numpy.uint8)"]),
+        (np.full((28, 28), np.nan, np.float32), ["not float32", "numpy.uint8"]),
+        (np.zeros((28, 28), np.int64), ["not int64", "images.astype(numpy.uint8)"]),
+        (np.zeros((0, 28, 28), np.uint8), ["not uint8 [0, 28, 28]", "no image"]),
+        (np.zeros((27, 28), np.uint8), ["not uint8 [27, 28]", "canonicalize"]),
+        (np.zeros((2, 28, 28, 1), np.uint8), ["not uint8 [2, 28, 28, 1]", "must be uint8 [28,28]"]),
+        (np.zeros((1, 3, 28, 28), np.uint8), ["not uint8 [1, 3, 28, 28]"]),
+        (np.zeros(784, np.uint8), ["not uint8 [784]"]),
+        (np.array(5, np.uint8), ["not uint8 []"]),
+        (np.array([None]), ["not object", "not grey levels"]),
+        (np.array([["7"]]), ["not grey levels"]),
+        (np.zeros((28, 28), np.bool_), ["not bool", "not grey levels"]),
+        ([["1", "2"]], ["not list", "numpy.asarray"]),
+        (None, ["not NoneType"]),
+        ("digit.png", ["not str"]),
     ],
 )
-def test_anything_else_is_refused_saying_what_came_and_what_is_wanted(
+def test_anything_else_is_refused_with_what_it_is_and_what_it_must_be(
     classifier: Classifier, images: object, words: list[str]
 ) -> None:
-    with pytest.raises(ValueError, match="wanted") as caught:
+    with pytest.raises(ValueError, match="must be") as caught:
         classifier.predict(images)  # type: ignore[arg-type]
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
@@ -137,7 +137,9 @@ def test_another_model_is_refused_in_a_sentence(copied: Path) -> None:
     tensors = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
     graph = onnx.helper.make_graph([identity], "other", tensors[:1], tensors[1:])
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 12)], ir_version=7), copied)
-    with pytest.raises(ModelError, match=r"is no model of this package: its metadata lack or garble 'labels'"):
+    with pytest.raises(
+        ModelError, match=r"is not a model of this package: its metadata lacks an entry, or one is not valid: 'labels'"
+    ):
         Classifier(copied)
 
 
@@ -146,7 +148,7 @@ def test_changed_weights_are_noticed_by_the_golden_examples(copied: Path) -> Non
     weights = next(tensor for tensor in model.graph.initializer if tensor.name == "classifier.1.weight")
     weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) * np.float32(1.01), weights.name))
     onnx.save(model, copied)
-    with pytest.raises(ModelError, match="has been altered: its golden examples come out wrong"):
+    with pytest.raises(ModelError, match="has been altered: its golden examples are off by"):
         Classifier(copied)
 
 
@@ -159,7 +161,7 @@ def test_a_single_changed_bit_is_noticed_by_the_description_beside_the_file(copi
     with pytest.raises(ModelError, match=r"is not the file that model\.json beside it describes"):
         Classifier(copied)
     copied.with_suffix(".json").write_text("[]")
-    with pytest.raises(ModelError, match=r"model\.json is no description"):
+    with pytest.raises(ModelError, match=r"model\.json does not describe a model"):
         Classifier(copied)
 
 
@@ -175,10 +177,10 @@ def change_metadata(path: Path, key: str, value: str | None) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "5", '{"a": 1}'])
-@pytest.mark.parametrize("key", ["labels", "preprocessing", "golden", "abstention", "accuracy"])
-def test_metadata_that_lack_or_garble_an_entry_are_refused(copied: Path, key: str, value: str | None) -> None:
+@pytest.mark.parametrize("key", ["labels", "preprocessing", "golden", "confidence_threshold", "accuracy"])
+def test_metadata_that_lacks_an_entry_or_has_a_wrong_one_is_refused(copied: Path, key: str, value: str | None) -> None:
     change_metadata(copied, key, value)
-    with pytest.raises(ModelError, match=r"is no model of this package"):
+    with pytest.raises(ModelError, match=r"is not a model of this package"):
         Classifier(copied)
 
 
@@ -187,39 +189,39 @@ def test_metadata_that_lack_or_garble_an_entry_are_refused(copied: Path, key: st
     [
         ("dataset", None, "dataset"),
         ("dataset", "", "dataset"),
-        ("accuracy", "NaN", "'accuracy': NaN is no share"),
-        ("labels", '["one"]', "'labels': two names or more"),
-        ("labels", json.dumps([*range(10)]), "'labels': two names or more"),
+        ("accuracy", "NaN", "'accuracy': it must be between 0 and 1, not NaN"),
+        ("labels", '["one"]', "'labels': they must be two names or more"),
+        ("labels", json.dumps([*range(10)]), "'labels': they must be two names or more"),
         ("preprocessing", '{"channels": "grey", "size": [Infinity, 28]}', "infinity"),
-        ("golden", json.dumps({"images": ["A" * 1044 + "AA=="], "logits": [[0] * 7]}), r"\[1, 7\], wanted \[1, 10\]"),
-        ("golden", json.dumps({"images": ["A" * 1044 + "AA=="], "logits": [0] * 10}), r"\[10\], wanted \[1, 10\]"),
+        ("golden", json.dumps({"images": ["A" * 1044 + "AA=="], "logits": [[0] * 7]}), r"\[1, 10\], not \[1, 7\]"),
+        ("golden", json.dumps({"images": ["A" * 1044 + "AA=="], "logits": [0] * 10}), r"\[1, 10\], not \[10\]"),
     ],
 )
-def test_metadata_that_cannot_be_are_refused_in_a_sentence(
+def test_metadata_that_is_not_valid_is_refused_in_a_sentence(
     copied: Path, key: str, value: str | None, words: str
 ) -> None:
     change_metadata(copied, key, value)
-    with pytest.raises(ModelError, match=f"is no model of this package.*{words}"):
+    with pytest.raises(ModelError, match=f"is not a model of this package.*{words}"):
         Classifier(copied)
 
 
-def test_what_has_no_size_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_serving.session.LARGEST_FILE", 1000)
+def test_a_device_without_an_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_serving.classifier.LARGEST_FILE", 1000)
     with pytest.raises(FileError, match=r"/dev/zero is larger than 1,000 bytes"):
         Classifier("/dev/zero")
 
 
-def test_weights_outside_the_file_are_not_followed(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_outside_the_file_are_not_loaded(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = onnx.load(copied)
     external_data_helper.convert_model_to_external_data(model, location="weights.bin", size_threshold=0)
     onnx.save(model, copied)
     assert (copied.parent / "weights.bin").exists()
     monkeypatch.chdir(copied.parent)
-    with pytest.raises(ModelError, match=r"model\.onnx is no model that onnxruntime"):
+    with pytest.raises(ModelError, match=r"model\.onnx is not a model that onnxruntime"):
         Classifier(copied)
 
 
-def test_the_metadata_say_what_an_app_cannot_guess(classifier: Classifier) -> None:
+def test_the_metadata_says_what_an_app_cannot_guess(classifier: Classifier) -> None:
     assert classifier.labels == tuple("0123456789")
     assert re.fullmatch("[0-9a-f]{64}", classifier.metadata["weights_sha256"])
     beside = json.loads(PACKAGED_MODEL.with_suffix(".json").read_text())

@@ -1,4 +1,4 @@
-"""The data sets of box 1: labels, shape and checksums travel with the images; wrong pictures are named."""
+"""The data sets of box 1: labels, shape and checksums travel with the images; faulty pictures are reported."""
 
 import json
 from hashlib import md5
@@ -12,7 +12,7 @@ from mnist_serving import Classifier
 from PIL import Image
 
 from stages import download, evaluate, export, train
-from stages.abstain import detector
+from stages.abstain import calibrate, detector
 from stages.data import load_dataset_info, load_split
 from stages.datasets.folder import Folder
 from stages.datasets.mnist import FashionMnist, import_torchvision
@@ -34,8 +34,8 @@ def draw_pictures(folder: Path, count: int, *, mode: str = "RGB", size: tuple[in
 
 
 def run_pipeline() -> Classifier:
-    """Run all stages but `parity` where we are; return the exported model."""
-    for stage in (download, detector, train, evaluate, export):
+    """Run all stages but `parity` in the working directory; return the exported model."""
+    for stage in (download, detector, train, calibrate, evaluate, export):
         stage.main()
     return Classifier(MODEL_FILE)
 
@@ -51,13 +51,13 @@ def test_colour_pictures_of_any_size_become_a_model_that_takes_them(project: Pat
     prediction = classifier.predict(test.images.numpy())
     assert prediction.labels == [classifier.labels[label] for label in test.labels.tolist()]
     assert classifier.predict(test.images[0].numpy()).labels == prediction.labels[:1]
-    with pytest.raises(ValueError, match=r"wanted uint8 \[3,24,20\] or \[N,3,24,20\]"):
+    with pytest.raises(ValueError, match=r"must be uint8 \[3,24,20\] or \[N,3,24,20\]"):
         classifier.predict(np.zeros((24, 20), np.uint8))
     metadata = {entry.key: entry.value for entry in onnx.load(MODEL_FILE).metadata_props}
     assert json.loads(metadata["preprocessing"])["channels"] == "rgb"
 
 
-def test_a_folder_may_bring_its_own_test_set(tmp_path: Path) -> None:
+def test_a_folder_may_have_its_own_test_set(tmp_path: Path) -> None:
     draw_pictures(tmp_path / "train", 5, mode="L")
     draw_pictures(tmp_path / "test", 2, mode="L")
     dataset = Folder(path=str(tmp_path), test=0.5, seed=0).load()
@@ -67,10 +67,10 @@ def test_a_folder_may_bring_its_own_test_set(tmp_path: Path) -> None:
         assert torch.equal(dataset.test.images[-1, 0], torch.from_numpy(np.array(picture)))
 
 
-def test_a_test_set_of_another_size_than_the_training_set_is_told_with_both(tmp_path: Path) -> None:
+def test_a_test_set_of_another_size_than_the_training_set_is_reported_with_both_sizes(tmp_path: Path) -> None:
     draw_pictures(tmp_path / "train", 2)
     draw_pictures(tmp_path / "test", 2, size=(10, 12))
-    with pytest.raises(StageError, match="training pictures are 20x24, test pictures 10x12: all have to be of one"):
+    with pytest.raises(StageError, match=r"test/blue/0\.png is 10x12, .*train/blue/0\.png is 20x24: all pictures"):
         Folder(path=str(tmp_path), test=0.5, seed=0).load()
 
 
@@ -82,29 +82,42 @@ def test_the_seed_decides_which_pictures_of_a_folder_are_tested_on(tmp_path: Pat
     assert len(first.train.labels) + len(first.test.labels) == 60
 
 
-def test_what_is_wrong_with_a_folder_is_said_with_its_path(tmp_path: Path) -> None:
+def test_every_fault_of_a_folder_is_reported_with_its_path(tmp_path: Path) -> None:
     def load() -> None:
         Folder(path=str(tmp_path / "pictures"), test=0.2, seed=0).load()
 
-    with pytest.raises(StageError, match=r"pictures is no folder: params\.yaml, `download\.folder\.path`"):
+    with pytest.raises(StageError, match=r"pictures is not a folder: set `download\.folder\.path`"):
         load()
     (tmp_path / "pictures").mkdir()
     with pytest.raises(StageError, match="holds no pictures"):
         load()
     draw_pictures(tmp_path / "pictures", 3)
     (tmp_path / "pictures/red/1.png").write_bytes(b"no picture")
-    with pytest.raises(StageError, match=r"red/1\.png is no picture that can be read"):
+    with pytest.raises(StageError, match=r"red/1\.png cannot be read as an image \(.*\): fix or remove it"):
         load()
     Image.new("RGB", (7, 7)).save(tmp_path / "pictures/red/1.png")
-    with pytest.raises(StageError, match=r"red/1\.png is 7x7, the first picture is 20x24"):
+    with pytest.raises(StageError, match=r"red/1\.png is 7x7, .*blue/0\.png is 20x24: all pictures"):
         load()
     for label in ("blue", "green"):
         (tmp_path / "pictures" / label).rename(tmp_path / label)
-    with pytest.raises(StageError, match="pictures of 1 labels; wanted are two at least"):
+    with pytest.raises(StageError, match="pictures of 1 labels: at least two are needed"):
         load()
 
 
-def test_the_digits_of_scikit_learn_need_no_mirror(project: Path) -> None:
+def test_pictures_are_read_upright_on_white_and_in_8_bits(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    upright = Image.Exif()
+    upright[0x0112] = 6  # orientation: turn by a quarter
+    Image.fromarray(np.array([[10, 20]], np.uint8)).save(tmp_path / "a/1.png", exif=upright)
+    Image.fromarray(np.array([[256], [65_535]], np.uint16)).save(tmp_path / "a/2.png")
+    Image.fromarray(np.array([[[7, 255]], [[7, 0]]], np.uint8)).save(tmp_path / "b/1.png")
+    dataset = Folder(path=str(tmp_path), test=0.5, seed=0).load()
+    images = torch.cat([dataset.train.images, dataset.test.images]).flatten(start_dim=1).tolist()
+    assert sorted(images) == [[1, 255], [7, 255], [10, 20]]
+
+
+def test_scikit_learns_digits_need_no_mirror(project: Path) -> None:
     edit_params(project, data__dataset="uci_digits", download__mnist__mirrors=["nowhere"], train__epochs=15)
     classifier = run_pipeline()
     train_split, test = (load_split(path, load_dataset_info(DATASET_FILE)) for path in (TRAIN_FILE, TEST_FILE))
@@ -116,7 +129,7 @@ def test_the_digits_of_scikit_learn_need_no_mirror(project: Path) -> None:
 
 
 @pytest.mark.parametrize("wanted", [("fashion_mnist", "FashionMNIST", "coat"), ("kmnist", "KMNIST", "na")])
-def test_data_sets_in_mnists_image_are_checked_with_torchvisions_checksums(
+def test_data_sets_of_mnists_format_are_checked_with_torchvisions_checksums(
     project: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch, wanted: tuple[str, str, str]
 ) -> None:
     dataset, name, label = wanted
@@ -125,7 +138,7 @@ def test_data_sets_in_mnists_image_are_checked_with_torchvisions_checksums(
 
     monkeypatch.setattr(getattr(datasets, name), "mirrors", [str(mirror)])
     edit_params(project, data__dataset=dataset)
-    with pytest.raises(StageError, match="is half a file or another one"):
+    with pytest.raises(StageError, match="is incomplete or a different file"):
         download.main()
     checksums = [(path.name, md5(path.read_bytes(), usedforsecurity=False).hexdigest()) for path in mirror.iterdir()]
     monkeypatch.setattr(getattr(datasets, name), "resources", checksums)
@@ -147,7 +160,7 @@ def test_the_labels_are_torchvisions_in_their_order() -> None:
     )
 
 
-def test_an_unknown_data_set_is_named_with_the_nearest(project: Path) -> None:
+def test_an_unknown_data_set_is_reported_with_the_nearest(project: Path) -> None:
     edit_params(project, data__dataset="fashon_mnist")
     with pytest.raises(StageError, match=r"'fashon_mnist'; did you mean `fashion_mnist`\?.*uci_digits, folder"):
         download.main()

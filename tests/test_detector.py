@@ -1,4 +1,4 @@
-"""Knowing what is no digit: the drawings, the detector, and the two numbers fitted on held-out images."""
+"""Telling digits from everything else: the drawings, the detector, and the two numbers fitted on held-out images."""
 
 from functools import partial
 from pathlib import Path
@@ -13,23 +13,18 @@ from stages.abstain.calibrate import (
     fit_temperature,
     fit_threshold,
     load_calibration,
-    save_calibration,
 )
-from stages.abstain.detector import Detector, build_detector, detector_examples, fit_detector, to_inputs
+from stages.abstain.detector import Detector, detector_examples, fit_detector, to_inputs
 from stages.abstain.ood_images import REPORTED, TRAINED, as_shape, draw, jumble, redraw
 from stages.abstain.strokes import FIGURES, NOISES
-from stages.config import Section, load_params
 from stages.data import Shape, Split, scale
 from stages.evaluate import UNSEEN_FONTS
-from stages.inference import predict
-from stages.io import StageError
-from tests.conftest import ROOT, make_digits
+from stages.io import StageError, save_tensors
+from stages.models.detector import KIND, build_detector, load_detector
+from stages.models.inference import predict
+from tests.conftest import make_digits
 
-
-class DetectorParams(Section):
-    """The detector's section alone."""
-
-    detector: Detector
+PARAMS = Detector(pictures=20, hidden=100, learning_rate=0.004, epochs=6, batch_size=256, seed=0)
 
 
 @pytest.mark.parametrize("kind", [*FIGURES, *NOISES, "letters"])
@@ -42,7 +37,7 @@ def test_every_kind_is_drawn_by_its_seed_alone(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [*FIGURES, "letters"])
-def test_figures_lie_where_mnist_puts_its_digits(kind: str) -> None:
+def test_figures_are_framed_as_mnist_frames_its_digits(kind: str) -> None:
     for picture in draw(kind, 20, seed=0, fonts=UNSEEN_FONTS)[:, 0]:
         rows, columns = (picture > 0).nonzero().unbind(dim=1)
         assert max(int(rows.max() - rows.min()), int(columns.max() - columns.min())) <= 19
@@ -51,7 +46,7 @@ def test_figures_lie_where_mnist_puts_its_digits(kind: str) -> None:
         assert 9 <= centre <= 19
 
 
-def test_no_figure_that_is_reported_is_trained_on() -> None:
+def test_no_kind_of_picture_is_both_trained_on_and_reported() -> None:
     reported = {kind for kinds in REPORTED.values() for kind in kinds} - {"letters"}  # those are of other fonts
     assert not reported & set(TRAINED)
 
@@ -65,16 +60,16 @@ def test_redrawn_and_jumbled_pictures_keep_shape_and_type() -> None:
         assert not torch.equal(changed, digits.images)
 
 
-def test_the_gate_learns_to_tell_digits_from_scribbles_that_it_never_saw() -> None:
-    images, labels = make_digits(400, seed=0)
-    digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels).long())
-    params = load_params(DetectorParams, path=ROOT / "params.yaml").detector
-    detector = fit_detector(detector_examples(digits, centred=True, pictures=20, seed=0), digits.shape, params)
+def test_the_detector_tells_digits_from_scribbles_that_it_has_never_seen() -> None:
+    images, names = make_digits(400, seed=0)
+    digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(names).long())
+    inputs, labels = detector_examples(digits, centred=True, pictures=PARAMS.pictures, seed=0)
+    detector = fit_detector(inputs, labels, digits.shape, PARAMS)
     assert predict(detector, torch.from_numpy(make_digits(100, seed=1)[0]).unsqueeze(1)).median() > 0
     assert predict(detector, draw("scribbles", 100, seed=0)).median() < 0
 
 
-def test_the_temperature_is_where_the_loss_is_least() -> None:
+def test_the_temperature_minimises_the_loss() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(500, 10, generator=generator) * 3
     labels = torch.distributions.Categorical(logits=logits / 2.5).sample()
@@ -93,12 +88,10 @@ def test_the_temperature_of_a_model_that_is_always_right_is_not_zero() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 21, 30)])
-def test_brought_to_inputs_in_pieces_pictures_are_what_the_gate_makes_of_them_at_once(shape: Shape) -> None:
+def test_inputs_computed_in_pieces_equal_the_detectors_own_first_layers(shape: Shape) -> None:
     figures = draw("stars", 12, seed=0).repeat(100, 1, 1, 1)
-    own = torch.randint(0, 256, (7, *shape), dtype=torch.uint8)
     detector = build_detector(shape, hidden=3)
-    at_once = detector[:2](scale(torch.cat([own, as_shape(figures, shape)])))
-    assert torch.equal(to_inputs([own, figures], shape), at_once)
+    assert torch.equal(to_inputs(figures, shape), detector[:2](scale(as_shape(figures, shape))))
 
 
 def test_confidence_is_the_product_of_both_networks_probabilities() -> None:
@@ -108,20 +101,31 @@ def test_confidence_is_the_product_of_both_networks_probabilities() -> None:
 
 
 @pytest.mark.parametrize("total", [100, 5_000])
-def test_the_threshold_costs_no_more_digits_than_it_may(total: int) -> None:
+def test_the_threshold_rejects_no_more_digits_than_allowed(total: int) -> None:
     confidences = torch.linspace(0, 1, total)
-    refused = int((confidences < fit_threshold(confidences, max_false_rejection_rate=0.01)).sum())
-    assert refused <= 0.01 * total
-    assert refused > 0.005 * total or total == 100  # of so few none can be spared with certainty
+    rejected = int((confidences < fit_threshold(confidences, max_false_rejection_rate=0.01)).sum())
+    assert rejected <= 0.01 * total
+    assert rejected > 0.005 * total or total == 100  # too few to reject any with certainty
 
 
 @pytest.mark.parametrize(
     "text", ["", "{}", '{"temperature": 0, "confidence_threshold": 0.5}', "[1]", '{"temperature": "x"}']
 )
-def test_a_damaged_calibration_is_named(tmp_path: Path, text: str) -> None:
+def test_a_damaged_calibration_file_is_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "calibration.json"
-    save_calibration(path, Calibration(1.25, 0.5))
-    assert load_calibration(path) == Calibration(1.25, 0.5)
+    calibration = Calibration(temperature=1.25, confidence_threshold=0.5)
+    path.write_text(calibration.model_dump_json())
+    assert load_calibration(path) == calibration
     path.write_text(text)
     with pytest.raises(StageError, match=r"calibration\.json is (missing or )?damaged"):
         load_calibration(path)
+
+
+def test_a_detector_is_as_wide_as_its_file_says_and_of_the_shape_it_was_trained_for(tmp_path: Path) -> None:
+    path = tmp_path / "detector.safetensors"
+    detector = build_detector((1, 28, 28), hidden=7)
+    save_tensors(path, KIND, detector.state_dict())
+    images = draw("stars", 3, seed=0)
+    assert torch.equal(predict(load_detector(path, (1, 28, 28)), images), predict(detector, images))
+    with pytest.raises(StageError, match="weights of another network"):
+        load_detector(path, (3, 28, 28))

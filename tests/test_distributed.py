@@ -1,4 +1,4 @@
-"""Long and shared trainings: interrupted they go on, two processes learn what one does, one that dies ends both."""
+"""Interrupted trainings resume; two processes learn what one does; one that dies stops both."""
 
 import gc
 import re
@@ -11,13 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from torch import distributed
+from torch import distributed as torch_distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from stages import distributed, download, train
-from stages.abstain import detector
 from stages.checkpoint import TrainState
 from stages.config import load_params
+from stages.data import Split
 from stages.io import WEIGHTS_FILE, StageError
 from stages.train import CHECKPOINT_FILE, HISTORY_FILE
 from tests.conftest import ROOT, edit_params
@@ -25,20 +25,18 @@ from tests.conftest import ROOT, edit_params
 
 @pytest.fixture
 def prepared(project: Path) -> Path:
-    """The made-up project, ready to be trained for four epochs with all that a loop can have."""
+    """The made-up project, ready to be trained for four epochs with every option of the loop."""
     edit_params(
         project,
         train__epochs=4,
-        train__average=0.9,
-        train__clip_norm=1.0,
         train__patience=3,
-        data__augment={"strength": 0.1, "elastic_alpha": 0.1},
-        data__focus=0.5,
+        data__augment__strength=0.1,
+        data__augment__elastic_alpha=0.1,
+        data__sampler__power=0.5,
         objective__schedule="one_cycle",
         objective__weight_decay=0.01,
     )
     download.main()
-    detector.main()
     return project
 
 
@@ -47,7 +45,7 @@ def digests() -> list[str]:
 
 
 @pytest.mark.usefixtures("prepared")
-def test_interrupted_a_training_goes_on_and_ends_in_the_same_bytes(
+def test_an_interrupted_training_resumes_and_gives_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train.main()
@@ -56,9 +54,9 @@ def test_interrupted_a_training_goes_on_and_ends_in_the_same_bytes(
 
     save = TrainState.save
 
-    def save_and_stop(learner: TrainState, path: Path, *, fingerprint: str) -> None:
-        save(learner, path, fingerprint=fingerprint)
-        if len(learner.history) == 2:
+    def save_and_stop(state: TrainState, path: Path, *, fingerprint: str) -> None:
+        save(state, path, fingerprint=fingerprint)
+        if len(state.history) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -68,30 +66,31 @@ def test_interrupted_a_training_goes_on_and_ends_in_the_same_bytes(
     capsys.readouterr()
     train.main()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "goes on after epoch 2 of an unfinished training"
+    assert lines[0] == "resuming after epoch 2"
     assert [line[:9] for line in lines[1:]] == ["epoch 3/4", "epoch 4/4"]
     assert digests() == wanted
 
 
 @pytest.mark.parametrize("damage", [b"", b"junk", None])
-def test_another_training_or_a_damaged_checkpoint_starts_anew(
+def test_another_training_or_a_damaged_checkpoint_starts_from_the_first_epoch(
     prepared: Path, capsys: pytest.CaptureFixture[str], damage: bytes | None
 ) -> None:
     train.main()
     wanted = digests()
     params = load_params(train.Params)
-    learner = train.build_learner(params, (1, 28, 28), classes=10, images=500)
-    learner.save(CHECKPOINT_FILE, fingerprint="of another training")
+    images = Split(torch.zeros(500, 1, 28, 28), torch.zeros(500))
+    state = train.build_state(params, images, classes=10, device=torch.device("cpu"))
+    state.save(CHECKPOINT_FILE, fingerprint="of another training")
     if damage is not None:
         (prepared / CHECKPOINT_FILE).write_bytes(damage)
     capsys.readouterr()
     train.main()
-    assert "goes on" not in capsys.readouterr().out
+    assert "resuming" not in capsys.readouterr().out
     assert digests() == wanted
 
 
 @pytest.mark.usefixtures("prepared")
-def test_without_a_lower_validation_loss_training_stops_and_the_best_is_kept(
+def test_training_stops_early_without_a_lower_validation_loss_and_keeps_the_best(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     losses = iter([0.5, 0.3, 0.4, 0.35, 0.2])
@@ -102,10 +101,10 @@ def test_without_a_lower_validation_loss_training_stops_and_the_best_is_kept(
     assert [line.split(",")[2] for line in history[1:]] == ["0.500000", "0.300000", "0.400000", "0.350000"]
 
 
-def test_a_gpu_that_is_not_there_is_said_to_be_missing(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_reported(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     edit_params(prepared, train__device="cuda")
-    with pytest.raises(StageError, match="torch finds no GPU: say `cpu` or `auto`"):
+    with pytest.raises(StageError, match="torch finds no GPU; write `cpu` or `auto`"):
         train.main()
     edit_params(prepared, train__device="auto", train__epochs=1)
     train.main()
@@ -134,9 +133,9 @@ def test_where_several_processes_changed_a_value_it_is_the_mean(monkeypatch: pyt
     before = torch.tensor([1.0, 1.0, 1.0, 1.0])
     own, others = torch.tensor([0.0, 0.5, 1.0, 1.0]), torch.tensor([0.5, 1.0, 2.0, 1.0])
     received = iter([others - before, (others != before).float()])
-    monkeypatch.setattr(processes, "launched", lambda: True)
-    monkeypatch.setattr(distributed, "all_reduce", lambda tensor: tensor.add_(next(received)))
-    together = processes.all_reduce_changes(before, own)
+    monkeypatch.setattr(distributed, "launched", lambda: True)
+    monkeypatch.setattr(torch_distributed, "all_reduce", lambda tensor: tensor.add_(next(received)))
+    together = distributed.merge(before, own)
     torch.testing.assert_close(together, torch.tensor([0.25, 0.5, 2.0, 1.0]))
 
 
@@ -164,30 +163,28 @@ def test_nothing_outlives_the_process_group_that_would_wait_for_its_threads(monk
     environment = {"TORCHELASTIC_RUN_ID": "alone", "RANK": "0", "WORLD_SIZE": "1"}
     for name, value in (environment | {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}).items():
         monkeypatch.setenv(name, value)
-    alive, destroy = [], distributed.destroy_process_group
+    alive, destroy = [], torch_distributed.destroy_process_group
 
     def count_and_destroy() -> None:
         alive.append(sum(type(thing) is DistributedDataParallel for thing in gc.get_objects()))
         destroy()
 
-    monkeypatch.setattr(distributed, "destroy_process_group", count_and_destroy)
+    monkeypatch.setattr(torch_distributed, "destroy_process_group", count_and_destroy)
     train.main()
     assert alive == [0]
 
 
-def test_what_ends_a_process_stands_above_the_line_that_says_so(prepared: Path) -> None:
+def test_the_error_of_a_process_is_printed_above_the_line_that_reports_it(prepared: Path) -> None:
     edit_params(prepared, train__processes=2, train__batch_size=1)
     with start() as running:
         _, complaints = running.communicate()
     *of_processes, last = complaints.splitlines()
     wanted = "train: error: 2 processes cannot share a batch of 1: params.yaml, `train.batch_size`"
     assert set(of_processes) == {wanted}
-    assert re.fullmatch(
-        r"train: error: process [01] of 2 ended with exit code 1, .*: what it said stands above; .*", last
-    )
+    assert re.fullmatch(r"train: error: process [01] of 2 ended with exit code 1, .*: see its message above; .*", last)
 
 
-def test_a_process_that_dies_ends_the_others_and_the_next_run_goes_on(prepared: Path) -> None:
+def test_a_process_that_dies_ends_the_others_and_the_next_run_resumes(prepared: Path) -> None:
     edit_params(prepared, train__processes=2, train__epochs=5_000, train__patience=None)
     with start() as running:
         assert running.stdout is not None
@@ -199,11 +196,11 @@ def test_a_process_that_dies_ends_the_others_and_the_next_run_goes_on(prepared: 
         assert running.wait() == 1
     assert "Traceback" not in complaint
     assert re.search(
-        r"process [01] of 2 ended with \S.*, and the others with it: .* run it again", complaint.splitlines()[-1]
+        r"process [01] of 2 ended with \S.*, and the others were stopped: .* run it again", complaint.splitlines()[-1]
     )
     assert not [worker for worker in workers if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE]
     with start() as again:
         assert again.stdout is not None
         first = again.stdout.readline()
         psutil.Process(again.pid).terminate()
-    assert first.startswith("goes on after epoch ")
+    assert first.startswith("resuming after epoch ")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mnist_serving.session import open_session
+from mnist_serving.classifier import open_session
 
 from benchmarks.browser import post_from
 from benchmarks.environments import JAVASCRIPT, OPENCV_5, RUNNERS
@@ -25,10 +25,10 @@ from benchmarks.runtimes import (
     find_command,
     web_files,
 )
-from stages.config import read_params
+from stages.config import read_sections
 from tests.conftest import ROOT
 
-TOLERANCE = read_params(ROOT / "params.yaml")["export"]["tolerance"]
+TOLERANCE = read_sections((ROOT / "params.yaml").read_text(encoding="utf-8"))["export"]["tolerance"]
 PAGE = (ROOT / "docs/embedding.md").read_text(encoding="utf-8")
 PROGRAMS = dict(re.findall(r"^### (.+?)\n(?:(?!^#).)*?^```\w+\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL))
 

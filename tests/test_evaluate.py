@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn.functional import cross_entropy
 
 from stages import download, evaluate, train
-from stages.abstain import detector
+from stages.abstain import calibrate, detector
 from stages.data import Split, load_dataset_info, load_split
 from stages.io import (
     DATASET_FILE,
@@ -34,6 +34,7 @@ def trained(project: Path) -> Path:
     download.main()
     detector.main()
     train.main()
+    calibrate.main()
     return project
 
 
@@ -105,7 +106,7 @@ def test_the_picture_of_oblong_images_is_not_squared() -> None:
 def test_a_class_without_test_images_is_not_the_worst() -> None:
     limits = evaluate.Evaluate(calibration_bins=2, learned_accuracy=0.9, largest_gap=0.1)
     logits, labels = torch.eye(3)[[1, 2, 1]], torch.tensor([1, 2, 2])
-    metrics, _ = evaluate.judge(logits, labels, train_accuracy=1.0, names="abc", limits=limits)
+    metrics, _ = evaluate.evaluate(logits, labels, train_accuracy=1.0, names="abc", limits=limits)
     assert (metrics["worst_class"], metrics["worst_class_recall"]) == ("c", 0.5)
 
 

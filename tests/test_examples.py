@@ -289,7 +289,7 @@ def test_another_number_of_classes_and_another_size_are_the_models_business(
 ) -> None:
     example = make(name)
     labels = ["a", "b: coat, long", "c"]
-    info = {"labels": labels, "preprocessing": {"size": [6, 9]}, "abstention": {"confidence_threshold": 0.4}}
+    info = {"labels": labels, "preprocessing": {"size": [6, 9]}, "confidence_threshold": 0.4}
     model = small_model(labels, (6, 9))
     helper.set_model_props(model, {key: json.dumps(value) for key, value in info.items()})
     onnx.save(model, example.folder / "small.onnx")

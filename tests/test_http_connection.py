@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from mnist_serving.http.http_types import Job, Request, Response
-from mnist_serving.http.transport.connection import LINGER_SECONDS, Connection
-from mnist_serving.http.transport.server import Ending, Host, new_event_loop
+from mnist_serving.http.transport.connection import LINGER_SECONDS, Connection, ServerState
+from mnist_serving.http.transport.http_types import Request, Response
+from mnist_serving.http.transport.server import ShutdownTimeouts, drain, new_event_loop
 
 from tests.http_service import make_service
 
@@ -24,12 +24,12 @@ async def soon(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0)
 
 
-async def be_late() -> None:
-    """Take a large last reply after the time that a client has to close; then do not close."""
+async def read_late() -> None:
+    """Read a large last reply after the time that a client has to close; then do not close."""
     loop = asyncio.get_running_loop()
-    host = Host(make_service(), loop)
+    state = ServerState(make_service(), loop)
     ours, theirs = socket.socketpair()
-    _, connection = await loop.connect_accepted_socket(lambda: Connection(host), ours)
+    _, connection = await loop.connect_accepted_socket(lambda: Connection(state), ours)
     reader, writer = await asyncio.open_connection(sock=theirs)
     writer.write(REQUEST + BODY)
     await soon(lambda: connection._closing)
@@ -39,20 +39,20 @@ async def be_late() -> None:
     assert length is not None
     assert len(body) == int(length[1])
     connection.expire(loop.time() + 2 * LINGER_SECONDS)
-    await soon(lambda: not host.connections)
+    await soon(lambda: not state.connections)
     writer.close()
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, new_event_loop])
-def test_a_last_reply_may_be_taken_slowly_and_then_the_client_has_to_close(
+def test_a_last_reply_may_be_read_slowly_and_then_the_client_has_to_close(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(asyncio.wait_for(be_late(), 60))
+        runner.run(asyncio.wait_for(read_late(), 60))
 
 
-async def end_without_grace(host: Host, pictures: list[str]) -> list[Response | Job]:
-    """End while the first of the pictures is worked on; return the answers that came back."""
+async def end_without_grace(state: ServerState, pictures: list[str]) -> list[Response]:
+    """Shut down while the first of the pictures is worked on; return the answers that came back."""
     loop = asyncio.get_running_loop()
     begun, finish = threading.Event(), threading.Event()
 
@@ -61,26 +61,26 @@ async def end_without_grace(host: Host, pictures: list[str]) -> list[Response | 
         finish.wait()
         return Response(200, request.path.encode())
 
-    host.service.answer = work  # type: ignore[method-assign]
-    answers: list[Response | Job] = []
+    state.app.answer = work  # type: ignore[method-assign]
+    answers: list[Response] = []
     for path in pictures:
-        host.answer_in_thread(Request("POST", path), answers.append)
+        state.answer_in_thread(Request("POST", path), answers.append)
     begun.wait()
-    server = await loop.create_server(lambda: Connection(host), "127.0.0.1", 0)
-    await host.drain(server, Ending(linger=0, grace=0))
+    server = await loop.create_server(lambda: Connection(state), "127.0.0.1", 0)
+    await drain(state, server, ShutdownTimeouts(linger=0, grace=0))
     finish.set()
-    await asyncio.to_thread(host._threads.shutdown, wait=True)
+    await asyncio.to_thread(state.threads.shutdown, wait=True)
     await soon(lambda: answers)
     return answers
 
 
-def test_pictures_that_still_wait_when_the_grace_is_over_are_dropped() -> None:
+def test_pictures_that_still_wait_at_the_end_of_the_grace_period_are_dropped() -> None:
     complaints: list[object] = []
 
-    async def end() -> list[Response | Job]:
+    async def end() -> list[Response]:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: complaints.append(context))
-        return await end_without_grace(Host(make_service(), loop), ["/first", "/second", "/third"])
+        return await end_without_grace(ServerState(make_service(), loop), ["/first", "/second", "/third"])
 
     assert asyncio.run(end()) == [Response(200, b"/first")]
     assert complaints == []

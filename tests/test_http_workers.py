@@ -1,4 +1,4 @@
-"""The end of a server that is a process, or several: what is in flight is finished, and nothing stays behind."""
+"""The shutdown of a server of one process or several: requests in flight are finished, and nothing stays behind."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-# --- the end -----------------------------------------------------------------------------------------
+# --- the shutdown -----------------------------------------------------------------------------------------
 
 
 def test_sigterm_finishes_what_is_in_flight_and_exits_0() -> None:
@@ -51,7 +51,7 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_0() -> None:
         assert b"Connection: close" in raw
 
 
-def test_nothing_outlives_the_grace_time() -> None:
+def test_nothing_outlives_the_grace_period() -> None:
     with running_server("--grace", "0.2") as server, server.connect() as connection:
         connection.sendall(PREDICT[:-1])
         assert server.stop() == 0
@@ -99,7 +99,7 @@ def test_the_metrics_of_several_workers_add_up_and_a_dead_worker_is_replaced() -
         for _ in range(40):
             assert server.call("POST", "/predict", BODY).status == 200
         said = server.call("GET", "/metrics").body.decode()
-        assert 'mnist_requests_total{call="/predict",status="200"} 40.0' in said
+        assert 'mnist_requests_total{route="/predict",status="200"} 40.0' in said
         assert "mnist_images_total 40.0" in said
         (first, *_) = children(server.process.pid)
         os.kill(first, signal.SIGKILL)
@@ -140,13 +140,24 @@ def test_workers_end_when_the_process_that_started_them_is_killed() -> None:
         eventually(lambda: refused(server), "the workers to end")
 
 
-def test_a_worker_that_dies_before_it_is_ready_ends_the_server() -> None:
+def supervise(work: str, preparation: str = "pass") -> subprocess.CompletedProcess[str]:
+    """Run two workers in a process of their own."""
     program = (
-        "import os, socket, sys; from mnist_serving.http.transport.workers import run_workers;"
-        "listener = socket.create_server(('127.0.0.1', 0));"
-        "sys.exit(run_workers(lambda ready: os.abort(), listener, count=2))"
+        "import os, signal, socket, sys; from mnist_serving.http.transport.workers import Supervisor;"
+        f"listener = socket.create_server(('127.0.0.1', 0)); {preparation};"
+        f"sys.exit(Supervisor(lambda ready: {work}, listener, count=2).run())"
     )
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=PATIENCE)
+
+
+def test_a_worker_that_dies_before_it_is_ready_ends_the_server() -> None:
+    done = supervise("os.abort()")
     assert done.returncode == 1
-    assert re.fullmatch(r"worker \d+ died with code -6 before it was ready; all end\n", done.stderr)
+    assert re.fullmatch(r"worker \d+ died with code -6 before it was ready; the server ends\n", done.stderr)
+
+
+def test_a_signal_ends_a_worker_that_has_only_been_forked() -> None:
+    done = supervise("print('it serves')", "os.setpgrp = lambda: os.kill(os.getpid(), signal.SIGTERM)")
+    assert done.stdout == ""
+    assert re.match(r"worker \d+ died with code -15 ", done.stderr)

@@ -1,18 +1,19 @@
-"""The verdict's measures, each against an independent way to compute it."""
+"""The metrics, each against an independent computation."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.metrics import diagnose, expected_calibration_error, recalls, reliability, wilson_interval
 
 
+@settings(deadline=None)  # the first call imports SciPy
 @given(total=st.integers(1, 20_000), share=st.floats(0, 1))
-def test_the_wilson_interval_is_where_the_score_test_turns(total: int, share: float) -> None:
+def test_the_wilson_interval_ends_where_the_score_test_rejects(total: int, share: float) -> None:
     correct = round(share * total)
     observed = correct / total
     for bound in wilson_interval(correct, total):
@@ -21,7 +22,7 @@ def test_the_wilson_interval_is_where_the_score_test_turns(total: int, share: fl
         assert score == pytest.approx(0, abs=1e-9)
 
 
-def test_the_wilson_interval_of_the_textbook() -> None:
+def test_the_wilson_interval_of_a_published_example() -> None:
     # Newcombe, Two-sided confidence intervals for the single proportion, 1998, table I: 81 of 263
     low, high = wilson_interval(81, 263)
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
@@ -49,7 +50,7 @@ def test_a_model_that_is_right_as_often_as_it_says_has_no_calibration_error() ->
     assert expected_calibration_error(diagram) == pytest.approx(0)
 
 
-def test_certainty_falls_into_the_last_bin() -> None:
+def test_certain_predictions_fall_into_the_last_bin() -> None:
     assert [group.images for group in reliability(torch.eye(3), torch.arange(3), bins=5)] == [3]
 
 
@@ -65,7 +66,7 @@ def test_recall_is_counted_class_by_class() -> None:
     ("train", "test", "word"),
     [(0.985, 0.974, "learned"), (0.90, 0.89, "underfitting"), (1.0, 0.96, "overfitting"), (0.95, 0.92, "learned")],
 )
-def test_the_two_accuracies_are_read_together(train: float, test: float, word: str) -> None:
+def test_the_diagnosis_weighs_both_accuracies(train: float, test: float, word: str) -> None:
     verdict, sentence = diagnose(train, test, learned=0.95, largest_gap=0.031)
     assert verdict == word
     assert f"{train:.2%} on the training images, {test:.2%} on the test images" in sentence

@@ -1,4 +1,4 @@
-"""Downloads, against a real HTTP server that misbehaves in every way seen in the wild."""
+"""Downloads from a real HTTP server that misbehaves in every way that mirrors do."""
 
 import threading
 import time
@@ -106,8 +106,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         ("missing", "HTTP Error 404"),
         ("broken", "HTTP Error 503"),
         ("page", "a web page, not the file"),
-        ("half", "half a file or another one"),
-        ("other", "no gzip file"),
+        ("half", "incomplete or a different file"),
+        ("other", "not a gzip file"),
         ("cut", "bytes short"),
         ("stall", "stalled"),
         ("silent", "stalled"),
@@ -115,7 +115,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         ("endless", "more than 1,048,576 bytes"),
     ],
 )
-def test_a_mirror_that_misbehaves_is_named_and_passed_over(
+def test_a_mirror_that_misbehaves_is_reported_and_skipped(
     server: str, behaviour: str, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = fetch_from_first([f"{server}/{behaviour}", f"{server}/whole/"], CHECKSUMS)
@@ -127,12 +127,12 @@ def test_a_mirror_that_misbehaves_is_named_and_passed_over(
         fetch_from_first([f"{server}/{behaviour}"], CHECKSUMS)
 
 
-def test_a_folder_is_a_mirror_too(tmp_path: Path) -> None:
+def test_a_folder_can_be_a_mirror(tmp_path: Path) -> None:
     (tmp_path / "file.gz").write_bytes(CONTENT)
     assert fetch_from_first([str(tmp_path / "none"), str(tmp_path)], CHECKSUMS) == {"file.gz": CONTENT}
 
 
-def test_when_all_fail_each_is_named_with_its_reason(server: str, tmp_path: Path) -> None:
+def test_if_all_mirrors_fail_each_is_reported_with_its_reason(server: str, tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:1"
     sources = [str(tmp_path / "none"), str(tmp_path), f"{server}/page", nobody, "https://[broken", "ftp://host/folder"]
     with pytest.raises(MirrorError) as caught:

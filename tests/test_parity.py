@@ -1,6 +1,8 @@
-"""The parity check passes for the trained model and for no other."""
+"""The parity check, as a command and as a stage, passes for the trained model and for no other."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,10 @@ from onnx import numpy_helper
 from safetensors.numpy import save_file
 
 from stages import download, evaluate, export, train
-from stages.abstain import detector
-from stages.io import LOGITS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE
-from tests.conftest import TEST_IMAGES
+from stages import parity as stage
+from stages.abstain import calibrate, detector
+from stages.io import LOGITS_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE, StageError
+from tests.conftest import ROOT, TEST_IMAGES, edit_params
 
 REPORT = Path("reports/parity.json")
 COMMAND = ["parity", "--model", str(MODEL_FILE), "--report", str(REPORT)]
@@ -23,8 +26,8 @@ COMMAND = ["parity", "--model", str(MODEL_FILE), "--report", str(REPORT)]
 
 @pytest.fixture
 def exported(project: Path) -> Path:
-    for stage in (download, detector, train, evaluate, export):
-        stage.main()
+    for earlier in (download, train, detector, calibrate, evaluate, export):
+        earlier.main()
     return project
 
 
@@ -72,7 +75,44 @@ def test_a_difference_beyond_the_tolerance_fails_even_if_no_guess_changes(export
     assert (report["argmax_mismatches"], report["passed"]) == (0, False)
 
 
-def test_a_logit_that_is_no_number_never_passes() -> None:
+def test_the_stage_writes_the_report_of_the_command(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parity("--tolerance", "0.001") == 0
+    by_command, said = (exported / REPORT).read_bytes(), capsys.readouterr().out
+    edit_params(exported, export__tolerance=0.001)
+    (exported / REPORT).unlink()
+    stage.main()
+    assert (exported / REPORT).read_bytes() == by_command
+    assert capsys.readouterr().out == said
+
+
+def test_the_stage_fails_beyond_its_tolerance(exported: Path) -> None:
+    edit_params(exported, export__tolerance=1e-12)
+    with pytest.raises(StageError, match=r"images differ: rows \d+, \d+"):
+        stage.main()
+    assert json.loads((exported / REPORT).read_text())["passed"] is False
+
+
+def test_the_stage_names_a_file_that_is_missing(exported: Path) -> None:
+    (exported / LOGITS_FILE).unlink()
+    with pytest.raises(StageError, match=rf"{LOGITS_FILE}: no such file"):
+        stage.main()
+
+
+def test_the_command_needs_no_torch(exported: Path) -> None:
+    code = f"import sys; sys.modules['torch'] = None; from mnist_serving.cli import main; main({COMMAND})"
+    environment = {"PYTHONPATH": str(ROOT / "serving")}
+    subprocess.run([sys.executable, "-c", code], cwd=exported, env=environment, check=True, capture_output=True)
+
+
+def test_a_copy_of_the_project_uses_its_own_package(exported: Path) -> None:
+    code = "import stages, mnist_serving; print(mnist_serving.__file__)"
+    environment = {"PYTHONPATH": str(ROOT / "serving")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=exported, env=environment, check=True, capture_output=True, text=True)
+    assert Path(done.stdout.strip()) == exported / "serving/mnist_serving/__init__.py"
+
+
+def test_a_logit_that_is_not_a_number_never_passes() -> None:
     reference = np.eye(3, dtype=np.float32)
     broken = reference.copy()
     broken[1, 1] = np.nan
@@ -82,11 +122,11 @@ def test_a_logit_that_is_no_number_never_passes() -> None:
 @pytest.mark.parametrize(
     ("path", "content", "words"),
     [
-        (MODEL_FILE, b"", "is no model that onnxruntime"),
-        (MODEL_FILE, b"junk" * 100, "is no model that onnxruntime"),
+        (MODEL_FILE, b"", "onnxruntime"),
+        (MODEL_FILE, b"junk" * 100, "onnxruntime"),
         (MODEL_FILE, None, "No such file"),
         (TEST_FILE, None, "no such file"),
-        (LOGITS_FILE, b"\x05", "is no safetensors file with `logits`"),
+        (LOGITS_FILE, b"\x05", "is not a safetensors file with `logits`"),
     ],
 )
 def test_a_file_that_is_missing_or_damaged_is_named_in_one_line(
@@ -105,18 +145,18 @@ def test_a_file_that_is_missing_or_damaged_is_named_in_one_line(
 @pytest.mark.parametrize(
     ("name", "tensor", "shapes"),
     [
-        ("images", np.zeros((TEST_IMAGES, 1, 8, 8), np.uint8), "[N,1,8,8], wanted [N,1,28,28]"),
-        ("images", np.zeros((TEST_IMAGES, 3, 28, 28), np.uint8), "[N,3,28,28], wanted [N,1,28,28]"),
-        ("logits", np.zeros((TEST_IMAGES, 7), np.float32), "[N,7], wanted [N,10]"),
-        ("logits", np.zeros((TEST_IMAGES, 1), np.float32), "[N,1], wanted [N,10]"),
+        ("images", np.zeros((TEST_IMAGES, 1, 8, 8), np.uint8), "[N,1,8,8], should be [N,1,28,28]"),
+        ("images", np.zeros((TEST_IMAGES, 3, 28, 28), np.uint8), "[N,3,28,28], should be [N,1,28,28]"),
+        ("logits", np.zeros((TEST_IMAGES, 7), np.float32), "[N,7], should be [N,10]"),
+        ("logits", np.zeros((TEST_IMAGES, 1), np.float32), "[N,1], should be [N,10]"),
     ],
 )
-def test_images_or_logits_of_another_model_are_named_in_one_line(
+def test_images_and_logits_of_another_model_are_named_in_one_line(
     exported: Path, name: str, tensor: npt.NDArray[np.generic], shapes: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_file({name: tensor}, exported / "other.safetensors")
     assert parity(f"--{name}", "other.safetensors") == 1
-    assert capsys.readouterr().err == f"mnist-serving: error: other.safetensors is of another model: {shapes}\n"
+    assert capsys.readouterr().err == f"mnist-serving: error: other.safetensors belongs to another model: {shapes}\n"
 
 
 @pytest.mark.usefixtures("exported")
@@ -126,5 +166,5 @@ def test_the_training_images_in_place_of_the_test_images_are_noticed(capsys: pyt
 
 
 @pytest.mark.parametrize("tolerance", ["0", "-1", "nan", "inf", "much"])
-def test_a_tolerance_that_is_no_positive_number_is_wrong_usage(tolerance: str) -> None:
+def test_a_tolerance_that_is_not_a_positive_number_is_wrong_usage(tolerance: str) -> None:
     assert parity("--tolerance", tolerance) == 2

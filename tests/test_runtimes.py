@@ -29,12 +29,12 @@ from benchmarks.runtimes import (
     judge,
     work_out,
 )
-from stages.config import read_params
+from stages.config import read_sections
 from tests.conftest import ROOT
 
 ALWAYS_HERE = ("onnxruntime, the newest", "ONNX's reference evaluator")
 IMAGES = draw_images(200)
-TOLERANCE = read_params(ROOT / "params.yaml")["export"]["tolerance"]
+TOLERANCE = read_sections((ROOT / "params.yaml").read_text(encoding="utf-8"))["export"]["tolerance"]
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,13 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from stages import download, train
-from stages.abstain import detector
 from stages.data import load_dataset_info, load_split, train_val_split
-from stages.inference import load_weights, predict
 from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError, save_tensors
 from stages.losses.cross_entropy import CrossEntropy
 from stages.models import KIND
+from stages.models.inference import load_weights, predict
 from stages.models.mlp import Mlp
-from stages.objective import Objective
-from tests.conftest import edit_params
+from tests.conftest import edit_params, make_objective
 
 SHAPE = (1, 28, 28)
 
@@ -45,13 +43,13 @@ def test_predicting_neither_learns_nor_leaves_the_mode_changed() -> None:
 def test_the_loss_is_the_cross_entropy_of_its_definition() -> None:
     logits, labels = torch.randn(6, 10), torch.randint(0, 10, (6,))
     by_hand = -logits.softmax(dim=1)[range(6), labels].log().mean()
-    torch.testing.assert_close(CrossEntropy(kind="cross_entropy").build()(logits, labels), by_hand)
+    torch.testing.assert_close(CrossEntropy(kind="cross_entropy", label_smoothing=0.0).build()(logits, labels), by_hand)
 
 
 def test_one_step_of_the_optimizer_is_adams_formula() -> None:
     model = nn.Linear(3, 1)
     before = model.weight.detach().clone()
-    objective = Objective(loss=CrossEntropy(kind="cross_entropy"), optimizer="adam", learning_rate=0.1)
+    objective = make_objective(learning_rate=0.1)
     optimizer = objective.build_optimizer(model.parameters())
     model(torch.tensor([[1.0, -2.0, 3.0]])).sum().backward()
     optimizer.step()
@@ -61,7 +59,6 @@ def test_one_step_of_the_optimizer_is_adams_formula() -> None:
 def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_params(project, train__epochs=4)
     download.main()
-    detector.main()
     train.main()
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("epoch ") for line in lines) == 4
@@ -79,7 +76,6 @@ def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.Captu
 @pytest.mark.usefixtures("project")
 def test_the_reported_validation_loss_is_that_of_the_saved_weights() -> None:
     download.main()
-    detector.main()
     train.main()
     everything = load_split(TRAIN_FILE, load_dataset_info(DATASET_FILE))
     held_out = train_val_split(everything, validation=100, seed=0)[1]
@@ -90,7 +86,6 @@ def test_the_reported_validation_loss_is_that_of_the_saved_weights() -> None:
 
 def test_training_never_opens_the_test_file(project: Path) -> None:
     download.main()
-    detector.main()
     (project / TEST_FILE).unlink()
     (project / TEST_FILE).mkdir()  # whoever opens it now fails
     train.main()
@@ -99,7 +94,6 @@ def test_training_never_opens_the_test_file(project: Path) -> None:
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_suspects(project: Path) -> None:
     download.main()
-    detector.main()
 
     class NoNumber(nn.CrossEntropyLoss):
         def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -115,7 +109,6 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_suspects(project: 
 def test_a_loss_that_does_not_fall_is_warned_of(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_params(project, objective__learning_rate=10.0)
     download.main()
-    detector.main()
     train.main()
     warning = capsys.readouterr().err
     assert "has not fallen below its start" in warning

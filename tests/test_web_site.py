@@ -232,7 +232,7 @@ def test_labels_and_threshold_are_those_of_the_description(browser: Browser, sit
         description = tmp_path / FOLDER / "model.json"
         contract = json.loads(description.read_text())
         contract["labels"] = [f"class {label}" for label in contract["labels"]]
-        contract["abstention"]["confidence_threshold"] = 2
+        contract["confidence_threshold"] = 2
         description.write_text(json.dumps(contract))
         browser.open(address)
         browser.wait(READY)

@@ -20,11 +20,11 @@ function readPgm(path, [wantedHeight, wantedWidth]) {
   return new ort.Tensor("uint8", Uint8Array.from(pixels), [1, 1, height, width]);
 }
 
-async function classify(session, image, labels, leastConfidence) {
+async function classify(session, image, labels, threshold) {
   const { probabilities, digit } = await session.run({ image });
   const probability = Math.max(...probabilities.data);
   const answer = `${labels[probabilities.data.indexOf(probability)]}  ${probability.toFixed(4)}`;
-  const sure = digit.data[0] * probability >= leastConfidence;
+  const sure = digit.data[0] * probability >= threshold;
   return sure ? answer : `not sure, perhaps ${answer}`;
 }
 
@@ -35,17 +35,17 @@ function fail(message, code) {
 
 const [model, ...pictures] = process.argv.slice(2);
 if (!pictures.length) fail("usage: node classify.mjs MODEL PICTURE...", 2);
-let session, labels, size, leastConfidence;
+let session, labels, size, threshold;
 try {
   session = await ort.InferenceSession.create(model);
   const description = JSON.parse(readFileSync(model.replace(/\.onnx$/, ".json"), "utf8"));
-  ({ labels, preprocessing: { size }, abstention: { confidence_threshold: leastConfidence } } = description);
+  ({ labels, preprocessing: { size }, confidence_threshold: threshold } = description);
 } catch (error) {
   fail(`${model} and its .json cannot be used: ${error.message}`, 1);
 }
 for (const path of pictures) {
   try {
-    console.log(`${path}: ${await classify(session, readPgm(path, size), labels, leastConfidence)}`);
+    console.log(`${path}: ${await classify(session, readPgm(path, size), labels, threshold)}`);
   } catch (error) {
     console.error(`classify.mjs: ${path}: ${error.message}`);
     process.exitCode = 1;

@@ -37,7 +37,7 @@ void print_answer(cv::dnn::Net& net, const cv::FileStorage& description, const s
     double probability;
     int place[2];
     cv::minMaxIdx(net.forward("probabilities"), nullptr, &probability, nullptr, place);
-    double confidence_threshold = description["abstention"]["confidence_threshold"];
+    double confidence_threshold = description["confidence_threshold"];
     bool sure = net.forward("digit").at<float>(0) * probability >= confidence_threshold;
     std::string label = description["labels"][place[1]];
     std::printf("%s: %s%s  %.4f\n", path.c_str(), sure ? "" : "not sure, perhaps ", label.c_str(), probability);

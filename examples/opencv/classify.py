@@ -25,7 +25,7 @@ class Model:
         description = json.loads(path.with_suffix(".json").read_bytes())
         self.labels: list[str] = description["labels"]
         self.size: list[int] = description["preprocessing"]["size"]
-        self.confidence_threshold: float = description["abstention"]["confidence_threshold"]
+        self.confidence_threshold: float = description["confidence_threshold"]
         self.net = cv2.dnn.readNetFromONNX(str(path))
 
     def classify(self, grey: Grey) -> str:

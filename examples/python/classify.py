@@ -25,7 +25,7 @@ class Model:
         metadata = self.session.get_modelmeta().custom_metadata_map
         self.labels: list[str] = json.loads(metadata["labels"])
         self.size: list[int] = json.loads(metadata["preprocessing"])["size"]
-        self.confidence_threshold: float = json.loads(metadata["abstention"])["confidence_threshold"]
+        self.confidence_threshold: float = json.loads(metadata["confidence_threshold"])
 
     def classify(self, image: npt.NDArray[np.uint8]) -> str:
         """Return the answer to uint8 [height,width]."""

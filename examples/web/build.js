@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 const HERE = import.meta.dirname;
 const PACKAGE = join(HERE, "../../serving/mnist_serving");
-const PAGE = join(PACKAGE, "http/page");
+const PAGE = join(PACKAGE, "http/static");
 const SCRIPTS =
   "canonicalize.js locate.js figures.js lines.js background.js stroke_width.js ndimage.js " +
   "picture.js model.js worker.js local.js";

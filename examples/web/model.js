@@ -46,7 +46,7 @@ async function predict(session, contract, pixels) {
     probability,
     probabilities: [...probabilities.data],
     // In 32 bits, as Python compares them.
-    abstained: Math.fround(digit.data[0] * probability) < Math.fround(contract.abstention.confidence_threshold),
+    abstained: Math.fround(digit.data[0] * probability) < Math.fround(contract.confidence_threshold),
   };
 }
 

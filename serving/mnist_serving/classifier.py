@@ -1,4 +1,4 @@
-"""The classifier: raw pixels in, labels and probabilities out, from one ONNX file that says what it is."""
+"""The classifier: raw pixels in, labels and probabilities out, from one ONNX file that describes itself."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 
+from .errors import FileError, ModelError
 from .metadata import OUTPUTS, Contract, check_description, check_golden, read_contract
-from .session import PACKAGED_MODEL, open_session, read_model
+
+PACKAGED_MODEL = Path(__file__).with_name("model.onnx")
+LARGEST_FILE = 256 * 1024**2  # bytes
 
 Floats = npt.NDArray[np.float32]
 
@@ -18,11 +22,11 @@ class Prediction:
     """What the model says of N images, in their order.
 
     Attributes:
-        labels: the class with the largest logit, by name, N of them.
+        labels: N names, each of the class with the largest logit.
         probabilities: float32 [N,classes], calibrated; rows sum to 1.
         logits: float32 [N,classes], the raw scores.
-        abstained: bool [N], true where the model should not be believed: what it saw looks
-            like nothing it learned from.
+        abstained: bool [N], true where the image looks like nothing that the model has learned from, so that its
+            label should not be trusted.
 
     """
 
@@ -31,19 +35,23 @@ class Prediction:
     logits: Floats
     abstained: npt.NDArray[np.bool_]
 
+    def part(self, rows: slice) -> "Prediction":
+        """Return the prediction for some of the images."""
+        return Prediction(self.labels[rows], self.probabilities[rows], self.logits[rows], self.abstained[rows])
+
 
 class Classifier:
     """Recognises digits; loaded once, it can be shared between threads and used after a fork.
 
     Args:
         model: an ONNX file with the contract inside; by default the one in the package.
-        threads: how many threads one call may use. One is fastest for so small a model, and leaves
-            the other cores to others.
+        threads: how many threads a call may use. One is fastest for so small a model, and leaves the other cores to
+            others.
 
     Raises:
         FileError: the file cannot be read.
-        ModelError: it is no model, another one, or altered: its inputs, outputs, metadata or
-            answers to its golden examples are not as they should be.
+        ModelError: it is not a model of this package, or has been altered: its inputs, outputs, metadata or answers
+            to its golden examples are not as they should be.
 
     """
 
@@ -63,18 +71,18 @@ class Classifier:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The file's metadata, as it stands there."""
+        """The file's metadata, as text."""
         return self.contract.metadata
 
     def predict(self, images: npt.NDArray[np.uint8]) -> Prediction:
         """Recognise one image or many.
 
         Args:
-            images: uint8 [28,28], [N,28,28] or [N,1,28,28]; 0 = background (black), 255 = ink (white). Of a model
-                of colour pictures [3,H,W] or [N,3,H,W], RGB.
+            images: uint8 [28,28], [N,28,28] or [N,1,28,28]; 0 = background (black), 255 = ink (white). For a model
+                of colour images [3,H,W] or [N,3,H,W], RGB.
 
         Raises:
-            ValueError: anything else; the text says what came and what is wanted.
+            ValueError: they are anything else; the message says what they are and what is allowed.
 
         """
         batch = as_batch(images, self.contract.image_shape, centred=self.contract.centred)
@@ -88,11 +96,59 @@ class Classifier:
         )
 
 
+def read_model(path: Path) -> bytes:
+    """Return a model file's content; a file far larger than any such model is not read.
+
+    Raises:
+        FileError: it cannot be read, or is too large.
+
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)  # its size is not asked for: devices and pipes have none
+    except OSError as error:
+        msg = f"{path}: {error.strerror}"
+        raise FileError(msg) from error
+    if len(content) > LARGEST_FILE:
+        msg = f"{path} is larger than {LARGEST_FILE:,} bytes: not a model of this package"
+        raise FileError(msg)
+    return content
+
+
+def open_session(content: bytes, *, name: str, threads: int = 1, optimize: bool = True) -> onnxruntime.InferenceSession:
+    """Load an ONNX model into onnxruntime: sequential, without spinning threads.
+
+    Args:
+        content: the file's bytes, not its path, so that a model cannot refer to other files.
+        name: what to call it in errors.
+        threads: how many a call may use.
+        optimize: let onnxruntime rewrite the graph, as it does by default.
+
+    Raises:
+        ModelError: onnxruntime cannot load it.
+
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    options.log_severity_level = 4  # errors are raised; nothing needs printing as well
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions have no other base in common
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        msg = f"{name} is not a model that onnxruntime {onnxruntime.__version__} can load: {reason}"
+        raise ModelError(msg) from error
+
+
 def as_batch(images: object, shape: tuple[int, int, int], *, centred: bool) -> npt.NDArray[np.uint8]:
     """Return the images as a contiguous uint8 [N,channels,height,width].
 
     Raises:
-        ValueError: they are not what `Classifier.predict` takes.
+        ValueError: `Classifier.predict` does not take them.
 
     """
     if isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.size:
@@ -104,27 +160,29 @@ def as_batch(images: object, shape: tuple[int, int, int], *, centred: bool) -> n
 
 
 def _what_is_wrong(images: object, shape: tuple[int, int, int], *, centred: bool) -> str:
-    """Say what came and what is wanted."""
+    """Return what the images are, what they must be, and how to get there."""
     channels, height, width = shape
     grey = f"[{height},{width}], [N,{height},{width}]" if channels == 1 else f"[{channels},{height},{width}]"
-    wanted = f"uint8 {grey} or [N,{channels},{height},{width}], N at least 1"
+    allowed = f"uint8 {grey} or [N,{channels},{height},{width}], N at least 1"
     if not isinstance(images, np.ndarray):
-        return f"got {type(images).__name__}, wanted a numpy array, {wanted}: numpy.asarray(images, numpy.uint8)"
-    hint = "bring pictures of another size to it by canonicalize" if centred else "resize pictures of another size"
+        return (
+            f"images must be an array, {allowed}, not {type(images).__name__}: use numpy.asarray(images, numpy.uint8)"
+        )
+    hint = "use canonicalize for pictures of other sizes" if centred else "resize pictures of other sizes"
     if images.size == 0:
-        hint = "there is no image in it"
+        hint = "there is no image in the array"
     elif images.dtype != np.uint8:
         hint = _how_to_convert(images)
-    return f"got {images.dtype} {[*images.shape]}, wanted {wanted}: {hint}"
+    return f"images must be {allowed}, not {images.dtype} {[*images.shape]}: {hint}"
 
 
 def _how_to_convert(images: npt.NDArray[np.generic]) -> str:
-    """Say how pixels of another type become uint8; nothing is guessed."""
+    """Return how pixels of another type become uint8; nothing is guessed."""
     if images.dtype.kind == "f":
         return (
-            "grey levels 0 to 1 convert by (images * 255).round().astype(numpy.uint8), "
-            "0 to 255 by images.round().astype(numpy.uint8)"
+            "convert grey levels 0 to 1 with (images * 255).round().astype(numpy.uint8), "
+            "0 to 255 with images.round().astype(numpy.uint8)"
         )
     if images.dtype.kind in "iu":
-        return "if all are 0 to 255, convert by images.astype(numpy.uint8)"
-    return "these are no grey levels 0 to 255"
+        return "if all values are 0 to 255, convert with images.astype(numpy.uint8)"
+    return "these are not grey levels 0 to 255"

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .classifier import Classifier
+from .classifier import PACKAGED_MODEL, Classifier
 from .errors import FileError, exit_with
+from .http.serve import add_serve_command
 from .parity import add_parity_arguments
-from .serve import add_serve_command
-from .session import PACKAGED_MODEL
 
 LARGEST_PICTURE = 64 * 1024**2  # bytes
 
@@ -29,13 +28,13 @@ def build_parser() -> argparse.ArgumentParser:
     predict = commands.add_parser(
         "predict",
         parents=[model],
-        help="say which digit is in each picture",
-        description="Say which digit is in each picture, one line a file. Any picture of one digit does: it is made "
-        "grey, cut out and centred first; for a model of other pictures it is resized. Exit code 1 when a file could "
-        "not be read; the others are still answered.",
+        help="say which digit each picture shows",
+        description="Say which digit each picture shows, one line a file. Any picture of one digit will do: the digit "
+        "is cut out, scaled and centred first. For a model of other images the picture is resized. Exit code 1 if a "
+        "file cannot be read; the others are still answered.",
     )
-    predict.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a PNG, JPEG, WebP, GIF, BMP or TIFF")
-    predict.add_argument("--json", action="store_true", help="a line of JSON a file")
+    predict.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a PNG, JPEG, WebP, GIF, BMP or TIFF file")
+    predict.add_argument("--json", action="store_true", help="print one line of JSON a file")
     predict.add_argument(
         "--explain",
         type=Path,
@@ -48,19 +47,19 @@ def build_parser() -> argparse.ArgumentParser:
         "info",
         parents=[model],
         help="show the model's contract",
-        description="Show the model's contract, as its metadata say it, after proving that it answers its examples.",
+        description="Show the model's metadata, after checking its answers to the examples in it.",
     )
-    info.add_argument("--json", action="store_true", help="as JSON, the golden examples included")
+    info.add_argument("--json", action="store_true", help="print JSON, including the golden examples")
     info.set_defaults(run=run_info)
 
-    parity = commands.add_parser("parity", help="prove that the model gives the logits that PyTorch gave")
+    parity = commands.add_parser("parity", help="check that the model gives PyTorch's logits")
     add_parity_arguments(parity)
     add_serve_command(commands)
     return parser
 
 
 def run_predict(arguments: argparse.Namespace) -> int:
-    """Answer file by file; say on standard error which could not be read, and why."""
+    """Answer file by file; report those that cannot be read on standard error."""
     classifier = Classifier(arguments.model)
     exit_code = 0
     for path in arguments.files:
@@ -101,7 +100,7 @@ def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | 
 
     Raises:
         FileError: it cannot be read.
-        ValueError: it is no picture, or has no digit in it.
+        ValueError: it is not a picture, or shows no digit.
 
     """
     from .images import read_picture
@@ -133,15 +132,15 @@ def read_file(path: Path) -> bytes:
 
 
 def run_info(arguments: argparse.Namespace) -> int:
-    """Print the metadata, a line an entry; the golden examples only as JSON."""
+    """Print the metadata, one line an entry; the golden examples only as JSON."""
     classifier = Classifier(arguments.model)
     origin = {"file": str(arguments.model), "sha256": classifier.checksum}
     if arguments.json:
         print(json.dumps({**origin, **classifier.contract.decoded()}, indent=2))
         return 0
-    examples = f"{len(classifier.contract.golden.images)} examples, answered right"
+    examples = f"{len(classifier.contract.golden.images)} examples, answered correctly"
     for key, value in {**origin, **classifier.metadata, "golden": examples}.items():
-        print(f"{key:<16} {value}")
+        print(f"{key:<20} {value}")
     return 0
 
 

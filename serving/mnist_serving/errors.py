@@ -1,14 +1,14 @@
-"""What can go wrong in a way that a person can mend, and how a command says so."""
+"""The errors that a person can fix, and how a command reports them."""
 
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-EXTRAS = {"PIL": "images", "safetensors": "parity"}  # what installs a package that the core does without
+EXTRAS = {"PIL": "images", "safetensors": "parity"}  # the extra that installs a package which the core does not need
 
 
 class MnistServingError(Exception):
-    """The base of the package's errors; the text says what is wrong and what to do."""
+    """The base of the package's errors; the message says what is wrong and what to do."""
 
 
 class ModelError(MnistServingError):
@@ -16,11 +16,11 @@ class ModelError(MnistServingError):
 
 
 class FileError(MnistServingError):
-    """A file cannot be read, or is not what it should be."""
+    """A file cannot be read, or does not hold what it should."""
 
 
 def exit_with(command: Callable[[], int]) -> NoReturn:
-    """End the program with a command's exit code; an error that a person can mend is one line, exit code 1."""
+    """End the program with a command's exit code; an error that a person can fix is one line, and exit code 1."""
     try:
         sys.exit(command())
     except ModuleNotFoundError as error:

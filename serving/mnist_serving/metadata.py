@@ -13,7 +13,7 @@ import onnxruntime
 from .errors import ModelError
 from .preprocess.canonicalize import SIDE
 
-OUTPUTS = ("logits", "probabilities", "digit")  # in the order in which the classifier wants them
+OUTPUTS = ("logits", "probabilities", "digit")  # in the order in which the classifier reads them
 CHANNELS = {"grey": 1, "rgb": 3}
 GOLDEN_TOLERANCE = 1e-3  # largest |difference of logits| that rounding in another onnxruntime may make
 
@@ -33,11 +33,11 @@ class Contract:
     Attributes:
         labels: the classes' names, in the order of the logits.
         image_shape: channels, height, width.
-        centred: images are as MNIST's, one figure in 20x20 about its centre of mass, white on black, so that
-            `canonicalize` makes them of pictures. Of any other model a picture is only made grey or RGB, and resized.
+        centred: images are like MNIST's, one digit of 20x20 pixels centred on its centre of mass, white on black, which
+            `canonicalize` makes from pictures. For any other model a picture is only made grey or RGB, and resized.
         confidence_threshold: the model abstains where `digit` x the largest probability is below it.
-        golden: examples that it has to answer.
-        metadata: all of the file's metadata, as it stands there.
+        golden: examples that it must answer.
+        metadata: all of the file's metadata, as text.
 
     """
 
@@ -49,7 +49,7 @@ class Contract:
     metadata: dict[str, str]
 
     def decoded(self) -> dict[str, object]:
-        """Return the metadata, with what is JSON decoded."""
+        """Return the metadata, decoded where it is JSON."""
         return {key: _decoded(text) for key, text in self.metadata.items()}
 
 
@@ -57,14 +57,14 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
     """Read and check the contract of a loaded model.
 
     Raises:
-        ModelError: metadata are missing or wrong, or the graph has other inputs or outputs.
+        ModelError: metadata is missing or not valid, or the graph has other inputs or outputs.
 
     """
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     try:
         contract = _decode_metadata(metadata)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        msg = f"{name} is no model of this package: its metadata lack or garble {error}"
+        msg = f"{name} is not a model of this package: its metadata lacks an entry, or one is not valid: {error}"
         raise ModelError(msg) from error
     shape, classes = contract.image_shape, len(contract.labels)
     found = _signature(session)
@@ -75,16 +75,16 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
         "digit": ("tensor(float)", (1,)),
     }
     if found != wanted:
-        msg = f"{name} is no model of this package: it has {found}, wanted {wanted}"
+        msg = f"{name} is not a model of this package: its inputs and outputs are {found}, not {wanted}"
         raise ModelError(msg)
     if contract.centred and shape != (1, SIDE, SIDE):
-        msg = f"{name} is no model of this package: its images are centred, but {shape}, wanted {(1, SIDE, SIDE)}"
+        msg = f"{name} is not a model of this package: centred images must be {(1, SIDE, SIDE)}, not {shape}"
         raise ModelError(msg)
     return contract
 
 
 def check_description(path: Path, checksum: str) -> None:
-    """Compare the file's SHA-256 with that in the `.json` beside it, where there is one.
+    """Compare the file's SHA-256 with that in the `.json` beside it, if there is one.
 
     Raises:
         ModelError: they differ, or the description cannot be read.
@@ -96,10 +96,10 @@ def check_description(path: Path, checksum: str) -> None:
     try:
         expected = json.loads(description.read_bytes())["sha256"]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        msg = f"{description} is no description of a model: get it and {path.name} anew"
+        msg = f"{description} does not describe a model: download it and {path.name} again"
         raise ModelError(msg) from error
     if expected != checksum:
-        msg = f"{path} is not the file that {description.name} beside it describes: get both anew"
+        msg = f"{path} is not the file that {description.name} beside it describes: download both again"
         raise ModelError(msg)
 
 
@@ -107,38 +107,39 @@ def check_golden(session: onnxruntime.InferenceSession, contract: Contract, *, n
     """Prove that the model answers its golden examples.
 
     Raises:
-        ModelError: it does not, so it is not the model whose metadata it carries.
+        ModelError: it does not, so its metadata belongs to another model.
 
     """
     (logits,) = session.run(["logits"], {"image": contract.golden.images})
     difference = float(np.abs(logits - contract.golden.logits).max())
     if not difference <= GOLDEN_TOLERANCE:
-        msg = f"{name} has been altered: its golden examples come out wrong by {difference:.3g}; get the file anew"
+        msg = f"{name} has been altered: its golden examples are off by {difference:.3g}; download it again"
         raise ModelError(msg)
 
 
 def _signature(session: onnxruntime.InferenceSession) -> dict[str, tuple[str, tuple[Any, ...]]]:
-    """Types and shapes of inputs and outputs by name, without the batch."""
+    """Return the types and shapes of inputs and outputs by name, without the batch."""
     tensors = [*session.get_inputs(), *session.get_outputs()]
     return {tensor.name: (tensor.type, tuple(tensor.shape[1:])) for tensor in tensors}
 
 
 def _decode_metadata(metadata: dict[str, str]) -> Contract:
-    """Return the contract that metadata describe.
+    """Return the contract that the metadata describes.
 
     Raises:
-        KeyError, TypeError, ValueError, OverflowError: they lack or garble what the message names.
+        KeyError, TypeError, ValueError, OverflowError: what the message names is missing or not valid.
 
     """
     labels = json.loads(metadata["labels"])
     if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):  # noqa: PLR2004
-        msg = f"'labels': two names or more are wanted, not {labels!r:.60}"
+        msg = f"'labels': they must be two names or more, not {labels!r:.60}"
         raise ValueError(msg)
-    if not 0 <= json.loads(metadata["accuracy"]) <= 1:
-        msg = f"'accuracy': {metadata['accuracy']:.60} is no share"
-        raise ValueError(msg)
+    for share in ("accuracy", "confidence_threshold"):
+        if not 0 <= json.loads(metadata[share]) <= 1:
+            msg = f"'{share}': it must be between 0 and 1, not {metadata[share]:.60}"
+            raise ValueError(msg)
     if not metadata["dataset"]:
-        msg = "'dataset'"
+        msg = "'dataset': it must not be empty"
         raise ValueError(msg)
     preprocessing = json.loads(metadata["preprocessing"])
     height, width = preprocessing["size"]
@@ -147,7 +148,7 @@ def _decode_metadata(metadata: dict[str, str]) -> Contract:
         labels=tuple(labels),
         image_shape=shape,
         centred=bool(preprocessing.get("centred", True)),
-        confidence_threshold=float(json.loads(metadata["abstention"])["confidence_threshold"]),
+        confidence_threshold=float(json.loads(metadata["confidence_threshold"])),
         golden=_decode_golden(json.loads(metadata["golden"]), shape, classes=len(labels)),
         metadata=metadata,
     )
@@ -159,13 +160,13 @@ def _decode_golden(examples: dict[str, Any], shape: tuple[int, int, int], *, cla
     images = np.stack(pixels).reshape(-1, *shape)
     logits = np.array(examples["logits"], dtype=np.float32)
     if logits.shape != (len(images), classes):
-        msg = f"'golden': its logits are {[*logits.shape]}, wanted {[len(images), classes]}"
+        msg = f"'golden': its logits must be {[len(images), classes]}, not {[*logits.shape]}"
         raise ValueError(msg)
     return Golden(images, logits)
 
 
 def _decoded(text: str) -> object:
-    """Return what a text stands for where it is JSON, the text itself where not."""
+    """Return what a text means as JSON, or the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Proof that the ONNX model is the trained one: its logits against those that PyTorch wrote.
+"""Proof that the ONNX model is the trained one: its logits compared with those that PyTorch wrote.
 
-Every test image goes through onnxruntime, in several batch sizes, with and without the rewriting of
-the graph. The reference logits are a file, so that no torch is needed here.
+Every test image goes through onnxruntime, in several batch sizes, with and without graph optimisation. The reference
+logits are a file, so this needs no torch.
 """
 
 import argparse
@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .errors import FileError, exit_with
+from .classifier import PACKAGED_MODEL, open_session, read_model
+from .errors import FileError
 from .metadata import read_contract
-from .session import PACKAGED_MODEL, open_session, read_model
 
 BATCH_SIZES = (1, 7, 64, 10_000)
 MOST_NAMED = 20  # differing images in a message; the number of all is there too
@@ -30,8 +30,8 @@ Logits = npt.NDArray[np.float32]
 class Parity:
     """How far two sets of logits are apart, over all images and ways to run the model.
 
-    `differing` are the rows of images whose largest logit is another one, or whose logits differ by
-    more than the tolerance.
+    `differing` are the rows of the images whose largest logit is a different one, or whose logits differ by more than
+    the tolerance.
     """
 
     images: int
@@ -44,6 +44,19 @@ class Parity:
     def passed(self) -> bool:
         """Every argmax is equal and every difference within the tolerance."""
         return not self.differing
+
+    def summary(self) -> str:
+        """Return the outcome in one line."""
+        return (
+            f"parity {'passed' if self.passed else 'FAILED'}: {self.images:,} images, "
+            f"{self.argmax_mismatches} argmax mismatches, largest |logit difference| {self.max_abs_logit_diff}"
+        )
+
+    def differences(self) -> str:
+        """Return in one line which images differ."""
+        rows = ", ".join(map(str, self.differing[:MOST_NAMED]))
+        more = ", ..." if len(self.differing) > MOST_NAMED else ""
+        return f"{len(self.differing):,} images differ: rows {rows}{more}"
 
 
 def run_every_way(model: Path, images: npt.NDArray[np.uint8]) -> Iterator[Logits]:
@@ -89,7 +102,7 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
     """Return a tensor and the metadata of a safetensors file.
 
     Raises:
-        FileError: the file is missing, damaged, or its tensor is another one.
+        FileError: the file is missing or damaged, or its tensor has another type or shape.
 
     """
     from safetensors import SafetensorError, safe_open  # an extra: only this command needs it
@@ -101,16 +114,24 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
         msg = f"{path}: no such file"
         raise FileError(msg) from error
     except (OSError, SafetensorError) as error:
-        msg = f"{path} is no safetensors file with `{name}`: {error}"
+        msg = f"{path} is not a safetensors file with `{name}`: {error}"
         raise FileError(msg) from error
     if tensor.dtype != dtype or tensor.ndim != dimensions or tensor.size == 0:
-        msg = f"{path}: `{name}` is {tensor.dtype} {[*tensor.shape]}, wanted {dtype.__name__}, {dimensions} dimensions"
+        msg = (
+            f"{path}: `{name}` is {tensor.dtype} {[*tensor.shape]}, should be {dtype.__name__}, {dimensions} dimensions"
+        )
         raise FileError(msg)
     return tensor, metadata
 
 
-def check(model: Path, *, images: Path, logits: Path, tolerance: float, report: Path | None) -> Parity:
-    """Compare the model with the reference logits of the images; write the figures as JSON to `report`."""
+def check_parity(model: Path, *, images: Path, logits: Path, tolerance: float, report: Path | None) -> Parity:
+    """Compare the model with the reference logits of the images; write the figures as JSON to `report`.
+
+    Raises:
+        FileError: a file is missing or damaged, or belongs to another model.
+        ModelError: the model cannot be used.
+
+    """
     pixels, (reference, torch_version) = read_images(images), read_logits(logits)
     if len(pixels) != len(reference):
         msg = f"{images} holds {len(pixels):,} images, but {logits} the logits of {len(reference):,}"
@@ -130,7 +151,7 @@ def check(model: Path, *, images: Path, logits: Path, tolerance: float, report: 
             "torch": torch_version,
             "passed": parity.passed,
         }
-        _write_whole(report, json.dumps(figures, indent=2) + "\n")
+        _atomic_write(report, json.dumps(figures, indent=2) + "\n")
     return parity
 
 
@@ -138,16 +159,16 @@ def _check_shape(path: Path, tensor: npt.NDArray[Any], wanted: tuple[int, ...]) 
     """Compare the shape of a file's N images, or of their logits, with the model's.
 
     Raises:
-        FileError: it is that of another model.
+        FileError: they differ.
 
     """
     if tensor.shape[1:] != wanted:
         shapes = [",".join(map(str, shape)) for shape in (tensor.shape[1:], wanted)]
-        msg = f"{path} is of another model: [N,{shapes[0]}], wanted [N,{shapes[1]}]"
+        msg = f"{path} belongs to another model: [N,{shapes[0]}], should be [N,{shapes[1]}]"
         raise FileError(msg)
 
 
-def _write_whole(path: Path, text: str) -> None:
+def _atomic_write(path: Path, text: str) -> None:
     """Write the file under a temporary name, then rename it: whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.tmp")
@@ -162,8 +183,8 @@ def _write_whole(path: Path, text: str) -> None:
 def add_parity_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its flags."""
     parser.description = (
-        "Compare the logits of the ONNX model, in several batch sizes, with and without graph optimisation, "
-        "with those that PyTorch wrote. Exit code 1 when they differ."
+        "Compare the logits of the ONNX model with those that PyTorch wrote, in several batch sizes, with and "
+        "without graph optimisation. The exit code is 1 if they differ."
     )
     parser.add_argument("--model", type=Path, default=PACKAGED_MODEL, help="an ONNX file; default: the package's")
     parser.add_argument("--images", type=Path, default="data/test.safetensors", help="default: %(default)s")
@@ -183,28 +204,16 @@ def positive(text: str) -> float:
 
 
 def run_parity(arguments: argparse.Namespace) -> int:
-    """Compare, say the outcome in one line, name the images that differ."""
-    parity = check(
+    """Compare, print the outcome in one line, and name the images that differ; return the exit code."""
+    parity = check_parity(
         arguments.model,
         images=arguments.images,
         logits=arguments.logits,
         tolerance=arguments.tolerance,
         report=arguments.report,
     )
-    print(
-        f"parity {'passed' if parity.passed else 'FAILED'}: {parity.images:,} images, "
-        f"{parity.argmax_mismatches} argmax mismatches, largest |logit difference| {parity.max_abs_logit_diff}"
-    )
+    print(parity.summary())
     if parity.passed:
         return 0
-    rows = ", ".join(map(str, parity.differing[:MOST_NAMED]))
-    more = ", ..." if len(parity.differing) > MOST_NAMED else ""
-    print(f"mnist-serving: {len(parity.differing):,} images differ: rows {rows}{more}", file=sys.stderr)
+    print(f"mnist-serving: {parity.differences()}", file=sys.stderr)
     return 1
-
-
-if __name__ == "__main__":
-    command_line = argparse.ArgumentParser(prog="mnist-serving parity")
-    add_parity_arguments(command_line)
-    parsed = command_line.parse_args()
-    exit_with(lambda: run_parity(parsed))

@@ -1,1 +1,1 @@
-"""Knowing when not to answer: the detector, its calibration, and the pictures that both learn from."""
+"""Knowing when not to answer: the detector, its calibration, and the pictures that the detector learns from."""

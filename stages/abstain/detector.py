@@ -1,32 +1,26 @@
-"""Stage `detector`: a second, smaller network that tells digits from what is none.
+"""Stage `detector`: a second, smaller network that tells digits from everything else.
 
-A classifier has an answer for everything, a letter or a scribble too, and is often sure of it. The detector is
-asked first: it has seen digits and made-up non-digits, at half the resolution, where strokes count
-and not how their edges are shaded. It knows nothing of the classifier, and serves any.
+A classifier answers for every picture, also for a letter or a scribble, and is often sure of it. The detector has
+learned from digits and from pictures that are not digits. It does not depend on the classifier.
 """
-
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
 from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from stages.abstain.ood_images import TRAINED, as_shape, draw, jumble, redraw
-from stages.config import Count, Rate, Section, Seed, Share, Width, load_params
+from stages.config import Count, Rate, Section, Seed, Width, load_params
 from stages.data import Data, Shape, Split, load_dataset_info, load_split, scale, train_val_split
-from stages.inference import load_weights
 from stages.io import DATASET_FILE, DETECTOR_FILE, TRAIN_FILE, run, save_tensors
+from stages.models.detector import KIND, build_detector
 
-KIND = "detector weights"
-PIECE = 1000  # pictures that are brought to shape at once
+PIECE = 1000  # images
 
 
 class Detector(Section):
-    """The second network, of one hidden layer; `max_false_rejection_rate` is the share of digits that it may cost."""
+    """The second network, of one hidden layer, and how it is trained; `pictures` are drawn of each kind."""
 
     pictures: Count
     hidden: Width
@@ -34,14 +28,6 @@ class Detector(Section):
     epochs: Count
     batch_size: Count
     seed: Seed
-    max_false_rejection_rate: Share
-
-
-class Examples(NamedTuple):
-    """Inputs, float32 [N,inputs], and labels, float32 [N], 1 for a digit and 0 for none."""
-
-    inputs: Tensor
-    labels: Tensor
 
 
 class Params(Section):
@@ -51,30 +37,12 @@ class Params(Section):
     detector: Detector
 
 
-def build_detector(shape: Shape, *, hidden: int) -> nn.Sequential:
-    """Return the untrained detector, scaled images float32 [B,*shape] -> logits [B,1], above 0 for a digit."""
-    inputs = _count_inputs(shape)
-    return nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 1))
-
-
-def _count_inputs(shape: Shape) -> int:
-    channels, height, width = shape
-    return channels * (height // 2) * (width // 2)
-
-
-def load_detector(path: Path, shape: Shape, *, hidden: int) -> nn.Sequential:
-    """Return the trained detector of a file; raises StageError as `load_weights` does."""
-    return load_weights(build_detector(shape, hidden=hidden), path, KIND)
-
-
-def detector_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> Examples:
-    """Return digits and non-digits as the detector sees them, at half the resolution.
-
-    Of another data set its images stand for the digits.
+def detector_examples(digits: Split, *, centred: bool, pictures: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return digits and other pictures as inputs, float32 [N,inputs], and labels, float32 [N], 1 for a digit.
 
     Args:
-        digits: what the classifier learns from.
-        centred: they are drawn with a pen and placed as MNIST's: other pens make more of them.
+        digits: the images that the classifier learns from; those of another data set take the digits' place.
+        centred: they are drawn with a pen and framed as MNIST's; then some are also redrawn with other pens.
         pictures: how many of each kind of figure are drawn; each is turned and mirrored eight ways.
         seed: the same seed gives the same pictures.
 
@@ -83,43 +51,36 @@ def detector_examples(digits: Split, *, centred: bool, pictures: int, seed: int)
     turned = torch.cat([side.rot90(turns, (2, 3)) for side in (drawn, drawn.flip(3)) for turns in range(4)])
     some = digits.take(torch.arange(min(8 * pictures, len(digits.labels))))
     jumbled = jumble(some.images, some.labels, seed=seed)
-    positive, negative = [digits.images], [turned, jumbled]
+    groups = [(digits.images, 1.0), (turned, 0.0), (jumbled, 0.0)]
     if centred:
-        pens = redraw(torch.cat([some.images[: 4 * pictures], drawn, jumbled[:pictures]]), seed=seed)
-        digits_redrawn = min(4 * pictures, len(some.images))
-        positive.append(pens[:digits_redrawn])
-        negative.append(pens[digits_redrawn:])
-    inputs = to_inputs([*positive, *negative], digits.shape)
-    return Examples(inputs, (torch.arange(len(inputs)) < sum(map(len, positive))).float())
+        groups.append((redraw(some.images[: 4 * pictures], seed=seed), 1.0))
+        groups.append((redraw(torch.cat([drawn, jumbled[:pictures]]), seed=seed + 1), 0.0))
+    inputs = torch.cat([to_inputs(images, digits.shape) for images, _ in groups])
+    return inputs, torch.cat([torch.full((len(images),), label) for images, label in groups])
 
 
-def to_inputs(groups: Sequence[Tensor], shape: Shape) -> Tensor:
-    """Bring pictures, groups of uint8 [N,C,H,W], to a data set's shape and through the detector's first two layers.
+def to_inputs(images: Tensor, shape: Shape) -> Tensor:
+    """Return images, uint8 [N,C,H,W], as the detector's first two layers pass them on, float32 [N,inputs].
 
-    Those have nothing to learn, so it is done once and not in every epoch; piece by piece, for at their full size all
-    pictures take several times the memory.
+    Those layers learn nothing, so one pass serves all epochs. It takes the images in pieces: at their full size all of
+    them together need several times the memory.
     """
-    halve = nn.Sequential(nn.AvgPool2d(2), nn.Flatten())
-    inputs = torch.empty(sum(map(len, groups)), _count_inputs(shape))
-    pieces = [piece for pictures in groups for piece in pictures.split(PIECE)]
-    for place, piece in zip(inputs.split([*map(len, pieces)]), pieces, strict=True):
-        place[:] = halve(scale(as_shape(piece, shape)))
-    return inputs
+    pieces = images.split(PIECE)
+    return torch.cat([avg_pool2d(scale(as_shape(piece, shape)), 2).flatten(start_dim=1) for piece in pieces])
 
 
-def fit_detector(examples: Examples, shape: Shape, params: Detector) -> nn.Sequential:
-    """Train a detector for images of a shape: binary cross-entropy, Adam, a one-cycle learning rate."""
+def fit_detector(inputs: Tensor, labels: Tensor, shape: Shape, params: Detector) -> nn.Sequential:
+    """Train a detector on inputs [N,inputs] and labels [N]: binary cross-entropy, Adam, a one-cycle learning rate."""
     torch.manual_seed(params.seed)
     detector = build_detector(shape, hidden=params.hidden)
     optimizer = Adam(detector.parameters(), lr=params.learning_rate, fused=True)
-    steps = params.epochs * -(-len(examples.labels) // params.batch_size)
+    steps = params.epochs * -(-len(labels) // params.batch_size)
     schedule = OneCycleLR(optimizer, params.learning_rate, total_steps=steps)
     generator = torch.Generator().manual_seed(params.seed)
     network = detector[2:]
-    inputs, wanted = examples
     for _ in range(params.epochs):
-        for rows in torch.randperm(len(wanted), generator=generator).split(params.batch_size):
-            loss = binary_cross_entropy_with_logits(network(inputs.index_select(0, rows))[:, 0], wanted[rows])
+        for rows in torch.randperm(len(labels), generator=generator).split(params.batch_size):
+            loss = binary_cross_entropy_with_logits(network(inputs.index_select(0, rows))[:, 0], labels[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -132,11 +93,11 @@ def main() -> None:
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
     everything = load_split(TRAIN_FILE, info)
     training, _ = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
-    examples = detector_examples(
+    inputs, labels = detector_examples(
         training, centred=info.centred, pictures=params.detector.pictures, seed=params.detector.seed
     )
-    print(f"{int(examples.labels.sum()):,} digits and {int((examples.labels == 0).sum()):,} pictures of what is none")
-    detector = fit_detector(examples, info.shape, params.detector)
+    print(f"{int(labels.sum()):,} digits and {int((labels == 0).sum()):,} other pictures")
+    detector = fit_detector(inputs, labels, info.shape, params.detector)
     save_tensors(DETECTOR_FILE, KIND, detector.state_dict())
 
 

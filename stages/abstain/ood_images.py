@@ -1,7 +1,7 @@
-"""Pictures of what is no digit, drawn by code: uint8 [N,1,28,28], 0 = background, 255 = ink.
+"""Out-of-distribution pictures, anything but one digit, drawn by code: uint8 [N,1,28,28], 0 = background, 255 = ink.
 
-The model's readers send it letters, scribbles and doodles too. `TRAINED` are the kinds that the detector
-learns from, `REPORTED` those that it is judged by: no kind, and no font, is in both.
+People send letters, scribbles and doodles too. The detector learns from the kinds in `TRAINED` and is evaluated on
+those in `REPORTED`; no kind and no font is in both.
 """
 
 from collections.abc import Sequence
@@ -13,21 +13,22 @@ import numpy.typing as npt
 import torch
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import affine_transform
 from torch import Tensor
 from torch.nn import functional
 
 from stages.abstain.strokes import FIGURES, NOISES, SIDE, Pixels, Points
+from stages.data import fit_into_frame
 
-BOX = 20  # of the ink in MNIST's pictures, pixels a side
 CANVAS = 96  # pixels a side to draw on
 # Without B D G I L O Q S Z and b g i l o q s z, which some hands and fonts draw like digits.
 LETTERS = "ACEFHJKMNPRTUVWXYacdefhjkmnprtuvwxy"
-TRAINED = ("beziers", "compositions", "triangles", "crossed rings", "grains", "specks", "letters")
+TRAINED = ("beziers", "compositions", "triangles", "crossed_rings", "grains", "specks", "letters")
 REPORTED = {
     "scribbles": ("scribbles",),
     "shapes": ("curves", "squares", "stars", "hearts", "spirals"),
     "letters": ("letters",),
-    "noise": ("uniform noise", "stripes"),
+    "noise": ("uniform_noise", "stripes"),
     "blank": ("blank",),
 }
 
@@ -43,14 +44,13 @@ def draw(kind: str, count: int, *, seed: int, fonts: Sequence[str] = ()) -> Tens
 
     """
     random = np.random.default_rng([seed, *kind.encode()])
-    pictures = np.empty((count, 1, SIDE, SIDE), np.uint8)
-    for row in range(count):
-        if kind in NOISES:
-            pictures[row, 0] = NOISES[kind](random)
-        else:
-            picture = _letter(random, fonts) if kind == "letters" else _pen(FIGURES[kind](random), random)
-            pictures[row, 0] = fit(picture)
-    return torch.from_numpy(pictures)
+    return torch.from_numpy(np.stack([_draw_one(kind, random, fonts) for _ in range(count)])[:, np.newaxis])
+
+
+def _draw_one(kind: str, random: Generator, fonts: Sequence[str]) -> Pixels:
+    if kind in NOISES:
+        return NOISES[kind](random)
+    return fit_into_frame(_letter(random, fonts) if kind == "letters" else _pen(FIGURES[kind](random), random))
 
 
 def as_shape(pictures: Tensor, shape: tuple[int, int, int]) -> Tensor:
@@ -62,31 +62,11 @@ def as_shape(pictures: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return pictures.expand(-1, channels, -1, -1).contiguous()
 
 
-def fit(picture: Image.Image) -> Pixels:
-    """Fit the ink into 20x20, keeping its proportions, its centre of mass in the middle of 28x28."""
-    ink = picture.crop(picture.getbbox())
-    scale = BOX / max(ink.size)
-    width, height = (max(1, round(side * scale)) for side in ink.size)
-    small = np.asarray(ink.resize((width, height), Image.Resampling.BILINEAR))
-    rows, columns = small.sum(axis=1, dtype=np.int64), small.sum(axis=0, dtype=np.int64)
-    top = _start(rows, height)
-    left = _start(columns, width)
-    image = np.zeros((SIDE, SIDE), np.uint8)
-    image[top : top + height, left : left + width] = small
-    return image
-
-
-def _start(mass: npt.NDArray[np.int64], length: int) -> int:
-    """Where to begin so that the centre of mass comes to the middle, as far as there is room."""
-    centre = float(mass @ (np.arange(length) + 0.5)) / max(1, int(mass.sum()))
-    return min(max(round(SIDE / 2 - centre), 0), SIDE - length)
-
-
 def redraw(images: Tensor, *, seed: int) -> Tensor:
-    """Draw pictures again, uint8 [N,1,28,28], with thinner or thicker pens, a little turned and stretched.
+    """Redraw pictures, uint8 [N,1,28,28], with thinner or thicker pens, turned and stretched a little.
 
-    Enlarged twofold, blurred, cut off at a random grey level, and made small again: digits and
-    non-digits that went through it cannot be told apart by how they were drawn.
+    They are enlarged twofold, blurred, cut off at a random grey level and reduced again, so that digits and other
+    pictures cannot be told apart by how they were drawn.
     """
     generator = torch.Generator().manual_seed(seed)
     return torch.cat([_redraw(some, generator) for some in images.split(500)])  # as many as the caches hold
@@ -112,9 +92,9 @@ def _redraw(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def jumble(images: Tensor, labels: Tensor, *, seed: int) -> Tensor:
-    """Make of digits what is none, uint8 [N,C,H,W]: halves of two, two laid over each other, or turned.
+    """Turn digits into other pictures, uint8 [N,C,H,W]: halves of two, one on top of another, rotated or inverted.
 
-    A few still look like a digit; what learns from them allows for it.
+    A few still look like a digit.
     """
     generator = torch.Generator().manual_seed(seed)
     other = torch.randperm(len(images), generator=generator)
@@ -132,42 +112,38 @@ def jumble(images: Tensor, labels: Tensor, *, seed: int) -> Tensor:
     return torch.stack(ways)[way, torch.arange(len(images))]
 
 
-def _pen(strokes: list[Points], random: Generator) -> Image.Image:
-    """Draw strokes with one round pen, turned and stretched a little."""
+def _warp(random: Generator) -> npt.NDArray[np.float64]:
+    """Return a matrix, [2,2], that turns, stretches and slants points (x, y) a little."""
     turn, stretch, slant = random.normal(0, 0.15), random.uniform(0.7, 1.3), random.normal(0, 0.15)
-    matrix = np.array([[cos(turn), sin(turn)], [-sin(turn), cos(turn)]]) @ np.array([[stretch, 0], [slant, 1]])
+    rotation = np.array([[cos(turn), sin(turn)], [-sin(turn), cos(turn)]])
+    return np.asarray(rotation @ np.array([[stretch, 0], [slant, 1]]))
+
+
+def _pen(strokes: list[Points], random: Generator) -> Image.Image:
+    """Draw strokes with one round pen."""
+    matrix = _warp(random) * (CANVAS * 0.22)
     width = CANVAS * random.uniform(0.03, 0.09)
     picture = Image.new("L", (CANVAS, CANVAS))
     pencil = ImageDraw.Draw(picture)
     for stroke in strokes:
-        points = stroke @ matrix * (CANVAS * 0.22) + CANVAS / 2
-        pencil.line([*map(tuple, points.tolist())], fill=255, width=round(width))
-        for x, y in points.tolist():
-            pencil.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
+        points = [(x, y) for x, y in (stroke @ matrix + CANVAS / 2).tolist()]
+        pencil.line(points, fill=255, width=round(width))
+        for point in points:
+            pencil.circle(point, width / 2, fill=255)
     return picture
 
 
 def _letter(random: Generator, fonts: Sequence[str]) -> Image.Image:
     letter = LETTERS[int(random.integers(len(LETTERS)))]
     glyph = _glyph(letter, fonts[int(random.integers(len(fonts)))] if fonts else None)
-    turn, stretch, slant = random.normal(0, 0.1), random.uniform(0.8, 1.25), random.normal(0, 0.12)
-    across, along = cos(turn) * stretch, sin(turn)
-    middle = CANVAS / 2
-    matrix = (
-        across,
-        along + slant,
-        middle * (1 - across - along - slant),
-        -along,
-        cos(turn),
-        middle * (1 + along - cos(turn)),
-    )
-    return glyph.transform(glyph.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    matrix, middle = _warp(random), np.full(2, CANVAS / 2)
+    return Image.fromarray(affine_transform(glyph, matrix, middle - matrix @ middle, order=1))
 
 
 @cache
-def _glyph(letter: str, font: str | None) -> Image.Image:
+def _glyph(letter: str, font: str | None) -> Pixels:
     size = CANVAS // 2
     loaded = ImageFont.truetype(font, size) if font else ImageFont.load_default(size)
     picture = Image.new("L", (CANVAS, CANVAS))
     ImageDraw.Draw(picture).text((CANVAS / 2, CANVAS / 2), letter, 255, loaded, anchor="mm")
-    return picture
+    return np.asarray(picture)

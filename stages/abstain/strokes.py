@@ -1,4 +1,4 @@
-"""What can be drawn that is no digit: figures as strokes for a pen, and noise as pixels."""
+"""Figures as strokes for a pen, and noise as pixels: none of them is a digit."""
 
 from collections.abc import Callable
 from math import cos, pi, sin
@@ -18,11 +18,7 @@ def _ring(turns: float = 1, start: float = 0, points: int = 24) -> Points:
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def _closed(corners: Points) -> Points:
-    return np.concatenate([corners, corners[:1]])
-
-
-def _beziers(random: Generator) -> list[Points]:
+def beziers(random: Generator) -> list[Points]:
     """Two to five quadratic curves, joined or apart."""
     time = np.linspace(0, 1, 9)[:, None]
     strokes, end = [], random.uniform(-1, 1, 2)
@@ -33,7 +29,7 @@ def _beziers(random: Generator) -> list[Points]:
     return strokes
 
 
-def _compositions(random: Generator) -> list[Points]:
+def compositions(random: Generator) -> list[Points]:
     """Two or three of: a segment, an arc, a ring, a polygon of uneven sides."""
     strokes = []
     for number in range(random.integers(2, 4)):
@@ -46,77 +42,86 @@ def _compositions(random: Generator) -> list[Points]:
         elif shape == 2:
             stroke = _ring() * size
         else:
-            stroke = _closed(_ring(1, random.uniform(0, 2 * pi), int(random.integers(4, 8)))[:-1] * size)
+            stroke = _ring(1, random.uniform(0, 2 * pi), int(random.integers(4, 8))) * size
         strokes.append(stroke + random.uniform(-0.6, 0.6, 2) * (number > 0))
     return strokes
 
 
-def _triangles(random: Generator) -> list[Points]:
+def triangles(random: Generator) -> list[Points]:
+    """An equilateral triangle at any angle."""
     return [_ring(1, random.uniform(0, 2 * pi), 4)]
 
 
-def _crossed_rings(random: Generator) -> list[Points]:
+def squares(random: Generator) -> list[Points]:
+    """A square at any angle."""
+    return [_ring(1, random.uniform(0, 2 * pi), 5)]
+
+
+def crossed_rings(random: Generator) -> list[Points]:
+    """A ring with one or two diameters."""
     angles = random.uniform(0, pi) + np.arange(random.integers(1, 3)) * pi / 2
     return [_ring(), *(np.array([[cos(a), sin(a)], [-cos(a), -sin(a)]]) for a in angles)]
 
 
-def _scribbles(random: Generator) -> list[Points]:
+def scribbles(random: Generator) -> list[Points]:
+    """A zigzag of random corners."""
     return [random.uniform(-1, 1, (random.integers(4, 10), 2))]
 
 
-def _curves(random: Generator) -> list[Points]:
-    """Close a radius that swings around a circle, by 0.3 or more, so that it is no 0."""
+def curves(random: Generator) -> list[Points]:
+    """A closed curve around a circle; its radius swings by 0.3 or more, so that it cannot pass for a 0."""
     angle = np.linspace(0, 2 * pi, 40)
     radius = 1 + 0.3 * np.cos(random.integers(3, 6) * angle + random.uniform(0, 2 * pi))
     radius += sum(random.uniform(0, 0.15) * np.cos(wave * angle + random.uniform(0, 2 * pi)) for wave in (3, 4, 5))
     return [_ring(points=40) * radius[:, None] / 1.4]
 
 
-def _squares(random: Generator) -> list[Points]:
-    return [_ring(1, random.uniform(0, 2 * pi), 5)]
-
-
-def _stars(random: Generator) -> list[Points]:
+def stars(random: Generator) -> list[Points]:
+    """A star of four to seven tips."""
     tips = int(random.integers(4, 8))
     radius = np.where(np.arange(2 * tips + 1) % 2, random.uniform(0.3, 0.55), 1)
     return [_ring(1, random.uniform(0, 2 * pi), 2 * tips + 1) * radius[:, None]]
 
 
-def _hearts(_: Generator) -> list[Points]:
+def hearts(_: Generator) -> list[Points]:
+    """A heart."""
     angle = np.linspace(0, 2 * pi, 40)
     up = 13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle)
     return [np.stack([16 * np.sin(angle) ** 3, -up], axis=1) / 17]
 
 
-def _spirals(random: Generator) -> list[Points]:
+def spirals(random: Generator) -> list[Points]:
+    """A spiral of two to three and a half turns, either way round."""
     turns = random.uniform(2, 3.5)
     return [_ring(turns * random.choice([-1, 1]), random.uniform(0, 2 * pi), 60) * np.linspace(0, 1, 60)[:, None]]
 
 
-def _blank(random: Generator) -> Pixels:
-    """A page of one grey, black as a rule."""
+def blank(random: Generator) -> Pixels:
+    """One grey level everywhere, mostly black."""
     return np.full((SIDE, SIDE), random.integers(256) if random.random() < 0.3 else 0, np.uint8)
 
 
-def _grains(random: Generator) -> Pixels:
-    """Normal noise of any strength about any grey, its grains one to four pixels large."""
+def grains(random: Generator) -> Pixels:
+    """Normal noise of any strength around any grey level, in grains of one to four pixels."""
     size = int(random.integers(1, 5))
     cells = random.normal(random.uniform(0, 255), 10 ** random.uniform(0.5, 2.3), (SIDE // size + 1,) * 2)
     return cells.clip(0, 255).astype(np.uint8).repeat(size, 0).repeat(size, 1)[:SIDE, :SIDE]
 
 
-def _specks(random: Generator) -> Pixels:
+def specks(random: Generator) -> Pixels:
     """White pixels on black, from a few to nearly all."""
     density = random.choice([random.uniform(0, 1), 10 ** random.uniform(-3, -0.7)])
     return np.where(random.random((SIDE, SIDE)) < density, 255, 0).astype(np.uint8)
 
 
-def _uniform_noise(random: Generator) -> Pixels:
+def uniform_noise(random: Generator) -> Pixels:
+    """Uniform noise between two grey levels."""
     low, high = np.sort(random.integers(0, 256, 2))
     return random.integers(low, high + 1, (SIDE, SIDE)).astype(np.uint8)
 
 
-def _stripes(random: Generator) -> Pixels:
+def stripes(random: Generator) -> Pixels:
+    """A sine wave in any direction."""
     turn, period = random.uniform(0, pi), random.uniform(2, 14)
     row, column = np.mgrid[:SIDE, :SIDE]
     wave = np.sin(2 * pi * (row * sin(turn) + column * cos(turn)) / period + random.uniform(0, 2 * pi))
@@ -124,21 +129,9 @@ def _stripes(random: Generator) -> Pixels:
 
 
 FIGURES: dict[str, Callable[[Generator], list[Points]]] = {
-    "beziers": _beziers,
-    "compositions": _compositions,
-    "triangles": _triangles,
-    "crossed rings": _crossed_rings,
-    "scribbles": _scribbles,
-    "curves": _curves,
-    "squares": _squares,
-    "stars": _stars,
-    "hearts": _hearts,
-    "spirals": _spirals,
+    draw.__name__: draw
+    for draw in (beziers, compositions, triangles, crossed_rings, scribbles, curves, squares, stars, hearts, spirals)
 }
 NOISES: dict[str, Callable[[Generator], Pixels]] = {
-    "blank": _blank,
-    "grains": _grains,
-    "specks": _specks,
-    "uniform noise": _uniform_noise,
-    "stripes": _stripes,
+    draw.__name__: draw for draw in (blank, grains, specks, uniform_noise, stripes)
 }

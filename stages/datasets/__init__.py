@@ -1,1 +1,1 @@
-"""Where images come from: a file for each data set, or family of them, that box 1 can hold."""
+"""Where images come from: a file for each data set, or family of data sets, that box 1 can name."""

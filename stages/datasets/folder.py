@@ -1,15 +1,12 @@
-"""Your own pictures: `<split>/<label>/*.png`, or `<label>/*.png`, of which some are drawn for the test set.
+"""Your own pictures: `<split>/<label>/*.png`, or `<label>/*.png`, of which some are drawn for the test set."""
 
-They are read by the package's own function, so that the model is asked about what it has learned from.
-"""
-
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import torch
-from mnist_serving.images import MODES, as_image, decode
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
+from torch import Tensor
 from tqdm import tqdm
 
 from stages.config import Part, Section, Seed
@@ -18,11 +15,10 @@ from stages.io import StageError
 
 SPLITS = ("train", "test")
 SUFFIXES = {".png", ".jpg", ".jpeg"}
-ONE_SIZE = "all have to be of one size"
 
 
 class Folder(Section):
-    """Pictures under `path`, grey or colour, all of one size; `test` and `seed` serve where no split is given."""
+    """Pictures under `path`, grey or colour, all of one size; `test` and `seed` apply where no split is given."""
 
     path: str
     test: Part
@@ -37,91 +33,86 @@ class Folder(Section):
 
         """
         root = Path(self.path).expanduser()
-        roots = [root / name for name in SPLITS] if (root / SPLITS[0]).is_dir() else [root]
-        found = [_list_pictures(folder) for folder in roots]
-        labels = tuple(sorted({label for pictures in found for label, _ in pictures}))
+        folders = [root / name for name in SPLITS] if (root / SPLITS[0]).is_dir() else [root]
+        found = [_list_pictures(folder) for folder in folders]
+        paths = [path for in_folder in found for path in in_folder]
+        labels = tuple(sorted({path.parent.name for path in paths}))
         if len(labels) < 2:  # noqa: PLR2004 (fewer leave nothing to tell apart)
-            msg = f"{root} holds pictures of {len(labels)} labels; wanted are two at least, each a folder of pictures"
+            msg = f"{root} holds pictures of {len(labels)} labels: at least two are needed, each a folder of pictures"
             raise StageError(msg)
-        channels = max(_channels(path) for pictures in found for _, path in pictures)
-        splits = [_read_pictures(pictures, labels, channels) for pictures in found]
-        if len(splits) == 1:
-            splits = [*train_test_split(splits[0], share=self.test, seed=self.seed)]
-        train, test = splits
-        if train.shape != test.shape:
-            msg = f"{root}: training pictures are {_size(train.shape)}, test pictures {_size(test.shape)}: {ONE_SIZE}"
-            raise StageError(msg)
-        info = DatasetInfo(
-            name=root.name,
-            labels=labels,
-            shape=train.shape,
-            centred=False,
-            sha256={"pictures": _digest(root, found)},
-        )
+        images = _read_pictures(paths)
+        everything = Split(images, torch.tensor([labels.index(path.parent.name) for path in paths]))
+        if len(found) == 1:
+            train, test = train_test_split(everything, share=self.test, seed=self.seed)
+        else:
+            rows = torch.arange(len(paths))
+            train, test = everything.take(rows[: len(found[0])]), everything.take(rows[len(found[0]) :])
+        checksum = {"pictures": _digest(root, paths)}
+        info = DatasetInfo(name=root.name, labels=labels, shape=everything.shape, centred=False, sha256=checksum)
         return Dataset(info, train, test)
 
 
-def _list_pictures(folder: Path) -> list[tuple[str, Path]]:
-    """Return label and path of every picture, in an order that is the same everywhere.
+def _list_pictures(folder: Path) -> list[Path]:
+    """Return the path of every picture, `folder/<label>/<name>`, in an order that is the same everywhere.
 
     Raises:
-        StageError: there is no such folder, or none in it.
+        StageError: the folder does not exist or holds no pictures.
 
     """
     if not folder.is_dir():
-        msg = f"{folder} is no folder: params.yaml, `download.folder.path`"
+        msg = f"{folder} is not a folder: set `download.folder.path` in params.yaml"
         raise StageError(msg)
     paths = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        msg = f"{folder} holds no pictures: wanted are {folder}/<label>/*.png"
+        msg = f"{folder} holds no pictures: put them into {folder}/<label>/*.png"
         raise StageError(msg)
-    return [(path.parent.name, path) for path in paths]
+    return paths
 
 
-def _channels(path: Path) -> int:
-    """Return 3 for a picture in colour, 1 for a grey one.
+def _read_pictures(paths: list[Path]) -> Tensor:
+    """Return all pictures, uint8 [N,3,H,W] where one has colours and [N,1,H,W] otherwise.
 
     Raises:
-        StageError: it is no picture.
+        StageError: one cannot be read, or its size is not that of the first.
+
+    """
+    pictures: list[Image.Image] = []
+    for path in tqdm(paths, desc="pictures", delay=1, leave=False, disable=None):
+        pictures.append(_open_picture(path))
+        (width, height), first = pictures[-1].size, pictures[0].size
+        if (width, height) != first:
+            msg = f"{path} is {width}x{height}, {paths[0]} is {first[0]}x{first[1]}: all pictures must have one size"
+            raise StageError(msg)
+    mode = "RGB" if any(picture.mode == "RGB" for picture in pictures) else "L"
+    images = torch.from_numpy(np.stack([np.asarray(picture.convert(mode)) for picture in pictures]))
+    return images.reshape(*images.shape[:3], -1).permute(0, 3, 1, 2).contiguous()
+
+
+def _open_picture(path: Path) -> Image.Image:
+    """Return a picture upright, on white where it is transparent, as `L` or `RGB`.
+
+    Raises:
+        StageError: it cannot be read.
 
     """
     try:
-        with Image.open(path) as picture:
-            return 1 if picture.mode in {"1", "L", "LA", "I;16", "I"} else 3
-    except (OSError, UnidentifiedImageError) as error:
-        msg = f"{path} is no picture that can be read: mend or remove it"
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+        if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip
+            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        grey = picture.mode in {"1", "L", "LA"}
+        if picture.has_transparency_data:
+            layer = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        return picture.convert("L" if grey else "RGB")
+    except Exception as error:  # Pillow's decoders raise errors of many types
+        msg = f"{path} cannot be read as an image ({error}): fix or remove it"
         raise StageError(msg) from error
 
 
-def _read_pictures(pictures: list[tuple[str, Path]], labels: tuple[str, ...], channels: int) -> Split:
-    """Read all as uint8 [N,channels,H,W].
-
-    Raises:
-        StageError: one cannot be read, or is of another size than the first.
-
-    """
-    arrays: list[torch.Tensor] = []
-    for _, path in tqdm(pictures, desc="pictures", delay=1, leave=False, disable=None):
-        try:
-            image = torch.from_numpy(as_image(decode(path.read_bytes(), MODES[channels])).copy())
-        except ValueError as error:
-            msg = f"{path} is no picture that can be read, {error}: mend or remove it"
-            raise StageError(msg) from error
-        if arrays and image.shape != arrays[0].shape:
-            msg = f"{path} is {_size(image.shape)}, the first picture is {_size(arrays[0].shape)}: {ONE_SIZE}"
-            raise StageError(msg)
-        arrays.append(image)
-    return Split(torch.stack(arrays), torch.tensor([labels.index(label) for label, _ in pictures]))
-
-
-def _size(shape: Sequence[int]) -> str:
-    """Say width and height of a picture [C,H,W] as people do."""
-    return f"{shape[2]}x{shape[1]}"
-
-
-def _digest(root: Path, found: list[list[tuple[str, Path]]]) -> str:
+def _digest(root: Path, paths: list[Path]) -> str:
     """Return a SHA-256 of all names and contents."""
     digest = sha256()
-    for _, path in (picture for pictures in found for picture in pictures):
+    for path in paths:
         digest.update(f"{path.relative_to(root).as_posix()} {sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()

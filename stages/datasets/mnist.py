@@ -1,6 +1,6 @@
-"""MNIST and the data sets made in its image: four gzipped IDX files, checked, read by torchvision.
+"""MNIST and the data sets of the same format: four gzipped IDX files, checked by their checksums, read by torchvision.
 
-They come from the first mirror that has them whole: `$MNIST_MIRROR`, a folder or a URL, then the data set's own.
+The first mirror that has all four serves: `$MNIST_MIRROR`, a folder or a URL, is tried before the data set's own.
 """
 
 import gzip
@@ -23,12 +23,12 @@ Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 IdxFile = Annotated[str, Field(pattern=r"^(train|t10k)-(images-idx3|labels-idx1)-ubyte\.gz$")]
 
-NO_MIRROR = """no source has the four files whole:
+NO_MIRROR = """no mirror has all four files:
 {failures}
-Three ways on:
-  a mirror          MNIST_MIRROR=https://host/folder make repro
-  files by hand     fetch them with a browser, then MNIST_MIRROR=/folder/with/them make repro
-  another data set  one that needs no network, from handwriting too: make repro DATA=uci_digits"""
+Do one of these:
+  name a mirror         MNIST_MIRROR=https://host/folder make repro
+  fetch files yourself  with a browser, then MNIST_MIRROR=/folder/with/them make repro
+  use other digits      also handwritten, no network needed: make repro DATA=uci_digits"""
 
 _NOT_IDX = (AssertionError, EOFError, KeyError, RuntimeError, TypeError, ValueError, gzip.BadGzipFile, zlib.error)
 
@@ -47,7 +47,7 @@ class FashionMnist(Section):
         """Fetch, check and read the files.
 
         Raises:
-            StageError: no mirror has them whole, or they are not of the MNIST format.
+            StageError: no mirror has all files, or they are not in the MNIST format.
 
         """
         import_torchvision()
@@ -94,10 +94,10 @@ class Mnist(FashionMnist):
 
 
 def import_torchvision() -> None:
-    """Import torchvision also where its compiled extension was built for another torch.
+    """Import torchvision even if its compiled extension was built for another torch.
 
-    A CUDA build beside a CPU torch fails on two operators, which reading a data set does not
-    need: declaring them is enough (https://github.com/pytorch/vision/issues/9077).
+    A CUDA build beside a CPU torch fails on two operators. Reading a data set does not need them, so it is enough to
+    declare them (https://github.com/pytorch/vision/issues/9077).
     """
     try:
         import torchvision  # noqa: F401
@@ -108,14 +108,14 @@ def import_torchvision() -> None:
         _kept_alive.append(declared)
 
 
-_kept_alive: list[Library] = []  # a Library takes its declarations with it when it goes
+_kept_alive: list[Library] = []  # a Library's declarations end with it
 
 
 def decode(files: Mapping[str, bytes], kind: Any) -> tuple[Split, Split]:  # noqa: ANN401
     """Read gzipped IDX files, by name, with a class of torchvision's; return the training and the test split.
 
     Raises:
-        StageError: torchvision does not take them for files of the MNIST format.
+        StageError: torchvision cannot read them.
 
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -126,6 +126,6 @@ def decode(files: Mapping[str, bytes], kind: Any) -> tuple[Split, Split]:  # noq
                 (raw / name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
             train, test = kind(folder, train=True), kind(folder, train=False)
         except _NOT_IDX as error:
-            msg = f"the files are not of the MNIST format: {error or type(error).__name__}"
+            msg = f"the files are not in the MNIST format: {error or type(error).__name__}"
             raise StageError(msg) from error
     return Split(train.data.unsqueeze(1), train.targets), Split(test.data.unsqueeze(1), test.targets)

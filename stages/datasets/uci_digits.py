@@ -1,4 +1,4 @@
-"""Real handwritten digits that come with scikit-learn, 1,797 of 8x8: no network is needed for them.
+"""Handwritten digits that come with scikit-learn, 1,797 of 8x8 pixels; they need no network.
 
 Source: E. Alpaydin and C. Kaynak, Optical recognition of handwritten digits, UCI, 1998.
 """
@@ -10,11 +10,10 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from stages.abstain.ood_images import fit
 from stages.config import Part, Section, Seed
-from stages.data import Dataset, DatasetInfo, Split, train_test_split
+from stages.data import Dataset, DatasetInfo, Split, fit_into_frame, train_test_split
 
-DARKEST = 16  # their grey levels go from 0 to it
+DARKEST = 16  # grey levels are 0 to 16
 ENLARGED = 8  # times, before they are fitted into MNIST's frame
 
 
@@ -46,4 +45,4 @@ def enlarge(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
     """Return a digit of 8x8, levels 0 to 16, fitted into MNIST's frame, uint8 [28,28]."""
     height, width = levels.shape
     small = Image.fromarray((levels * 255 / DARKEST).round().astype(np.uint8))
-    return fit(small.resize((ENLARGED * width, ENLARGED * height), Image.Resampling.BICUBIC))
+    return fit_into_frame(small.resize((ENLARGED * width, ENLARGED * height), Image.Resampling.BICUBIC))

@@ -1,7 +1,7 @@
-"""Box 2, model: the network, from scaled images to raw logits.
+"""Box 2, model: the networks that it can hold, a file each. A new one is its file, and its name in the union below.
 
-There is no softmax at the end; the loss and whoever wants probabilities bring their own. The first
-weights come from torch's global generator: seed it before.
+A model maps scaled images, float32 [B,C,H,W], to raw logits [B,classes], with no softmax at the end: the loss, and
+whoever wants probabilities, bring their own. Its first weights come from torch's global generator: seed it before.
 """
 
 from typing import Annotated
@@ -12,7 +12,5 @@ from stages.models.cnn import Cnn
 from stages.models.linear import Linear
 from stages.models.mlp import Mlp
 
-KIND = "weights"
-
-# A new model is a file in `models/` and its name here.
+KIND = "weights"  # what the file of a trained model says that it holds
 Model = Annotated[Mlp | Cnn | Linear, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""A small convolutional network: what the same pictures yield to one that knows that they are pictures."""
+"""a small convolutional network."""
 
 from typing import Annotated, Literal
 
@@ -19,8 +19,8 @@ class Cnn(Section):
 
     kind: Literal["cnn"]
     channels: Annotated[tuple[Channels, ...], Field(strict=False, min_length=1)]
-    kernel: Side = 5
-    hidden: Width = 128
+    kernel: Side
+    hidden: Width
 
     def build(self, shape: tuple[int, int, int], classes: int) -> nn.Sequential:
         """Return the untrained network, float32 [B,channels,height,width] -> logits [B,classes]."""

@@ -1,4 +1,4 @@
-"""The least that can be trained: one layer, softmax regression."""
+"""The smallest model: one layer, softmax regression."""
 
 from typing import Literal
 

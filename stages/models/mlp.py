@@ -1,4 +1,4 @@
-"""The tutorial's network: fully connected layers with a ReLU between."""
+"""The tutorial's network: fully connected layers with ReLUs between them."""
 
 from typing import Annotated, Literal
 

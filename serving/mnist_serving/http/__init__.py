@@ -2,30 +2,28 @@
 
 from typing import TYPE_CHECKING
 
+from mnist_serving.classifier import Classifier
+
 from .limits import Limits
 
 if TYPE_CHECKING:
-    from mnist_serving.classifier import Classifier
-
     from .asgi import Application
 
 __all__ = ["Limits", "create_app"]
 
 
-def create_app(classifier: "Classifier | None" = None, *, limits: Limits | None = None) -> "Application":
+def create_app(classifier: Classifier | None = None, *, limits: Limits | None = None) -> "Application":
     """Return the service as an ASGI application, ready to answer.
 
     Args:
         classifier: the model; by default the one in the package.
-        limits: the bounds; by default those of `Limits`.
+        limits: how much is accepted; by default the defaults of `Limits`.
 
     Raises:
         MnistServingError: the model cannot be used.
 
     """
     # Imported here, so that the command line starts without what only the server needs.
-    from mnist_serving.classifier import Classifier
-
     from .asgi import Application
     from .service import Service
 

@@ -5,9 +5,10 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from .http_types import HttpError, Job, Request, Response, add_header
 from .limits import Limits
 from .service import Service
+from .transport.batcher import Batcher
+from .transport.http_types import HttpError, Request, Response, add_header, too_many
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -16,20 +17,20 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class ClientGoneError(Exception):
-    """The client went away before its request was whole."""
+    """The client left before its request was complete."""
 
 
 class Application:
     """An ASGI application around a service.
 
-    It bounds bodies, their time and the requests in flight; the head of a request, idle connections and
-    the ending of the process are in the hands of the server that it is mounted in.
+    It limits bodies, their time and the requests in flight. The server that it is mounted in is responsible for the
+    heads of requests, for idle connections and for the shutdown.
     """
 
     def __init__(self, service: Service) -> None:
         """Take a service, ready or not."""
         self.service = service
-        self._in_flight = 0
+        self._batcher: Batcher[Any, Response] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request, or follow the server's life."""
@@ -49,70 +50,74 @@ class Application:
                 return
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = self._read_head(scope)
+        request = _read_head(scope)
         try:
             response = await self._respond(request, receive)
         except ClientGoneError:
             return
         headers = {"Content-Type": response.content_type, "Content-Length": str(len(response.body)), **response.headers}
-        if request.refusal is not None:
+        if request.error is not None:
             headers["Connection"] = "close"  # the rest of the body is still to come
         raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": response.status, "headers": raw_headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else response.body})
 
-    def _read_head(self, scope: Scope) -> Request:
-        headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            add_header(headers, name, value)
-        path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
-        path = path.removeprefix(scope.get("root_path", "")) or "/"
-        identity = self.service.identities.of(headers)
-        query = scope["query_string"].decode("latin-1")
-        return Request(scope["method"], path, headers, started=time.perf_counter(), identity=identity, query=query)
-
     async def _respond(self, request: Request, receive: Receive) -> Response:
-        """Read the body and answer; requests with a body count as in flight meanwhile."""
+        """Read the body and answer; meanwhile a request with a body counts as in flight."""
+        service = self.service
         counted = request.has_body
-        if counted and self._in_flight >= self.service.limits.in_flight:
-            request.refusal = self.service.too_busy()
+        if counted and service.in_flight >= service.limits.in_flight:
+            request.error = too_many(service.limits.in_flight, "requests in flight")
             counted = False
-        self._in_flight += counted
-        self.service.metrics.in_flight.inc(counted)
+        service.count_in_flight(counted)
         try:
-            if request.refusal is None:
+            if request.error is None:
                 await self._read_body(request, receive)
             return await self._work(request)
         finally:
-            self._in_flight -= counted
-            self.service.metrics.in_flight.dec(counted)
+            service.count_in_flight(-counted)
 
     async def _read_body(self, request: Request, receive: Receive) -> None:
-        """Fill in the body, or the refusal where it is too large or too slow."""
+        """Set the body, or the error if it is too large or too slow."""
         limits = self.service.limits
         try:
             async with asyncio.timeout(limits.request_seconds):
                 request.body = await _receive_body(receive, limits)
         except TimeoutError:
-            request.refusal = HttpError(408, f"the body did not arrive within {limits.request_seconds:g} s")
+            request.error = HttpError(408, f"the body did not arrive within {limits.request_seconds:g} s")
         except HttpError as error:
-            request.refusal = error
+            request.error = error
 
     async def _work(self, request: Request) -> Response:
+        """Answer; requests of one turn of the event loop share a run of the model."""
         answer = self.service.answer
-        slow = self.service.is_slow(request)
-        outcome = await asyncio.to_thread(answer, request) if slow else answer(request)
-        if isinstance(outcome, Job):
-            return self.service.complete(request, outcome, self.service.predict(outcome.images))
-        return outcome
+        outcome = await asyncio.to_thread(answer, request) if self.service.is_slow(request) else answer(request)
+        if isinstance(outcome, Response):
+            return outcome
+        loop = asyncio.get_running_loop()
+        if self._batcher is None or self._batcher.loop is not loop:  # tests may run one application in several loops
+            self._batcher = Batcher(self.service.run, loop)
+        reply: asyncio.Future[Response] = loop.create_future()
+        self._batcher.add(outcome, lambda response: None if reply.done() else reply.set_result(response))
+        return await reply
+
+
+def _read_head(scope: Scope) -> Request:
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        add_header(headers, name, value)
+    path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
+    path = path.removeprefix(scope.get("root_path", "")) or "/"
+    query = scope["query_string"].decode("latin-1")
+    return Request(scope["method"], path, headers, started=time.perf_counter(), query=query)
 
 
 async def _receive_body(receive: Receive, limits: Limits) -> bytes:
     """Return the body.
 
     Raises:
-        HttpError: 413, it is too large or in too many pieces.
-        ClientGoneError: the client went away.
+        HttpError: 413, it is too large or arrives in too many pieces.
+        ClientGoneError: the client left.
 
     """
     pieces: list[bytes] = []
@@ -127,7 +132,7 @@ async def _receive_body(receive: Receive, limits: Limits) -> bytes:
         if size > limits.body:
             raise HttpError(413, f"the body is larger than {limits.body:,} bytes")
         if count > limits.chunks:
-            raise HttpError(413, f"the body comes in more than {limits.chunks:,} pieces")
+            raise HttpError(413, f"the body has more than {limits.chunks:,} chunks; send it in larger ones")
         pieces.append(piece)
         if not message.get("more_body", False):
             return b"".join(pieces)

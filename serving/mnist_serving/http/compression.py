@@ -1,23 +1,23 @@
-"""gzip and deflate, both ways; what comes in never grows beyond its bound."""
+"""gzip and deflate, both ways; a decompressed body never exceeds its limit."""
 
 import gzip
 import re
 import zlib
 from http import HTTPStatus
 
-from .http_types import HttpError, Request, Response
+from .transport.http_types import HttpError, Request, Response
 
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-WORTH_COMPRESSING = 256  # bytes; below, the reply would hardly shrink
-REFUSED = re.compile(r"q=0(\.0*)?$")
+WORTH_COMPRESSING = 256  # bytes; a shorter reply would hardly shrink
+WEIGHT_ZERO = re.compile(r"q=0(\.0*)?$")
 
 
 def decompress(request: Request, *, limit: int) -> bytes:
-    """Return a request's body as the client meant it.
+    """Return a request's body, decompressed.
 
     Args:
         request: its `Content-Encoding` may be absent, identity, gzip or deflate (RFC 9110, with zlib's header).
-        limit: the most bytes that may come out.
+        limit: the largest number of bytes that it may have then.
 
     Raises:
         HttpError: 415 for another encoding, 413 beyond the limit, 400 for damaged data.
@@ -27,29 +27,30 @@ def decompress(request: Request, *, limit: int) -> bytes:
     if encoding in ("", "identity"):
         return request.body
     if encoding not in WINDOWS:
-        raise HttpError(415, f"Content-Encoding {encoding[:60]!r} is not known; gzip and deflate are")
+        raise HttpError(415, f"Content-Encoding {encoding[:60]!r} is not supported; use gzip or deflate")
     inflater = zlib.decompressobj(WINDOWS[encoding])
     try:
         content = inflater.decompress(request.body, limit + 1)
     except zlib.error as error:
-        raise HttpError(400, f"the body is no {encoding}: {error}") from error
+        raise HttpError(400, f"the body is not valid {encoding}: {error}") from error
     if len(content) > limit:
         raise HttpError(413, f"the body decompresses to more than {limit:,} bytes")
     if not inflater.eof or inflater.unused_data:
-        raise HttpError(400, f"the body is {'cut short' if not inflater.eof else 'longer than its ' + encoding} data")
+        problem = f"continues after its {encoding} data" if inflater.eof else "is cut short"
+        raise HttpError(400, f"the body {problem}")
     return content
 
 
 def compress(request: Request, response: Response) -> None:
-    """Compress a reply in place, if the client asked for it and it is worth it.
+    """Compress a reply in place, if the client accepts it and it is worth it.
 
-    Errors stay plain: some clients read them without looking at `Content-Encoding`.
+    Errors are not compressed: some clients read them without looking at `Content-Encoding`.
     """
     accepted = request.headers.get(b"accept-encoding")
     if accepted is None or response.status != HTTPStatus.OK or len(response.body) < WORTH_COMPRESSING:
         return
     offers = [offer.strip().partition(";") for offer in accepted.decode("latin-1").lower().split(",")]
-    wanted = {name.strip() for name, _, weight in offers if not REFUSED.search(weight.strip())}
+    wanted = {name.strip() for name, _, weight in offers if not WEIGHT_ZERO.search(weight.strip())}
     if "gzip" in wanted:
         response.body = gzip.compress(response.body, compresslevel=1, mtime=0)
         response.headers["Content-Encoding"] = "gzip"

@@ -3,37 +3,41 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from .http_types import Answers, Response, json_response
+from mnist_serving.classifier import Floats, Prediction
+
 from .infer_request import InferRequest, Output
+from .json_body import json_response
+from .transport.http_types import Response
 
 MODEL_NAME = "mnist"
 MODEL_VERSION = "1"
 BINARY = "application/octet-stream"
 
 
-def render_infer_reply(request: InferRequest, answers: Answers, *, identity: str, names: tuple[str, ...]) -> Response:
+def render_infer_reply(
+    request: InferRequest, prediction: Prediction, *, request_id: str, labels: tuple[str, ...]
+) -> Response:
     """Return the reply to an inference request.
 
     Args:
         request: which outputs, in which form.
-        answers: of the model, for the request's images.
-        identity: the reply's id where the client gave none.
-        names: the names of the classes.
+        prediction: for the request's images.
+        request_id: the reply's id if the client gave none.
+        labels: the names of the classes.
 
     """
     outputs: list[dict[str, Any]] = []
     binary: list[bytes] = []
     for output in request.outputs:
-        tensor, raw = _render_output(output, getattr(answers, output.name), names)
+        tensor, raw = _render_output(output, getattr(prediction, output.name), labels)
         outputs.append(tensor)
         if raw is not None:
             binary.append(raw)
     document = {
         "model_name": MODEL_NAME,
         "model_version": MODEL_VERSION,
-        "id": identity if request.identity is None else request.identity,
+        "id": request_id if request.id is None else request.id,
         "outputs": outputs,
     }
     response = json_response(document)
@@ -44,13 +48,11 @@ def render_infer_reply(request: InferRequest, answers: Answers, *, identity: str
     return response
 
 
-def _render_output(
-    output: Output, scores: npt.NDArray[np.float32], names: tuple[str, ...]
-) -> tuple[dict[str, Any], bytes | None]:
-    """Return an output's JSON, and its bytes if it is to be binary; scores are [N,classes]."""
+def _render_output(output: Output, scores: Floats, labels: tuple[str, ...]) -> tuple[dict[str, Any], bytes | None]:
+    """Return an output's JSON, and its bytes if it is binary; scores are [N,classes]."""
     tensor: dict[str, Any] = {"name": output.name}
     if output.classes:
-        ranking = [entry for row in scores for entry in _best_classes(row, output.classes, names)]
+        ranking = [entry for row in scores for entry in _best_classes(row, output.classes, labels)]
         tensor |= {"datatype": "BYTES", "shape": [len(scores), len(ranking) // len(scores)]}
     else:
         tensor |= {"datatype": "FP32", "shape": list(scores.shape)}
@@ -62,10 +64,10 @@ def _render_output(
     return tensor, raw
 
 
-def _best_classes(scores: npt.NDArray[np.float32], k: int, names: tuple[str, ...]) -> list[str]:
-    """Return the k best of the classes, all if k is larger, as `value:index:label`, highest first."""
+def _best_classes(scores: Floats, k: int, labels: tuple[str, ...]) -> list[str]:
+    """Return the k best classes, or all if k is larger, as `value:index:label`, highest first."""
     best = np.argsort(-scores, kind="stable")[:k].tolist()
-    return [f"{scores[index]:f}:{index}:{names[index]}" for index in best]
+    return [f"{scores[index]:f}:{index}:{labels[index]}" for index in best]
 
 
 def _length_prefixed(text: str) -> bytes:

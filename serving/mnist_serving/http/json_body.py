@@ -1,28 +1,40 @@
-"""JSON bodies, read strictly: one object, no key twice, UTF-8, finite numbers."""
+"""JSON bodies: read strictly (one object, no key twice, UTF-8, finite numbers), and written for replies."""
 
 import json
 from typing import Any
 
 import orjson
 
-from .http_types import HttpError
+from .transport.http_types import HttpError, Response
+
+JSON = "application/json"
+
+
+def error_response(error: HttpError) -> Response:
+    """Return `{"error": ...}`, the form of every error on every path."""
+    return Response(error.status, orjson.dumps({"error": error.message}), headers=dict(error.headers))
+
+
+def json_response(document: object) -> Response:
+    """Return a document as JSON; numpy arrays become lists, float32 in the fewest digits that identify it."""
+    return Response(200, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def read_object(body: bytes) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:
-        HttpError: 400, the body is no JSON, no object, nested too deep, or has a key twice.
+        HttpError: 400, the body is not JSON, not an object, nested too deep, or has a key twice.
 
     """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        msg = f"the body is no JSON: {error}" if body else "the body is empty; a JSON object is wanted"
+        msg = f"the body is not valid JSON: {error}" if body else "the body is empty; send a JSON object"
         raise HttpError(400, msg) from error
     if type(document) is not dict:
-        raise HttpError(400, f"the body is {kind(document)}; a JSON object is wanted")
-    # A colon stands after every key, and else only inside strings: as many colons as keys, no key twice.
+        raise HttpError(400, f"the body is {kind(document)}; send a JSON object")
+    # A colon follows every key and is otherwise only in strings: with as many colons as keys, no key is there twice.
     if body.count(b":") != _count_keys(document):
         _refuse_duplicate_keys(body)
     return document
@@ -35,7 +47,7 @@ def kind(value: object) -> str:
 
 
 def may_hold_booleans(body: bytes) -> bool:
-    """Return whether JSON may hold true or false; to Python they are numbers too, to the protocol they are not."""
+    """Return whether JSON may hold true or false, which are numbers to Python and not to the protocol."""
     # Single letters, which only such values and few names have, are found many times as fast as words.
     return b"f" in body or (b"r" in body and b"true" in body)
 
@@ -55,13 +67,13 @@ def _count_keys(document: dict[str, Any]) -> int:
 
 
 def _refuse_duplicate_keys(body: bytes) -> None:
-    """Read the body once more, slowly, and refuse a key that comes twice in one object."""
+    """Read the body a second time, slowly, and refuse an object that has a key twice."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: dict[str, Any] = {}
         for key, value in pairs:
             if key in seen:
-                raise HttpError(400, f"the key {key[:100]!r} comes twice")
+                raise HttpError(400, f"an object has the key {key[:100]!r} twice")
             seen[key] = value
         return seen
 
@@ -70,4 +82,4 @@ def _refuse_duplicate_keys(body: bytes) -> None:
     except RecursionError as error:
         raise HttpError(400, "the body is nested too deep") from error
     except ValueError as error:
-        raise HttpError(400, f"the body is no JSON: {error}") from error
+        raise HttpError(400, f"the body is not valid JSON: {error}") from error

@@ -1,4 +1,4 @@
-"""Lines on standard error: plain, or one JSON object each."""
+"""Log lines on standard error: plain text, or one JSON object each."""
 
 import json
 import logging
@@ -6,10 +6,11 @@ import sys
 import time
 
 ACCESS = "mnist_serving.http.access"
+STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}  # what a record holds besides its `extra`
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, message, and what a record carries in `facts`."""
+    """One JSON object a line: time (UTC), level, message, and the record's `extra`."""
 
     converter = staticmethod(time.gmtime)
 
@@ -19,7 +20,7 @@ class JsonFormatter(logging.Formatter):
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "message": record.getMessage(),
-            **getattr(record, "facts", {}),
+            **{key: value for key, value in vars(record).items() if key not in STANDARD},
         }
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)

@@ -1,145 +1,132 @@
-"""What the calls take and give, as an OpenAPI document: the same facts that `service` and its readers enforce."""
+"""The routes as an OpenAPI document: it describes what `service` and its readers enforce."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .http_types import JSON
+from mnist_serving.metadata import Contract
+
 from .infer_reply import BINARY, MODEL_NAME, MODEL_VERSION
-from .infer_request import DATATYPES, INPUT, SERVED_OUTPUTS
+from .infer_request import DATATYPE, INPUT, SERVED_OUTPUTS
+from .json_body import JSON
 from .limits import Limits
 from .pixels import Shape
-from .predict import PICTURES
-
-if TYPE_CHECKING:
-    from mnist_serving.metadata import Contract
+from .predict import PICTURE_TYPES
 
 Json = dict[str, Any]
 
+STRING: Json = {"type": "string"}
+STRINGS: Json = {"type": "array", "items": STRING}
+BOOLEAN: Json = {"type": "boolean"}
+INTEGER: Json = {"type": "integer"}
+PROBABILITY: Json = {"type": "number", "minimum": 0, "maximum": 1}
+FILE: Json = {"schema": {"type": "string", "format": "binary"}}
+HTML: Json = {"text/html": {"schema": STRING}}
+
+SEEN = "With `true` each prediction has the pixels that the model saw, as `seen`."
 REASONS = {
-    400: "The request is not as described here.",
+    400: "The request does not follow this description.",
+    404: "There is no such model or version.",
     408: "The request took too long to arrive.",
-    413: "Too many bytes, or too many images.",
-    415: "A content type or encoding that is not taken.",
-    503: "Not ready, or too many requests in flight; `Retry-After` says when to try again.",
+    413: "The request has too many bytes or too many images.",
+    415: "The content type or encoding is not supported.",
+    503: "The service is not ready, or too many requests are in flight; `Retry-After` says when to try again.",
 }
+BODY_ERRORS = (400, 408, 413, 415, 503)
 
 
-def describe_api(contract: "Contract", limits: Limits, *, version: str) -> Json:
+def describe_api(contract: Contract, limits: Limits, *, version: str) -> Json:
     """Return the OpenAPI document of a service with a model of this contract, and these limits."""
-    learned = contract.metadata.get("dataset", "MNIST")
-    does = f"Recognises images of {len(contract.labels)} classes; its model has learned {learned}."
+    dataset = contract.metadata.get("dataset", "MNIST")
+    purpose = f"Classifies images into {len(contract.labels)} classes with a model trained on {dataset}."
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "mnist-serving",
             "version": version,
-            "description": f'{does} Every error, on every path, is `{{"error": "..."}}`.',
+            "description": f'{purpose} Every error, on every path, is `{{"error": "..."}}`.',
         },
         "paths": {
-            "/": {"get": _get("The page to draw on", _html())},
+            "/": {"get": _get("The drawing page", HTML)},
             "/predict": {"post": _predict(contract, limits)},
-            "/model": {"get": _get("What the model file says of itself", {JSON: {"schema": _ref("Model")}}, 503)},
+            "/model": {"get": _get("The model's metadata", _json(_ref("Model")), 503)},
             **_health_paths(),
             **_model_paths(contract.image_shape),
-            "/metrics": {"get": _get("Counts and latencies for Prometheus", {"text/plain": {"schema": _string()}})},
-            "/openapi.json": {"get": _get("This document", {JSON: {"schema": {"type": "object"}}}, 503)},
-            "/docs": {"get": _get("This document, readable", _html(), 503)},
+            "/metrics": {"get": _get("Counts and latencies for Prometheus", {"text/plain": {"schema": STRING}})},
+            "/openapi.json": {"get": _get("This document", _json({"type": "object"}), 503)},
+            "/docs": {"get": _get("This document as a page", HTML, 503)},
         },
         "components": {"schemas": _schemas(contract, limits)},
     }
 
 
-def _predict(contract: "Contract", limits: Limits) -> Json:
-    pictures = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in PICTURES}
+def _predict(contract: Contract, limits: Limits) -> Json:
+    pictures = dict.fromkeys(PICTURE_TYPES, FILE)
     return {
-        "summary": "Recognise images, simply",
+        "summary": "Classify images",
         "description": (
-            "One image as `image`, several as `images`; or the body is a PNG, JPEG, WebP, GIF, BMP or TIFF file "
-            f"of at most {limits.pixels:,} pixels{_what_becomes_of_it(contract)}."
+            "Send one image as `image`, several as `images`, or a PNG, JPEG, WebP, GIF, BMP or TIFF file "
+            f"of at most {limits.pixels:,} pixels{_preparation(contract)}."
         ),
-        "parameters": [
-            {
-                "name": "seen",
-                "in": "query",
-                "description": "With `true` each prediction holds the pixels that the model saw, as `seen`.",
-                "schema": {"type": "boolean", "default": False},
-            }
-        ],
-        "requestBody": {"required": True, "content": {JSON: {"schema": _ref("PredictRequest")}, **pictures}},
-        "responses": {"200": _reply("The predictions", {JSON: {"schema": _ref("PredictReply")}})} | _errors(*REASONS),
+        "parameters": [_parameter("seen", "query", BOOLEAN | {"default": False, "description": SEEN})],
+        "requestBody": {"required": True, "content": _json(_ref("PredictRequest")) | pictures},
+        "responses": _responses("The predictions", _json(_ref("PredictReply")), *BODY_ERRORS),
     }
 
 
-def _what_becomes_of_it(contract: "Contract") -> str:
-    """Return what happens to a picture file first, as a clause."""
+def _preparation(contract: Contract) -> str:
+    """Return how a picture file is prepared, as a clause."""
     if contract.centred:
-        return " with one digit on a page, which is cut out, scaled and centred first"
+        return " that shows one digit, which is cut out, scaled and centred first"
     channels, height, width = contract.image_shape
-    return f", which is made {'grey' if channels == 1 else 'RGB'} and {width} pixels wide, {height} high first"
+    return f", which is converted to {'grey' if channels == 1 else 'RGB'} and {width} x {height} pixels first"
 
 
 def _health_paths() -> Json:
-    health = {JSON: {"schema": _object({"live": {"type": "boolean"}, "ready": {"type": "boolean"}})}}
-    server = {"name": _string(), "version": _string(), "extensions": {"type": "array", "items": _string()}}
+    health = _json(_object({"live": BOOLEAN, "ready": BOOLEAN}))
+    server = {"name": STRING, "version": STRING, "extensions": STRINGS}
     return {
         "/v2/health/live": {"get": _get("Whether the process answers", health)},
         "/v2/health/ready": {"get": _get("Whether requests should be sent here", health, 503)},
-        "/v2": {"get": _get("The server's name, version and extensions", {JSON: {"schema": _object(server)}})},
+        "/v2": {"get": _get("The server's name, version and extensions", _json(_object(server)))},
     }
 
 
 def _model_paths(shape: Shape) -> Json:
-    """Return the calls of a model, each with and without its version."""
-    tensor = _object({"name": _string(), "datatype": _string(), "shape": {"type": "array", "items": _integer()}})
+    """Return the routes of a model, each with and without its version."""
+    tensor = _object({"name": STRING, "datatype": STRING, "shape": {"type": "array", "items": INTEGER}})
     tensors = {"type": "array", "items": tensor}
-    metadata = {
-        "name": _string(),
-        "versions": {"type": "array", "items": _string()},
-        "platform": _string(),
-        "inputs": tensors,
-        "outputs": tensors,
-    }
-    ready = _object({"name": _string(), "ready": {"type": "boolean"}})
+    metadata = {"name": STRING, "versions": STRINGS, "platform": STRING, "inputs": tensors, "outputs": tensors}
+    ready = _object({"name": STRING, "ready": BOOLEAN})
     paths = {
-        "": {"get": _get("The model's inputs and outputs", {JSON: {"schema": _object(metadata)}}, 404, 503)},
-        "/ready": {"get": _get("Whether the model is ready", {JSON: {"schema": ready}}, 404, 503)},
+        "": {"get": _get("The model's inputs and outputs", _json(_object(metadata)), 404, 503)},
+        "/ready": {"get": _get("Whether the model is ready", _json(ready), 404, 503)},
         "/infer": {"post": _infer(shape)},
     }
-    model = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "enum": [MODEL_NAME]}}
-    number = {"name": "version", "in": "path", "required": True, "schema": {"type": "string", "enum": [MODEL_VERSION]}}
+    model = _parameter("model", "path", STRING | {"enum": [MODEL_NAME]})
+    number = _parameter("version", "path", STRING | {"enum": [MODEL_VERSION]})
     described: Json = {}
-    for end, calls in paths.items():
-        described[f"/v2/models/{{model}}{end}"] = {"parameters": [model], **calls}
-        described[f"/v2/models/{{model}}/versions/{{version}}{end}"] = {"parameters": [model, number], **calls}
+    for end, methods in paths.items():
+        described[f"/v2/models/{{model}}{end}"] = {"parameters": [model], **methods}
+        described[f"/v2/models/{{model}}/versions/{{version}}{end}"] = {"parameters": [model, number], **methods}
     return described
 
 
 def _infer(shape: Shape) -> Json:
-    binary = {"schema": {"type": "string", "format": "binary"}}
+    length = INTEGER | {"minimum": 0, "description": "With binary tensors: how many bytes of JSON begin the body."}
     return {
-        "summary": "Recognise images, by the Open Inference Protocol",
+        "summary": "Classify images, by the Open Inference Protocol",
         "description": (
-            "Tensors may also be binary: the JSON first, then the tensors' bytes, little-endian; the header "
-            "`Inference-Header-Content-Length` gives the length of the JSON. With the header at 0 the whole body is "
+            "Tensors may also be binary: first the JSON, then the tensors' bytes, little-endian; the header "
+            "`Inference-Header-Content-Length` gives the length of the JSON. If it is 0, the whole body is "
             f"one image of {math.prod(shape):,} bytes."
         ),
-        "parameters": [
-            {
-                "name": "Inference-Header-Content-Length",
-                "in": "header",
-                "description": "Only with binary tensors: the bytes of JSON at the body's start.",
-                "schema": {"type": "integer", "minimum": 0},
-            }
-        ],
-        "requestBody": {"required": True, "content": {JSON: {"schema": _ref("InferRequest")}, BINARY: binary}},
-        "responses": {
-            "200": _reply("The outputs", {JSON: {"schema": _ref("InferReply")}, BINARY: binary}),
-        }
-        | _errors(404, *REASONS),
+        "parameters": [_parameter("Inference-Header-Content-Length", "header", length)],
+        "requestBody": {"required": True, "content": _json(_ref("InferRequest")) | {BINARY: FILE}},
+        "responses": _responses("The outputs", _json(_ref("InferReply")) | {BINARY: FILE}, 404, *BODY_ERRORS),
     }
 
 
-def _schemas(contract: "Contract", limits: Limits) -> Json:
+def _schemas(contract: Contract, limits: Limits) -> Json:
     channels, height, width = contract.image_shape
     flat = _list_of(_ref("Pixel"), channels * height * width)
     rows = _list_of(_list_of(_ref("Pixel"), width), height)
@@ -149,7 +136,7 @@ def _schemas(contract: "Contract", limits: Limits) -> Json:
     predictions = {"type": "array", "items": _ref("Prediction"), "minItems": 1}
     closed = {"additionalProperties": False}
     return {
-        "Error": _object({"error": _string()}),
+        "Error": _object({"error": STRING}),
         "Pixel": {"type": "integer", "minimum": 0, "maximum": 255, "description": meaning},
         "Image": {"oneOf": forms},
         "PredictRequest": {"oneOf": [_object({"image": _ref("Image")}) | closed, _object({"images": images}) | closed]},
@@ -161,14 +148,14 @@ def _schemas(contract: "Contract", limits: Limits) -> Json:
 
 
 def _model() -> Json:
-    preprocessing = {"size": _list_of(_integer(), 2), "channels": {"enum": ["grey", "rgb"]}}
+    preprocessing = {"size": _list_of(INTEGER, 2), "channels": {"enum": ["grey", "rgb"]}}
     return _object(
         {
-            "sha256": _string(),
-            "labels": {"type": "array", "items": _string()},
-            "preprocessing": _object(preprocessing) | {"description": "Its size is height and width."},
-            "accuracy": _probability() | {"description": "On the test images of the data set."},
-            "dataset": _string(),
+            "sha256": STRING,
+            "labels": STRINGS,
+            "preprocessing": _object(preprocessing) | {"description": "The size is height and width."},
+            "accuracy": PROBABILITY | {"description": "On the data set's test images."},
+            "dataset": STRING,
         }
     )
 
@@ -176,51 +163,55 @@ def _model() -> Json:
 def _prediction(pixels: Json, *, classes: int) -> Json:
     prediction = _object(
         {
-            "label": _string(),
-            "probability": _probability(),
-            "probabilities": _list_of(_probability(), classes),
-            "abstained": {"type": "boolean", "description": "The model should not be believed here."},
+            "label": STRING,
+            "probability": PROBABILITY,
+            "probabilities": _list_of(PROBABILITY, classes),
+            "abstained": {"type": "boolean", "description": "The model does not trust this prediction."},
         }
     )
-    prediction["properties"]["seen"] = pixels | {"description": "What the model saw, where `seen=true` asks for it."}
+    prediction["properties"]["seen"] = pixels | {"description": "What the model saw; only with `seen=true`."}
     return prediction
 
 
 def _infer_schemas(shape: Shape, limits: Limits) -> Json:
-    batch = _integer() | {"minimum": 1, "maximum": limits.images}
+    batch = INTEGER | {"minimum": 1, "maximum": limits.images}
     sides = [batch, *({"const": length} for length in shape)]
     tensor_shape = {"type": "array", "prefixItems": sides, "minItems": len(sides), "maxItems": len(sides)}
     data = {"type": "array", "description": "The pixels, 0 to 255, flat or nested as the shape says."}
-    binary_size = {"type": "object", "properties": {"binary_data_size": _integer() | {"minimum": 0}}}
-    named = {"name": {"const": INPUT}, "shape": tensor_shape, "datatype": {"const": "UINT8"}}
+    binary_size = {"type": "object", "properties": {"binary_data_size": INTEGER | {"minimum": 0}}}
+    named = {"name": {"const": INPUT}, "shape": tensor_shape, "datatype": {"const": DATATYPE}}
     tensor = _object(named) | {"properties": named | {"data": data, "parameters": binary_size}}
-    wishes = {"binary_data": {"type": "boolean"}, "classification": _integer() | {"minimum": 1}}
+    options = {"binary_data": BOOLEAN, "classification": INTEGER | {"minimum": 1}}
     asked = _object({"name": {"enum": list(SERVED_OUTPUTS)}})
-    asked["properties"]["parameters"] = {"type": "object", "properties": wishes}
+    asked["properties"]["parameters"] = {"type": "object", "properties": options}
     request = _object({"inputs": {"type": "array", "items": tensor, "minItems": 1, "maxItems": 1}})
     request["properties"] |= {
-        "id": _string(),
-        "parameters": {"type": "object", "properties": {"binary_data_output": {"type": "boolean"}}},
+        "id": STRING,
+        "parameters": {"type": "object", "properties": {"binary_data_output": BOOLEAN}},
         "outputs": {"type": "array", "items": asked, "maxItems": len(SERVED_OUTPUTS)},
     }
-    output = {"name": _string(), "datatype": {"enum": sorted(DATATYPES)}, "shape": {"type": "array"}}
-    reply = {"model_name": _string(), "model_version": _string(), "id": _string()}
+    output = {"name": STRING, "datatype": {"enum": ["FP32", "BYTES"]}, "shape": {"type": "array"}}
+    reply = {"model_name": STRING, "model_version": STRING, "id": STRING}
     outputs = {"type": "array", "items": _object(output)}
     return {"InferRequest": request, "InferReply": _object(reply | {"outputs": outputs})}
 
 
 def _get(summary: str, content: Json, *errors: int) -> Json:
-    return {"summary": summary, "responses": {"200": _reply(summary, content)} | _errors(*errors)}
+    return {"summary": summary, "responses": _responses(summary, content, *errors)}
 
 
-def _reply(description: str, content: Json) -> Json:
-    return {"description": description, "content": content}
+def _responses(description: str, content: Json, *errors: int) -> Json:
+    responses = {"200": {"description": description, "content": content}}
+    refusals = {str(status): {"description": REASONS[status], "content": _json(_ref("Error"))} for status in errors}
+    return responses | refusals
 
 
-def _errors(*statuses: int) -> Json:
-    content = {JSON: {"schema": _ref("Error")}}
-    reasons = {404: "No such model or version."} | REASONS
-    return {str(status): _reply(reasons[status], content) for status in statuses}
+def _json(schema: Json) -> Json:
+    return {JSON: {"schema": schema}}
+
+
+def _parameter(name: str, place: str, schema: Json) -> Json:
+    return {"name": name, "in": place, "required": place == "path", "schema": schema}
 
 
 def _object(properties: Json) -> Json:
@@ -234,19 +225,3 @@ def _list_of(items: Json, length: int) -> Json:
 
 def _ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _string() -> Json:
-    return {"type": "string"}
-
-
-def _integer() -> Json:
-    return {"type": "integer"}
-
-
-def _probability() -> Json:
-    return {"type": "number", "minimum": 0, "maximum": 1}
-
-
-def _html() -> Json:
-    return {"text/html": {"schema": _string()}}

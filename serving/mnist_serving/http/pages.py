@@ -1,4 +1,4 @@
-"""The pages for people. They need nothing from outside."""
+"""The pages for people. They load nothing from elsewhere."""
 
 import base64
 import json
@@ -8,11 +8,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from .http_types import Response
+from .transport.http_types import Response
 
 HTML = "text/html; charset=utf-8"
 
-PAGE = Path(__file__).with_name("page")
+STATIC = Path(__file__).with_name("static")
 SCRIPTS = ("sheet.js", "input.js", "gallery.js", "draw.js", "service.js")  # each after those that it imports
 INLINED = re.compile(r"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
 
@@ -25,10 +25,10 @@ td { padding: 0 1rem 0 0; vertical-align: top; } :root { color-scheme: light dar
 
 
 class Page:
-    """A page, and the policy that lets it do what is inlined in it, ask its own host, and nothing else."""
+    """A page, and the policy that lets it run its inlined scripts and ask its own host, and nothing else."""
 
     def __init__(self, html: str) -> None:
-        """Take the whole page."""
+        """Take the complete page."""
         self.content = html.encode()
         allowed: dict[str, list[str]] = {"script": [], "style": []}
         for kind, text in INLINED.findall(html):
@@ -36,7 +36,7 @@ class Page:
             allowed[kind].append(f"'sha256-{digest}'")
         sources = "".join(f"{kind}-src {' '.join(hashes)}; " for kind, hashes in allowed.items() if hashes)
         self.policy = (
-            f"default-src 'none'; {sources}connect-src 'self'; img-src data:; "  # its icon is such a picture
+            f"default-src 'none'; {sources}connect-src 'self'; img-src data:; "  # for its icon
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
 
@@ -46,9 +46,9 @@ class Page:
 
 
 def drawing_page() -> Page:
-    """Return the page to draw on: `page/index.html` with its style and its scripts inside.
+    """Return the drawing page: `static/index.html` with its style and its scripts inlined.
 
-    The scripts become one: what they import from one another is there already.
+    The scripts become one, so that nothing is left to import.
     """
     style = _read("style.css")
     script = re.sub(r"^import .*\n|^export ", "", "\n".join(map(_read, SCRIPTS)), flags=re.MULTILINE)
@@ -59,35 +59,35 @@ def drawing_page() -> Page:
 
 
 def _read(name: str) -> str:
-    return (PAGE / name).read_text(encoding="utf-8")
+    return (STATIC / name).read_text(encoding="utf-8")
 
 
 def reference_page(described: dict[str, Any]) -> Page:
-    """Return an OpenAPI document as a page to read."""
-    calls = [
-        _call(path, method, call)
+    """Return an OpenAPI document as a page."""
+    routes = [
+        _route(path, method, route)
         for path, methods in described["paths"].items()
-        for method, call in methods.items()
+        for method, route in methods.items()
         if method != "parameters"
     ]
     info = described["info"]
     schemas = f"<h2>Schemas</h2><pre>{escape(json.dumps(described['components']['schemas'], indent=1))}</pre>"
     introduction = f'<p>{escape(info["description"])} As a document: <a href="openapi.json">openapi.json</a>.</p>'
-    return _page(f"{info['title']} {info['version']}", "\n".join([introduction, *calls, schemas]))
+    return _page(f"{info['title']} {info['version']}", "\n".join([introduction, *routes, schemas]))
 
 
-def _call(path: str, method: str, call: dict[str, Any]) -> str:
-    """Return the section of one call."""
-    body = call.get("requestBody", {}).get("content", {})
-    takes = "".join(_row(kind, _schema_name(content)) for kind, content in body.items())
-    gives = "".join(
-        _row(status, reply["description"], ", ".join(reply["content"])) for status, reply in call["responses"].items()
+def _route(path: str, method: str, route: dict[str, Any]) -> str:
+    """Return the section of one route."""
+    body = route.get("requestBody", {}).get("content", {})
+    requests = "".join(_row(kind, _schema_name(content)) for kind, content in body.items())
+    responses = "".join(
+        _row(status, reply["description"], ", ".join(reply["content"])) for status, reply in route["responses"].items()
     )
     return (
         f'<h2><code><span class="method">{method}</span> {escape(path)}</code></h2>'
-        f"<p>{escape(call['summary'])}. {escape(call.get('description', ''))}</p>"
-        + (f"<p>Takes</p><table>{takes}</table>" if takes else "")
-        + f"<p>Gives</p><table>{gives}</table>"
+        f"<p>{escape(route['summary'])}. {escape(route.get('description', ''))}</p>"
+        + (f"<p>Request</p><table>{requests}</table>" if requests else "")
+        + f"<p>Response</p><table>{responses}</table>"
     )
 
 

@@ -1,15 +1,17 @@
-"""Pixels out of JSON: whole numbers 0 to 255, flat or nested as their shape says."""
+"""Pixels from JSON: whole numbers 0 to 255, flat or nested as their shape says."""
 
 import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from .http_types import HttpError, Images
 from .json_body import kind
+from .transport.http_types import HttpError
 
+Images = npt.NDArray[np.uint8]  # [N,channels,height,width]
 Shape = tuple[int, int, int]  # of an image, as the model's contract says: channels, height, width
-MESSAGE_LENGTH = 60  # of a value that is quoted in an error
+MESSAGE_LENGTH = 60  # characters of a value that is quoted in an error
 
 
 def read_pixels(values: object, shape: tuple[int, ...], *, name: str, booleans: bool) -> bytearray:
@@ -19,10 +21,10 @@ def read_pixels(values: object, shape: tuple[int, ...], *, name: str, booleans: 
         values: numbers 0 to 255, one flat list or lists in lists as `shape` says.
         shape: all dimensions at least 1.
         name: what to call the values in errors.
-        booleans: the document may hold true or false, which Python would take for numbers.
+        booleans: whether the document may hold true or false, which are numbers to Python.
 
     Raises:
-        HttpError: 400, the lists are ragged, too long or too short, or hold something else.
+        HttpError: 400, the lists are ragged, too long or too short, or hold anything else.
 
     """
     flat = _flatten(values, shape, name=name)
@@ -36,12 +38,12 @@ def read_pixels(values: object, shape: tuple[int, ...], *, name: str, booleans: 
 
 
 def to_images(pixels: bytes | bytearray, shape: Shape) -> Images:
-    """Return the images, uint8 [N,channels,height,width], that lie in the bytes one after the other."""
+    """Return the images, uint8 [N,channels,height,width], whose pixels follow one another in the bytes."""
     return np.frombuffer(pixels, dtype=np.uint8).reshape(-1, *shape)
 
 
 def _flatten(values: object, shape: tuple[int, ...], *, name: str) -> list[Any]:
-    """Return the numbers of lists in lists as one list; one that is flat already is returned as it is."""
+    """Return the numbers of nested lists as one list; a flat list is returned as it is."""
     size = math.prod(shape)
     level = _as_list(values, name=name)
     if not level or type(level[0]) is not list:
@@ -57,18 +59,18 @@ def _flatten(values: object, shape: tuple[int, ...], *, name: str) -> list[Any]:
 
 def _as_list(value: object, *, name: str) -> list[Any]:
     if type(value) is not list:
-        raise HttpError(400, f"{name} has {kind(value)} where a list is wanted")
+        raise HttpError(400, f"{name} has {kind(value)} where it must have a list")
     return value
 
 
 def _of_length(values: list[Any], length: int, *, name: str) -> list[Any]:
     if len(values) != length:
-        raise HttpError(400, f"{name} has a list of {len(values):,} where {length:,} are wanted")
+        raise HttpError(400, f"{name} has a list of {len(values):,} where it must have {length:,}")
     return values
 
 
 def _wrong_pixel(flat: list[Any], *, name: str) -> HttpError:
-    """Return the error that shows the first value that is no pixel."""
+    """Return the error that shows the first value that is not a pixel."""
     wrong = next(value for value in flat if type(value) is not int or not 0 <= value <= 255)  # noqa: PLR2004
     shown = kind(wrong) if isinstance(wrong, (list, dict)) else repr(wrong)[:MESSAGE_LENGTH]
-    return HttpError(400, f"{name} holds {shown}; pixels are whole numbers from 0 to 255")
+    return HttpError(400, f"{name} holds {shown}; pixels must be whole numbers from 0 to 255")

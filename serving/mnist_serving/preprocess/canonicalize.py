@@ -122,7 +122,7 @@ def _fine(grey: Grey) -> Grey:
 def _coarse_factor(fine: Grey) -> int:
     """Return by how much the picture shrinks to be looked at."""
     height, width = fine.shape
-    return min(ceil_div(max(height, width), COARSE_SIDE), height, width)
+    return int(min(ceil_div(max(height, width), COARSE_SIDE), height, width))
 
 
 def coarse_copy(grey: Grey) -> Grey:

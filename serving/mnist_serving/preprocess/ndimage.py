@@ -101,7 +101,7 @@ def _resized(values: Ints, target: int) -> tuple[Ints, int]:
         place, rest = np.divmod(np.arange(target + 1) * source, target)
         sums: Ints = np.pad(np.cumsum(values, 0, np.int64), ((1, 0), (0, 0)))
         integral = target * sums[place] + rest[:, None] * values[np.minimum(place, source - 1)]
-        return integral[1:] - integral[:-1], source
+        return np.asarray(integral[1:] - integral[:-1], np.int64), source
     middle = np.clip((2 * np.arange(target) + 1) * source, target, (2 * source - 1) * target) - target
     place, rest = np.divmod(middle, 2 * target)
     after = values[np.minimum(place + 1, source - 1)]

@@ -1,56 +1,79 @@
-"""One client's connection: requests in, replies out in the same order, and a deadline for all that a client does."""
+"""One client's connection: requests in, replies out in the same order, and a deadline for whatever the client does."""
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import Any, cast
 
-from mnist_serving.http.http_types import Answers, HttpError, Job, Request, Response
-
+from .batcher import Batcher
+from .http_types import App, HttpError, Request, Response, too_many
 from .reader import CONTINUE, RequestReader
 
-if TYPE_CHECKING:
-    from .server import Host
-
-PIPELINED = 16  # whole requests waiting for their turn; beyond, the socket is not read
-LINGER_SECONDS = 1.0  # for a client to take the last reply and close
+PIPELINED = 16  # complete requests waiting for their turn; beyond, the socket is not read
+LINGER_SECONDS = 1.0  # for a client to read the last reply and close
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+
+class ServerState:
+    """What all connections of a process share."""
+
+    def __init__(self, app: App[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Take the application and the loop; there are no connections yet."""
+        self.app = app
+        self.loop = loop
+        self.batcher = Batcher(app.run, loop)
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self.threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="slow-requests")
+        self.tell_time()
+
+    def tell_time(self) -> None:
+        """Set the `Date` of the replies."""
+        self.date = formatdate(usegmt=True)
+
+    def answer_in_thread(self, request: Request, take: Callable[[Any], None]) -> None:
+        """Answer a request without holding up the others; `take` is called in the loop unless it is cancelled."""
+        work = self.loop.run_in_executor(self.threads, self.app.answer, request)
+        work.add_done_callback(lambda done: None if done.cancelled() else take(done.result()))
 
 
 class Connection(asyncio.Protocol):
     """Has the requests of one client answered.
 
-    `deadline`, on the loop's clock, is when the client must have done what it is to do next: send a whole
-    request, take a reply, or close.
+    `deadline`, on the loop's clock, is when the client must have done what it is to do next: send a complete
+    request, read a reply, or close.
     """
 
     transport: asyncio.Transport
 
-    def __init__(self, host: "Host") -> None:
+    def __init__(self, state: ServerState) -> None:
         """Take what all connections share."""
-        self.host = host
-        self.service = host.service
-        self.limits = host.service.limits
-        self.reader = RequestReader(self, host.service.limits, host.service.identities)
+        self.state = state
+        self.app = state.app
+        self.limits = state.app.limits
+        self.reader = RequestReader(self, self.limits)
         self.deadline = 0.0
-        self._queue: deque[tuple[Request, bool]] = deque()  # whole requests, and whether more may follow
+        self._queue: deque[tuple[Request, bool]] = deque()  # complete requests, and whether more may follow
         self._busy = False  # a request is being worked on
-        self._closing = False  # nothing more is answered; what still comes is thrown away
+        self._closing = False  # nothing more is answered; what still arrives is dropped
         self._half_closed = False  # the client sends no more
-        self._write_blocked = False  # the client does not take its replies
+        self._write_blocked = False  # the client does not read its replies
         self._paused = False  # the socket is not read
         self._in_flight = False  # counted among the requests in flight
 
-    # What follows is called by the event loop.
+    # The event loop calls these.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock; refuse the client if there are too many."""
         self.transport = cast("asyncio.Transport", transport)
         self._set_deadline(self.limits.request_seconds)
-        self.host.connections.add(self)
-        if len(self.host.connections) > self.limits.connections:
-            self._refuse(self.service.too_busy())
+        self.state.connections.add(self)
+        if len(self.state.connections) > self.limits.connections:
+            self._refuse(too_many(self.limits.connections, "connections"))
 
     def connection_lost(self, _: Exception | None) -> None:
         """Forget the client; a request that is being worked on stays counted until it is done."""
@@ -58,10 +81,10 @@ class Connection(asyncio.Protocol):
         self._queue.clear()
         if not self._busy:
             self._release()
-        self.host.connections.discard(self)
+        self.state.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Read what came; whole requests are answered on the way."""
+        """Read what arrived; complete requests are answered on the way."""
         if self._closing:
             return
         try:
@@ -70,51 +93,51 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
 
     def eof_received(self) -> bool:
-        """Keep a connection that the client has half closed until its whole requests are answered."""
+        """Keep a connection that the client has half closed until its complete requests are answered."""
         self._half_closed = True
         return bool(self._busy or self._queue) and not self._closing
 
     def pause_writing(self) -> None:
-        """Work no further for a client that does not take its replies."""
+        """Stop working for a client that does not read its replies."""
         self._write_blocked = True
         self._pause_reading()
         self._set_deadline(self.limits.request_seconds)
 
     def resume_writing(self) -> None:
-        """Go on; after the last reply, wait for the client to close."""
+        """Continue; after the last reply, wait for the client to close."""
         self._write_blocked = False
         if self._closing:
             self._set_deadline(LINGER_SECONDS)
         else:
             self._advance()
 
-    # What follows is called by the reader.
+    # The reader calls these.
 
     def request_begun(self) -> None:
         """Start the clock of a request."""
         self._set_deadline(self.limits.request_seconds)
 
     def head_read(self, request: Request) -> None:
-        """Count a request with a body as in flight, or refuse it; tell a client that waits to go on."""
+        """Count a request with a body as in flight, or refuse it; tell a client that waits to go ahead."""
         if request.has_body and not self._in_flight:
-            if self.host.in_flight >= self.limits.in_flight:
-                raise self.service.too_busy()
+            if self.app.in_flight >= self.limits.in_flight:
+                raise too_many(self.limits.in_flight, "requests in flight")
             self._in_flight = True
-            self.host.count_in_flight(1)
+            self.app.count_in_flight(1)
         if request.headers.get(b"expect", b"").lower() == CONTINUE and not self._busy:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def request_read(self, request: Request, *, keep: bool) -> None:
-        """Answer a request, when those before it are answered."""
+        """Answer a request once those before it are answered."""
         self._queue.append((request, keep))
         if len(self._queue) > PIPELINED:
             self._pause_reading()
         self._advance()
 
-    # What follows is called by the host.
+    # The server calls these.
 
     def expire(self, now: float) -> None:
-        """Act on the deadline, if it has passed."""
+        """Act on the deadline if it has passed."""
         if now < self.deadline:
             return
         if self._closing or self._write_blocked:
@@ -125,16 +148,16 @@ class Connection(asyncio.Protocol):
             self._close()
 
     def close_if_idle(self) -> None:
-        """Close a connection on which nothing is going on."""
+        """Close the connection if nothing is going on there."""
         if not (self._busy or self._queue or self.reader.receiving or self._closing):
             self._close()
 
-    # The rest is the connection's own.
+    # Only the connection itself calls these.
 
     def _refuse(self, error: HttpError) -> None:
         """Answer a request that cannot be read, after those before it, and close."""
         request = self.reader.abandon()
-        request.refusal = error
+        request.error = error
         self._queue.append((request, False))
         self._pause_reading()
         self._advance()
@@ -143,16 +166,16 @@ class Connection(asyncio.Protocol):
         """Answer requests in their order, until one has to be waited for."""
         while self._queue and not (self._busy or self._write_blocked or self._closing):
             request, keep = self._queue.popleft()
-            if self.service.is_slow(request):
+            if self.app.is_slow(request):
                 self._busy = True
-                self.host.answer_in_thread(request, partial(self._take, request, keep))
+                self.state.answer_in_thread(request, partial(self._take, request, keep))
             else:
-                self._act(request, keep, self.service.answer(request))
+                self._act(request, keep, self.app.answer(request))
         if not (self._queue or self._busy or self._write_blocked or self._closing):
             self._rest()
 
-    def _take(self, request: Request, keep: bool, outcome: Response | Job) -> None:  # noqa: FBT001 (a partial's)
-        """Go on with a request that a thread has worked on."""
+    def _take(self, request: Request, keep: bool, outcome: object) -> None:  # noqa: FBT001 (a partial's)
+        """Continue with what a thread, or the batcher, has made of a request."""
         self._busy = False
         if self._closing:
             self._release()
@@ -160,24 +183,20 @@ class Connection(asyncio.Protocol):
         self._act(request, keep, outcome)
         self._advance()
 
-    def _act(self, request: Request, keep: bool, outcome: Response | Job) -> None:  # noqa: FBT001 (as above)
-        """Send a reply, or give the model its job."""
-        if isinstance(outcome, Job):
-            self._busy = True
-            self.host.batcher.add(outcome, partial(self._complete, request, keep, outcome))
-        else:
+    def _act(self, request: Request, keep: bool, outcome: object) -> None:  # noqa: FBT001 (as above)
+        """Send a reply, or pass a job on."""
+        if isinstance(outcome, Response):
             self._reply(request, keep, outcome)
-
-    def _complete(self, request: Request, keep: bool, job: Job, answers: Answers | None) -> None:  # noqa: FBT001 (as above)
-        """Send the reply to a request whose job is done."""
-        self._take(request, keep, self.service.complete(request, job, answers))
+        else:
+            self._busy = True
+            self.state.batcher.add(outcome, partial(self._take, request, keep))
 
     def _reply(self, request: Request, keep: bool, response: Response) -> None:  # noqa: FBT001 (as above)
         """Write a reply; close after the last one."""
         more_came = self._queue or self.reader.receiving
-        last = not keep or (not more_came and (self.host.draining or self._half_closed))
+        last = not keep or (not more_came and (self.state.draining or self._half_closed))
         head = [STATUS_LINES[response.status], "Content-Type: ", response.content_type]
-        head.append(f"\r\nContent-Length: {len(response.body)}\r\nDate: {self.host.date}\r\n")
+        head.append(f"\r\nContent-Length: {len(response.body)}\r\nDate: {self.state.date}\r\n")
         head.extend(f"{name}: {value}\r\n" for name, value in response.headers.items())
         head.append("Connection: close\r\n\r\n" if last else "\r\n")
         body = b"" if request.method == "HEAD" else response.body
@@ -203,7 +222,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
             return
         self.transport.write_eof()
-        self.transport.set_write_buffer_limits(high=0)  # from here on, writing is blocked until all is taken
+        self.transport.set_write_buffer_limits(high=0)  # from now on, writing is blocked until everything is read
         if not self._write_blocked:
             self._set_deadline(LINGER_SECONDS)
         if self._paused:
@@ -217,7 +236,7 @@ class Connection(asyncio.Protocol):
     def _release(self) -> None:
         if self._in_flight:
             self._in_flight = False
-            self.host.count_in_flight(-1)
+            self.app.count_in_flight(-1)
 
     def _set_deadline(self, seconds: float) -> None:
-        self.deadline = self.host.loop.time() + seconds
+        self.deadline = self.state.loop.time() + seconds

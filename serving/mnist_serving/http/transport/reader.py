@@ -1,6 +1,6 @@
-"""HTTP/1.1 requests out of a stream of bytes, each part within its bound.
+"""HTTP/1.1 requests from a stream of bytes, each part within its limit.
 
-The parser is llhttp, Node's, through httptools; the limits are kept here, as the bytes come.
+The parser is llhttp, Node's, through httptools; the limits are checked here as the bytes arrive.
 """
 
 import time
@@ -9,99 +9,96 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from mnist_serving.http.http_types import HttpError, Request, add_header
-from mnist_serving.http.limits import Limits
-from mnist_serving.http.request_id import Identities
+from .http_types import HttpError, Request, add_header
+from .limits import TransportLimits
 
 VERSIONS = ("1.0", "1.1")
 CONTINUE = b"100-continue"
 
 
 class Receiver(Protocol):
-    """What becomes of what is read."""
+    """Who is told of each request as it arrives."""
 
     def request_begun(self) -> None:
-        """The first byte of a request came."""
+        """Called at the first byte of a request."""
 
     def head_read(self, request: Request) -> None:
-        """A request's head is whole; an `HttpError` raised here refuses it before its body is read."""
+        """Called when the head is complete; an `HttpError` raised here refuses the request before its body is read."""
 
     def request_read(self, request: Request, *, keep: bool) -> None:
-        """A request is whole; `keep` says that more may follow on the connection."""
+        """Called when the request is complete; `keep` says that more may follow on the connection."""
 
 
 class RequestReader:
-    """Takes bytes by `feed`; hands requests to a receiver."""
+    """Parses the bytes given to `feed` and hands requests to a receiver."""
 
-    def __init__(self, receiver: Receiver, limits: Limits, identities: Identities) -> None:
-        """Take who wants the requests, and what they may measure."""
+    def __init__(self, receiver: Receiver, limits: TransportLimits) -> None:
+        """Take the receiver of the requests and their limits."""
         self._receiver = receiver
         self._limits = limits
-        self._identities = identities
         self._parser = httptools.HttpRequestParser(self)
-        self.receiving = False  # a request has begun and is not whole
-        self._request: Request | None = None  # its head is whole, its body is not
-        self._gave_out = False  # what is being fed has made the parser call
-        self._held_back = 0  # bytes fed since the parser called last: it may be holding them
+        self.receiving = False  # a request has begun and is not complete
+        self._request: Request | None = None  # its head is complete, its body is not
+        self._called = False  # the parser has made a call since `feed` was called
+        self._held_back = 0  # bytes fed since the last call: the parser may be keeping them
         self._start()
 
     def feed(self, data: bytes) -> None:
         """Parse some bytes.
 
         Raises:
-            HttpError: they are no HTTP/1.1, or beyond a limit; nothing more can be read.
+            HttpError: they are not HTTP/1.1, or exceed a limit; nothing more can be read.
 
         """
-        self._gave_out = False
+        self._called = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            return  # declined by an answer in HTTP/1.1, after which the connection is closed
+            return  # declined: answered in HTTP/1.1, after which the connection is closed
         except httptools.HttpParserCallbackError as error:
             if isinstance(error.__context__, HttpError):
                 raise error.__context__ from None
             raise
         except httptools.HttpParserError as error:
             raise HttpError(400, f"the request is not HTTP/1.1: {error}") from None
-        self._held_back = 0 if self._gave_out else self._held_back + len(data)
+        self._held_back = 0 if self._called else self._held_back + len(data)
         if self.receiving and self._held_back > self._limits.header:
             raise self._head_too_large()
 
     def abandon(self) -> Request:
-        """Return what is known of the request that cannot be read whole."""
-        request = self._request or Request("", "", started=time.perf_counter(), identity=self._identities.of({}))
+        """Return what is known of a request that cannot be read to its end."""
+        request = self._request or Request("", "", started=time.perf_counter())
         self._request, self.receiving = None, False
         return request
 
-    # What follows is called by the parser.
+    # The parser calls the methods below.
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._gave_out = True
+        self._called = True
         self._start()
         self.receiving = True
         self._receiver.request_begun()
 
     def on_url(self, url: bytes) -> None:
-        """Take a piece of the target."""
-        self._gave_out = True
+        """Take part of the target."""
+        self._called = True
         self._url += url
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; those at the end of a chunked body are counted and dropped."""
-        self._gave_out = True
+        """Take a header; those after a chunked body are counted and dropped."""
+        self._called = True
         self._count_head(len(name) + len(value) + len(": \r\n"))
         if self._request is None:
             add_header(self._headers, name, value)
 
     def on_headers_complete(self) -> None:
-        """Make the request, and refuse what need not be read further."""
+        """Make the request; refuse what need not be read further."""
         headers = self._headers
         method = self._parser.get_method().decode("latin-1")
-        identity = self._identities.of(headers)
         path, query = _split_target(self._url)
-        self._request = Request(method, path, headers, started=time.perf_counter(), identity=identity, query=query)
+        self._request = Request(method, path, headers, started=time.perf_counter(), query=query)
         version = self._parser.get_http_version()
         _check_version_and_host(version, headers)
         if version == "1.0":
@@ -111,15 +108,15 @@ class RequestReader:
         self._receiver.head_read(self._request)
 
     def on_chunk_header(self) -> None:
-        """Count the pieces of a chunked body."""
-        self._gave_out = True
+        """Count the chunks of a body."""
+        self._called = True
         self._chunks += 1
         if self._chunks > self._limits.chunks:
-            raise HttpError(413, f"the body comes in more than {self._limits.chunks:,} chunks")
+            raise HttpError(413, f"the body has more than {self._limits.chunks:,} chunks; send it in larger ones")
 
     def on_body(self, piece: bytes) -> None:
-        """Take a piece of the body."""
-        self._gave_out = True
+        """Take part of the body."""
+        self._called = True
         self._body_size += len(piece)
         if self._body_size > self._limits.body:
             raise self._body_too_large()
@@ -131,14 +128,14 @@ class RequestReader:
         if request is not None:
             request.body = b"".join(self._pieces)
             keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
-            # A client of HTTP/1.0 would have to be told that its connection stays; it is closed instead.
+            # An HTTP/1.0 client would have to be told that its connection stays open; it is closed instead.
             self._receiver.request_read(request, keep=keep and self._parser.get_http_version() != "1.0")
 
     def _start(self) -> None:
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
-        self._head_size = 0  # bytes that the parser gave out
+        self._head_size = 0  # bytes
         self._body_size = 0
         self._chunks = 0
 
@@ -148,24 +145,24 @@ class RequestReader:
             raise self._head_too_large()
 
     def _head_too_large(self) -> HttpError:
-        return HttpError(431, f"request line and headers are larger than {self._limits.header:,} bytes")
+        return HttpError(431, f"the request line and headers exceed {self._limits.header:,} bytes")
 
     def _body_too_large(self) -> HttpError:
         return HttpError(413, f"the body is larger than {self._limits.body:,} bytes")
 
 
 def _check_version_and_host(version: str, headers: dict[bytes, bytes]) -> None:
-    """Refuse another HTTP, and a `Host` that is missing or there twice, as RFC 9112, 3.2 wants it."""
+    """Refuse other versions of HTTP, and a missing or repeated `Host` (RFC 9112, 3.2)."""
     if version not in VERSIONS:
-        raise HttpError(400, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
+        raise HttpError(400, f"HTTP/{version} is not supported; use HTTP/1.1")
     if b"host" not in headers and version != "1.0":
-        raise HttpError(400, "there is no Host header")
+        raise HttpError(400, "the Host header is missing")
     if b", " in headers.get(b"host", b""):
         raise HttpError(400, "there is more than one Host header")
 
 
 def _split_target(url: bytes) -> tuple[str, str]:
-    """Return the path and the query of a request's target; a whole URL is a target too."""
+    """Return the path and the query of a request's target, which may be a full URL."""
     target = url.decode("latin-1")
     if not target.startswith(("/", "*")):
         try:

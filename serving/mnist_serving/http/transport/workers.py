@@ -1,6 +1,6 @@
 """Several processes behind one socket: started one after the other, replaced when they die, ended together.
 
-Workers also end when the process that started them is gone, even by kill -9: nobody would end them else.
+Workers also end when the process that started them is gone, even by kill -9: otherwise nobody would end them.
 """
 
 import contextlib
@@ -9,60 +9,56 @@ import multiprocessing
 import os
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkProcess
 
 logger = logging.getLogger("mnist_serving.http")
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CANNOT_START = 1  # a worker's exit code when it has said why
-IN_ORDER = (0, -signal.SIGTERM)  # exit codes: finished, or ended before it had begun to serve
-LOOK_SECONDS = 0.2  # between looks at whether a signal has come, and at whether the supervisor lives
+CLEAN_EXITS = (0, -signal.SIGTERM)  # exit codes: finished, or ended before it began to serve
+LOOK_SECONDS = 0.2  # between looks for a signal, and for whether the supervisor is still alive
 
 Work = Callable[[Callable[[], None]], int]
 
 
-def run_workers(work: Work, listener: socket.socket, *, count: int) -> int:
-    """Run `work` in several processes until a signal comes.
+class Supervisor:
+    """Keeps workers running; its own process serves nothing.
 
     Args:
-        work: serves until SIGTERM and returns an exit code; it calls its argument once it is ready. It must be
-            the first to import the metrics, which then add up over the workers.
-        listener: inherited by the workers, and closed here at the end, so that it ends with theirs.
-        count: how many processes.
-
-    Returns:
-        0 when all ended in order, 1 when a worker could not start or did not end in order.
+        work: serves until SIGTERM and returns an exit code; it calls its argument once it is ready.
+        listener: inherited by the workers; closed here at the signal, so that it closes when they end.
+        count: how many workers.
+        died: called with the process id of each worker that is replaced.
 
     """
-    with tempfile.TemporaryDirectory(prefix="mnist-serving-") as folder:
-        os.environ[FOLDER_VARIABLE] = folder
-        return Supervisor(work, listener, count=count).run()
 
-
-class Supervisor:
-    """Keeps workers running; its own process serves nothing."""
-
-    def __init__(self, work: Work, listener: socket.socket, *, count: int) -> None:
-        """Take the work; nothing is started yet."""
+    def __init__(
+        self, work: Work, listener: socket.socket, *, count: int, died: Callable[[int], object] = lambda _: None
+    ) -> None:
         self._work = work
         self._listener = listener
         self._count = count
-        self._context = multiprocessing.get_context("fork")  # the listening socket goes along
+        self._died = died
+        self._context = multiprocessing.get_context("fork")  # workers inherit the listening socket
         self._workers: list[ForkProcess] = []
         self._stopping = False
 
     def run(self) -> int:
-        """Start the workers, replace those that die, end them at a signal."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Start the workers, replace those that die, and end them at a signal.
+
+        Returns:
+            0 if all workers ended cleanly, 1 if one could not start or did not end cleanly.
+
+        """
+        for number in STOP_SIGNALS:
             signal.signal(number, self._stop)
         while not self._stopping:
             if len(self._workers) < self._count and not self._start():
@@ -74,36 +70,39 @@ class Supervisor:
         return self._end_all()
 
     def _start(self) -> bool:
-        """Start a worker and wait until it is ready; return whether there is a point in going on.
+        """Start a worker and wait until it is ready; return whether to start others.
 
-        There is none when it ended first: the next one would end the same, and so on for ever.
+        If it ended first, the next one would end the same way, and so on for ever.
         """
         ready, said = self._context.Pipe(duplex=False)
         worker = self._context.Process(target=_run_worker, args=(self._work, said.send_bytes, os.getpid()))
+        # Signals wait until this process knows the worker, and the worker no longer has the handler of this process.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         worker.start()
-        said.close()
         self._workers.append(worker)
-        if self._stopping:  # the signal came too early to reach this one
+        if self._stopping:  # the signal arrived before that
             worker.terminate()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        said.close()
         with ready, contextlib.suppress(EOFError):
             ready.recv_bytes()
             return True
         worker.join()  # it ended first
         if not self._stopping and worker.exitcode != CANNOT_START:
-            logger.error("worker %s died with code %s before it was ready; all end", worker.pid, worker.exitcode)
+            logger.error(
+                "worker %s died with code %s before it was ready; the server ends", worker.pid, worker.exitcode
+            )
         return self._stopping
 
     def _forget_dead(self) -> None:
-        """Make room for others, except at the end: then exit codes count."""
-        from prometheus_client.multiprocess import mark_process_dead
-
+        """Make room for others, except during the shutdown, when exit codes count."""
         for worker in [worker for worker in self._workers if not (self._stopping or worker.is_alive())]:
             self._workers.remove(worker)
-            logger.warning("worker %s died with code %s; another one starts", worker.pid, worker.exitcode)
-            mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+            logger.warning("worker %s died with code %s; starting another", worker.pid, worker.exitcode)
+            self._died(cast("int", worker.pid))
 
     def _stop(self, number: int, _: FrameType | None) -> None:
-        """Pass the first signal on, so that the workers finish; at the second, end everything."""
+        """Pass the first signal on, so that the workers finish; at the second, kill everything."""
         for worker in self._workers:
             if worker.is_alive():
                 (worker.kill if self._stopping else worker.terminate)()
@@ -113,25 +112,27 @@ class Supervisor:
         self._listener.close()
 
     def _end_all(self) -> int:
-        """Wait for the end of all workers; return 1 when one of them did not end in order."""
+        """Wait until all workers have ended; return 1 if one of them did not end cleanly."""
         for worker in self._workers:
-            if not self._stopping:  # else they have had their signal, and a second would end them at once
+            if not self._stopping:  # otherwise they have their signal, and a second would end them at once
                 worker.terminate()
         for worker in self._workers:
             worker.join()
-        return int(any(worker.exitcode not in IN_ORDER for worker in self._workers))
+        return int(any(worker.exitcode not in CLEAN_EXITS for worker in self._workers))
 
 
 def _run_worker(work: Work, say: Callable[[bytes], None], supervisor: int) -> None:
-    """Be a worker, in a process group of its own: Ctrl-C reaches it through the supervisor, once."""
+    """Run as a worker, in its own process group: Ctrl-C reaches it once, through the supervisor."""
     os.setpgrp()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     threading.Thread(target=_end_after, args=(supervisor,), daemon=True).start()
     raise SystemExit(work(lambda: say(b"ready")))
 
 
 def _end_after(supervisor: int) -> None:
-    """Send this process SIGTERM when the one that started it is gone."""
+    """Send this process SIGTERM once the supervisor is gone."""
     while os.getppid() == supervisor:
         time.sleep(LOOK_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)

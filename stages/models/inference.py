@@ -1,6 +1,7 @@
-"""What is done with any trained network, the classifier and the detector alike: reading its weights, asking it."""
+"""Inference with any trained network, the classifier or the detector: its weights and its predictions."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +9,13 @@ from torch import Tensor, nn
 from stages.data import scale
 from stages.io import StageError, load_tensors
 
-AT_ONCE = 10_000 * 28 * 28  # values of images; as many as a convolution's intermediate results leave memory for
+Network = TypeVar("Network", bound=nn.Module)
+
+AT_ONCE = 10_000 * 28 * 28  # values of images; more would fill the memory with a convolution's intermediate results
 
 
-def load_weights(network: nn.Sequential, path: Path, kind: str) -> nn.Sequential:
-    """Put the weights of a file, of a kind that `save_tensors` wrote, into a network; return it.
+def load_weights(network: Network, path: Path, kind: str) -> Network:
+    """Load a file of weights, of a kind that `save_tensors` wrote, into a network and return it.
 
     Raises:
         StageError: the file is missing, damaged, or holds the weights of another network.
@@ -27,7 +30,7 @@ def load_weights(network: nn.Sequential, path: Path, kind: str) -> nn.Sequential
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:
-    """Return the logits, float32 [N,classes], of uint8 images [N,C,H,W], without learning from them."""
+    """Return the logits, float32 [N,classes], of uint8 images [N,C,H,W]; the model stays as it is."""
     was_training = model.training
     model.eval()
     at_once = max(1, AT_ONCE // images.shape[1:].numel())

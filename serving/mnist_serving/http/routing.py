@@ -1,0 +1,53 @@
+"""Which handler answers a request: its path chooses the route, its method the handler."""
+
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from .infer_reply import MODEL_NAME, MODEL_VERSION
+from .jobs import Job
+from .transport.http_types import HttpError, Request, Response
+
+Handler = Callable[[Request], Response | Job]
+Route = tuple[str, dict[str, Handler]]  # its name in the metrics, and its handlers by method
+
+UNKNOWN: Route = ("other", {})
+
+
+def find_route(routes: dict[str, Route], path: str) -> Route:
+    """Return the route of a path, which may have parts that are percent-encoded without need."""
+    return routes.get(path) or routes.get(_decoded(path)) or UNKNOWN
+
+
+def find_handler(request: Request, handlers: dict[str, Handler]) -> Handler:
+    """Return a route's handler for the request's method.
+
+    Raises:
+        HttpError: 404, 405, or the error of a transport that could not read the request.
+
+    """
+    if request.error is not None:
+        raise request.error
+    if not handlers:
+        raise HttpError(404, _not_found(request.path))
+    handler = handlers.get("GET" if request.method == "HEAD" else request.method)
+    if handler is None:
+        allowed = ", ".join([*handlers, *(["HEAD"] if "GET" in handlers else [])])
+        raise HttpError(405, f"{request.method[:20]} is not allowed here; use {allowed}", {"Allow": allowed})
+    return handler
+
+
+def _decoded(path: str) -> str:
+    """Return a path with its parts decoded, except those that would then hold a slash."""
+    parts = [(part, unquote(part)) for part in path.split("/")]
+    return "/".join(part if "/" in decoded else decoded for part, decoded in parts)
+
+
+def _not_found(path: str) -> str:
+    """Say which part of a path is unknown."""
+    parts = _decoded(path).split("/")
+    if parts[1:3] == ["v2", "models"] and len(parts) > 3:  # noqa: PLR2004 (/v2/models/NAME/versions/VERSION)
+        if parts[3] != MODEL_NAME:
+            return f"there is no model {parts[3][:60]!r}; the model is {MODEL_NAME!r}"
+        if parts[4:5] == ["versions"] and parts[5:6] != [MODEL_VERSION]:
+            return f"{MODEL_NAME!r} has no version {'/'.join(parts[5:6])[:60]!r}; its version is {MODEL_VERSION!r}"
+    return f"there is nothing at {path[:200]!r}; /docs lists the routes"

@@ -1,0 +1,203 @@
+"""The classifier and the detector as one ONNX graph, from raw pixels to probabilities.
+
+Layers that `_translate` knows become nodes of opset 12, which runtimes since 2020 load. A network with any other layer
+goes through PyTorch's own exporter, which needs opset 18.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from copy import deepcopy
+from io import StringIO
+from typing import NamedTuple
+
+import onnx
+import torch
+from google.protobuf.message import Message
+from onnx import NodeProto, TensorProto, compose, helper, numpy_helper
+from torch import Tensor, nn
+
+from stages.data import Shape
+from stages.io import StageError
+
+OPSET = 12  # what onnxruntime has loaded since 1.3, and Windows ML and OpenCV load
+TORCH_OPSET = 18  # the lowest that PyTorch's exporter writes; onnxruntime has loaded it since 1.14
+
+
+class Translation(NamedTuple):
+    """A network's nodes and weights, and the opset that its operators need."""
+
+    nodes: list[NodeProto]
+    weights: list[TensorProto]
+    opset: int
+
+
+def build_onnx(
+    model: nn.Module, detector: nn.Module, shape: Shape, *, classes: int, temperature: float
+) -> onnx.ModelProto:
+    """Translate classifier and detector into one graph.
+
+    From `image`, raw pixels, to `logits`, `probabilities` = softmax(logits / temperature), and
+    `digit` [batch,1] = sigmoid(the detector's logit), how probable it is that the picture is a digit at all.
+
+    Raises:
+        StageError: a model cannot be exported.
+
+    """
+    classifier = _translate_network(model, shape, "logits", prefix="classifier")
+    digit = _translate_network(detector, shape, "detector_logit", prefix="detector")
+    nodes = [
+        helper.make_node("Cast", ["image"], ["grey"], name="to_float", to=TensorProto.FLOAT),
+        helper.make_node("Div", ["grey", "white"], ["scaled"], name="scale"),
+        *classifier.nodes,
+        helper.make_node("Div", ["logits", "temperature"], ["calibrated"], name="calibrate"),
+        helper.make_node("Softmax", ["calibrated"], ["probabilities"], name="softmax", axis=1),
+        *digit.nodes,
+        helper.make_node("Sigmoid", ["detector_logit"], ["digit"], name="sigmoid"),
+    ]
+    scalars = [
+        helper.make_tensor(name, TensorProto.FLOAT, [], [value])
+        for name, value in (("white", 255.0), ("temperature", temperature))
+    ]
+    outputs = {"logits": classes, "probabilities": classes, "digit": 1}
+    graph = helper.make_graph(
+        nodes,
+        "mnist",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", *shape])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in outputs.items()],
+        [*scalars, *classifier.weights, *digit.weights],
+    )
+    opsets = [helper.make_opsetid("", max(classifier.opset, digit.opset))]
+    ir_version = helper.find_min_ir_version_for(opsets)
+    return helper.make_model(graph, opset_imports=opsets, ir_version=ir_version, producer_name="mnist-serving")
+
+
+def _translate_network(network: nn.Module, shape: Shape, target: str, *, prefix: str) -> Translation:
+    """Translate a network, from the tensor `scaled` to `target`, by hand or else by PyTorch's exporter."""
+    translation = _translate_layers(network, target, prefix=prefix) or _export_by_torch(
+        network, shape, target, prefix=prefix
+    )
+    for number, node in enumerate(translation.nodes):
+        node.name = f"{prefix}.{number}.{node.op_type}"
+    return translation
+
+
+def _translate_layers(network: nn.Module, target: str, *, prefix: str) -> Translation | None:
+    """Translate a network layer by layer, or return None where that is not possible."""
+    nodes, source = [], "scaled"
+    if not isinstance(network, nn.Sequential) or not all(map(_is_torchs_own, [network, *network])):
+        return None
+    for number, layer in enumerate(network):
+        output = target if number == len(network) - 1 else f"{prefix}.{number}.output"
+        node = _translate(layer, source, output, prefix=f"{prefix}.{number}")
+        if node is None:
+            return None
+        nodes.append(node)
+        source = output
+    weights = network.state_dict().items()
+    tensors = [numpy_helper.from_array(tensor.numpy(), f"{prefix}.{name}") for name, tensor in weights]
+    return Translation(nodes, tensors, OPSET)
+
+
+def _is_torchs_own(layer: nn.Module) -> bool:
+    """Tell a layer of PyTorch from a class derived from it, which may compute something else."""
+    return type(layer).__module__.startswith("torch.nn.modules.")
+
+
+def _translate(layer: nn.Module, source: str, target: str, *, prefix: str) -> NodeProto | None:
+    """Return the ONNX node of a layer, or None where no case knows it.
+
+    Weights are initializers with their names in `state_dict`. A pattern names every setting of the layer that the
+    node does not say: another value is another layer.
+    """
+    weights = [f"{prefix}.weight", f"{prefix}.bias"]
+    match layer:
+        case nn.Flatten(start_dim=1, end_dim=-1):
+            node: NodeProto | None = helper.make_node("Flatten", [source], [target], axis=1)
+        case nn.Linear(bias=Tensor()):
+            node = helper.make_node("Gemm", [source, *weights], [target], transB=1)
+        case nn.Conv2d(bias=Tensor(), padding=(rows, columns), dilation=(1, 1), groups=1, padding_mode="zeros"):
+            pads = [rows, columns] * 2
+            node = helper.make_node("Conv", [source, *weights], [target], pads=pads, strides=layer.stride)
+        case (
+            nn.AvgPool2d(kernel_size=int(side), padding=0, ceil_mode=False, divisor_override=None)
+            | nn.MaxPool2d(kernel_size=int(side), padding=0, ceil_mode=False, dilation=1, return_indices=False)
+        ) if layer.stride == side:
+            kind = "AveragePool" if isinstance(layer, nn.AvgPool2d) else "MaxPool"
+            node = helper.make_node(kind, [source], [target], kernel_shape=[side] * 2, strides=[side] * 2)
+        case nn.ReLU():
+            node = helper.make_node("Relu", [source], [target])
+        case nn.Dropout():
+            node = helper.make_node("Identity", [source], [target])
+        case _:
+            node = None
+    return node
+
+
+def _export_by_torch(network: nn.Module, shape: Shape, target: str, *, prefix: str) -> Translation:
+    """Translate a network by PyTorch's exporter.
+
+    Raises:
+        StageError: it cannot.
+
+    """
+    try:
+        with _silenced():
+            program = torch.onnx.export(
+                deepcopy(network).eval(),
+                (torch.zeros(2, *shape),),
+                input_names=["scaled"],
+                output_names=[target],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                opset_version=TORCH_OPSET,
+                verbose=False,
+            )
+    except Exception as error:  # whatever a model's own code raises
+        raise not_exportable(error.__cause__ or error) from error
+    exported = program.model_proto.graph  # type: ignore[union-attr]  # None from the exporter before this one
+    graph = compose.add_prefix_graph(exported, f"{prefix}.", rename_inputs=False, rename_outputs=False)
+    _strip(graph)
+    return Translation([*graph.node], [*graph.initializer], TORCH_OPSET)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep to itself what PyTorch's exporter warns of, logs and prints: it speaks to its own authors."""
+    before = logging.root.manager.disable
+    with warnings.catch_warnings(action="ignore"), redirect_stderr(StringIO()):
+        logging.disable()
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+def _strip(part: Message) -> None:
+    """Remove what no answer depends on, such as stack traces with this machine's paths: the same bytes everywhere."""
+    for name in {"doc_string", "metadata_props", "value_info"}.intersection(part.DESCRIPTOR.fields_by_name):
+        part.ClearField(name)
+    for field, content in part.ListFields():
+        if field.message_type:
+            for inner in content if field.is_repeated else [content]:
+                _strip(inner)
+
+
+def not_exportable(error: BaseException) -> StageError:
+    """Return the error to raise for one from PyTorch, onnx or onnxruntime."""
+    return StageError(
+        f"the model cannot be exported to ONNX: {first_line(error)}; change its `forward` to what torch.export takes "
+        "(https://docs.pytorch.org/docs/stable/export.html)"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's first line, or its type where it has no text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def serialize(model: onnx.ModelProto, *, metadata: Mapping[str, str]) -> bytes:
+    """Return the bytes of the checked ONNX model with its contract in `metadata_props`."""
+    helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))

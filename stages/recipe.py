@@ -1,0 +1,86 @@
+"""Fill boxes 1 to 4 of `params.yaml` from a recipe, and keep its comments.
+
+    python -m stages.recipe NAME
+
+A recipe is a file, `recipes/NAME.yaml`, with the same sections and keys. Keys that it does not name keep their values,
+such as the data set, the seed and the device.
+"""
+
+import argparse
+import re
+from collections.abc import MutableMapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from stages.config import BOXES, PARAMS_FILE
+from stages.io import StageError, atomic_write, run
+
+RECIPES = Path("recipes")
+NULL = "tag:yaml.org,2002:null"
+NAMED = re.compile(r"^# Boxes 1 to 4 hold the recipe (\w+)", re.MULTILINE)  # the comment that names the recipe
+
+
+def recipe_names() -> list[str]:
+    """Return the names of all recipes."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def fill(text: str, name: str) -> str:
+    """Return the text of `params.yaml` with its boxes filled by a recipe.
+
+    Raises:
+        StageError: the recipe is unknown, or has sections other than the boxes.
+
+    """
+    if name not in recipe_names():
+        msg = f"unknown recipe {name!r}; recipes here: {', '.join(recipe_names())}"
+        raise StageError(msg)
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = 120, True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(
+        type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    params, recipe = yaml.load(text), yaml.load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
+    if unknown := [section for section in recipe if section not in BOXES]:
+        msg = f"recipes/{name}.yaml: unknown section `{unknown[0]}`; a recipe fills {', '.join(BOXES)}"
+        raise StageError(msg)
+    for box, values in recipe.items():
+        _merge(params[box], values)
+    filled = StringIO()
+    yaml.dump(params, filled)
+    return NAMED.sub(f"# Boxes 1 to 4 hold the recipe {name}", _tidy(filled.getvalue()))
+
+
+def _tidy(text: str) -> str:
+    """Restore what writing loses: the blank line that went with a removed key, and two spaces before a comment."""
+    spaced = re.sub(r"\n+((?:#.*\n)*[a-z_]+:)", r"\n\n\1", text)
+    return re.sub(r"(?m)(?<=\S) +(?=# )", "  ", spaced)
+
+
+def _merge(section: MutableMapping[str, Any], values: MutableMapping[str, Any]) -> None:
+    """Write values into a section key by key; another `kind` has other keys, so the old ones go first."""
+    if "kind" in values and values["kind"] != section.get("kind"):
+        for key in list(section):
+            del section[key]
+    for key, value in values.items():
+        if isinstance(value, MutableMapping) and isinstance(section.get(key), MutableMapping):
+            _merge(section[key], value)
+        else:
+            section[key] = value
+
+
+def main() -> None:
+    """Write the recipe into `params.yaml`."""
+    parser = argparse.ArgumentParser(prog="python -m stages.recipe", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("name", help=", ".join(recipe_names()))
+    name = parser.parse_args().name
+    atomic_write(PARAMS_FILE, fill(PARAMS_FILE.read_text(encoding="utf-8"), name).encode())
+    print(f"{PARAMS_FILE}: boxes 1 to 4 now hold the recipe {name}; `dvc repro` trains it")
+
+
+if __name__ == "__main__":
+    run(main)

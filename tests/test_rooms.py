@@ -1,0 +1,51 @@
+"""The package's rooms: who may import whom."""
+
+import ast
+from graphlib import TopologicalSorter
+from importlib.util import resolve_name
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "serving/mnist_serving"
+TRANSPORT = "mnist_serving.http.transport"
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name of a module of the package."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def imports(name: str) -> set[str]:
+    """Return the modules of the package that a module imports, wherever in it: also in functions and for types."""
+    path = MODULES[name]
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            origin = resolve_name("." * node.level + (node.module or ""), package)
+            names = {f"{origin}.{alias.name}" for alias in node.names}
+            found |= (names & MODULES.keys()) or {origin}
+    return found & MODULES.keys()
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    order = [*TopologicalSorter({name: imports(name) for name in MODULES}).static_order()]  # raises CycleError
+    assert len(order) == len(MODULES) > 30
+
+
+def test_the_transport_imports_nothing_of_the_package_but_itself() -> None:
+    transport = [name for name in MODULES if name.startswith(TRANSPORT)]
+    assert len(transport) > 5
+    assert all(other.startswith(TRANSPORT) for name in transport for other in imports(name))
+
+
+def test_only_the_room_for_http_imports_the_transport() -> None:
+    others = [name for name in MODULES if not name.startswith("mnist_serving.http")]
+    assert not [name for name in others if any(other.startswith(TRANSPORT) for other in imports(name))]

@@ -154,4 +154,5 @@ def test_explain_writes_a_sheet_for_each_picture_read_or_refused(tmp_path: Path)
         run("predict", "--explain", folder, *(tmp_path / name for name in ("zero.png", "blank.png", "text.png"))) == 1
     )
     assert sorted(path.name for path in folder.iterdir()) == ["blank.png.png", "zero.png.png"]
-    assert Image.open(folder / "zero.png.png").width > Image.open(folder / "blank.png.png").width
+    with Image.open(folder / "zero.png.png") as read, Image.open(folder / "blank.png.png") as refused:
+        assert read.width > refused.width

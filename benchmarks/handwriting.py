@@ -120,9 +120,7 @@ def main() -> None:
     try:
         readings = read_folder(options.folder)
     except (OSError, KeyError) as error:
-        sys.exit(
-            f"handwriting: error: {options.folder}/labels.csv cannot be used, it needs the columns file and label: {error}"
-        )
+        sys.exit(f"handwriting: error: {options.folder}/labels.csv needs the columns file and label: {error}")
     if not any(reading.label not in OTHERS for reading in readings):
         sys.exit(f"handwriting: error: {options.folder}/labels.csv lists no digits")
     print(report(readings))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from mnist_serving import Classifier, FileError, ModelError
+from mnist_serving import Classifier, FileError, ModelError, Prediction
 from mnist_serving.classifier import PACKAGED_MODEL
 from onnx import external_data_helper, numpy_helper
 
@@ -92,6 +92,15 @@ def test_anything_else_is_refused_with_what_it_is_and_what_it_must_be(
     with pytest.raises(ValueError, match="must be") as caught:
         classifier.predict(images)  # type: ignore[arg-type]
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("digit", "abstained", "reason"), [(0.2, True, "no digit"), (0.9, True, "7 or 1"), (0.9, False, "")]
+)
+def test_abstaining_has_a_reason(digit: float, abstained: bool, reason: str) -> None:  # noqa: FBT001 (a test's case)
+    probabilities = np.array([[0.4, 0.1, 0.5]], np.float32)
+    doubts = np.array([digit], np.float32), np.array([abstained])
+    assert Prediction(["7"], probabilities, probabilities, *doubts, names=("1", "2", "7")).reason(0) == reason
 
 
 def test_threads_share_one_classifier(classifier: Classifier) -> None:

@@ -1,6 +1,7 @@
 """The command `mnist-serving`: one line a file, whatever the files are."""
 
 import json
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_each_picture_gets_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     enlarged(ONE, paper=20, ink=230).save(tmp_path / "one.png")
     assert run("predict", *(tmp_path / name for name in ("zero.png", "zero.jpg", "one.png"))) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(": ")[1].replace("not sure, perhaps ", "")[0] for line in lines] == ["0", "0", "1"]
+    assert [re.sub(r"not sure \(.*\), perhaps ", "", line.split(": ")[1])[0] for line in lines] == ["0", "0", "1"]
 
 
 def test_json_is_one_line_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +59,9 @@ def test_json_is_one_line_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert first["file"] == str(tmp_path / "zero.png")
     assert first["label"] == "0"
     assert 0 < first["probability"] <= 1
+    assert 0 < first["digit"] <= 1
     assert isinstance(first["abstained"], bool)
+    assert ("reason" in first) == first["abstained"]
 
 
 def test_files_that_cannot_be_read_are_named_and_the_others_answered(

@@ -66,13 +66,14 @@ def run_predict(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps({"file": str(path), **answer}))
         else:
-            sure = f"{answer['label']}  {answer['probability']:.1%}"
-            print(f"{path}: {f'not sure, perhaps {sure}' if answer['abstained'] else sure}")
+            guess = f"{answer['label']}  {answer['probability']:.1%}"
+            doubt = f"not sure ({answer['reason']}), perhaps " if answer["abstained"] else ""
+            print(f"{path}: {doubt}{guess}")
     return exit_code
 
 
 def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | bool]:
-    """Return the answer to one picture file: `label`, `probability`, `abstained`.
+    """Return the answer to one picture file: `label`, `probability`, `digit`, `abstained`, and the `reason` if it does.
 
     Raises:
         FileError: it cannot be read.
@@ -90,11 +91,15 @@ def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | 
         msg = f"larger than {LARGEST_PICTURE:,} bytes"
         raise FileError(msg)
     prediction = classifier.predict(read_picture(content, classifier.contract))
-    return {
+    answer: dict[str, str | float | bool] = {
         "label": prediction.labels[0],
         "probability": float(prediction.probabilities.max()),
+        "digit": float(prediction.digit[0]),
         "abstained": bool(prediction.abstained[0]),
     }
+    if answer["abstained"]:
+        answer["reason"] = prediction.reason(0)
+    return answer
 
 
 def run_info(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http_server import PATIENCE, ROOT, Server, eventually, read_all, statuses
+from tests.http_server import LAST, PATIENCE, ROOT, Server, eventually, read_all, statuses
 
 BODY = json.dumps({"image": [0] * 784}).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
@@ -28,6 +28,7 @@ async def app(scope, receive, send):
 '''
 COMMANDS = {
     "uvicorn": ["-m", "uvicorn", "mounted:app", "--port", "0"],
+    "uvicorn --http h11": ["-m", "uvicorn", "mounted:app", "--port", "0", "--http", "h11"],
     "hypercorn": ["-m", "hypercorn", "mounted:app", "--bind", "127.0.0.1:0", "--workers", "0"],  # no child process
 }
 
@@ -49,7 +50,7 @@ def mounted(name: str, folder: Path) -> Iterator[Server]:
         process.stdout.close()
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+@pytest.fixture(scope="module", params=["uvicorn", "hypercorn"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with mounted(request.param, tmp_path_factory.mktemp(request.param)) as server:
         yield server
@@ -109,3 +110,11 @@ def test_requests_past_those_in_flight_are_a_503(server: Server) -> None:
         assert statuses(read_all(connection))[0] == 408
         connection.close()
     assert server.call("POST", "/predict", BODY).status == 200
+
+
+@pytest.mark.parametrize("name", ["uvicorn --http h11", "hypercorn"])  # uvicorn's httptools drops the body
+def test_an_offer_to_upgrade_is_ignored_where_the_server_keeps_the_body(name: str, tmp_path: Path) -> None:
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    with mounted(name, tmp_path) as server:
+        raw = server.send(HEAD + offer + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY + LAST)
+    assert statuses(raw) == [200, 200]

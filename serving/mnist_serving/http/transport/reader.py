@@ -52,9 +52,7 @@ class RequestReader:
         """
         self._called = False
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return  # declined: answered in HTTP/1.1, after which the connection is closed
+            self._parse(data)
         except httptools.HttpParserCallbackError as error:
             if isinstance(error.__context__, HttpError):
                 raise error.__context__ from None
@@ -64,6 +62,34 @@ class RequestReader:
         self._held_back = 0 if self._called else self._held_back + len(data)
         if self.receiving and self._held_back > self._limits.header:
             raise self._head_too_large()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse some bytes, as if no request in them offered to upgrade, which a server may ignore (RFC 9110, 7.8).
+
+        The parser skips the body of such a request. So a new one reads its head once more, without the offer.
+        """
+        rest = memoryview(data)
+        while (end := self._feed_parser(rest)) is not None:
+            if self._parser.get_method() == b"CONNECT":
+                return  # refused, after which the connection is closed: what follows is not HTTP
+            rest = rest[end:]
+            head = self._head_without_offer()
+            self._parser = httptools.HttpRequestParser(self)
+            self._feed_parser(head)
+
+    def _feed_parser(self, data: bytes | memoryview) -> int | None:
+        """Parse some bytes; return where a head ends that offers to upgrade, at which the parser stops."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            return int(offer.args[0])
+        return None
+
+    def _head_without_offer(self) -> bytes:
+        version = self._parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, version)]
+        lines += [b"%s: %s" % header for header in self._headers.items() if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def abandon(self) -> Request:
         """Return what is known of a request that cannot be read to its end."""
@@ -97,6 +123,8 @@ class RequestReader:
         """Make the request; refuse what need not be read further."""
         headers = self._headers
         method = self._parser.get_method().decode("latin-1")
+        if self._parser.should_upgrade() and method != "CONNECT":
+            return  # read once more
         path, query = _split_target(self._url)
         self._request = Request(method, path, headers, started=time.perf_counter(), query=query)
         version = self._parser.get_http_version()

@@ -91,16 +91,16 @@ def statuses(raw: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", raw)]
 
 
-def start(*flags: str) -> subprocess.Popen[str]:
+def start(*flags: str, environment: Mapping[str, str] = ENVIRONMENT) -> subprocess.Popen[str]:
     """Start `mnist-serving serve` on a free port."""
     command = [sys.executable, "-m", "mnist_serving", "serve", "--port", "0", "--linger", "0", *flags]
-    return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 @contextmanager
-def running_server(*flags: str) -> Iterator[Server]:
+def running_server(*flags: str, environment: Mapping[str, str] = ENVIRONMENT) -> Iterator[Server]:
     """Run a server until it is ready; end it afterwards."""
-    process = start(*flags)
+    process = start(*flags, environment=environment)
     if process.stderr is None:
         raise AssertionError
     log: list[str] = []

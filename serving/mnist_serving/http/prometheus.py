@@ -4,12 +4,16 @@ With several workers the official client's multiprocess mode adds their counts u
 folder before this module is imported.
 """
 
+import logging
 import os
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mnist_serving.classifier import Classifier
+
+logger = logging.getLogger("mnist_serving.http")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -78,8 +82,12 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return the text that Prometheus reads; with several workers, their sum."""
-        if MULTIPROCESS not in os.environ:
-            return generate_latest(self._registry)
-        every_worker = CollectorRegistry()
-        MultiProcessCollector(every_worker)  # type: ignore[no-untyped-call]
-        return generate_latest(every_worker)
+        if MULTIPROCESS in os.environ:
+            every_worker = CollectorRegistry()
+            try:
+                Path(os.environ[MULTIPROCESS]).mkdir(parents=True, exist_ok=True)  # somebody may have removed it
+                MultiProcessCollector(every_worker)  # type: ignore[no-untyped-call]
+                return generate_latest(every_worker)
+            except (OSError, ValueError) as error:
+                logger.warning("/metrics shows one worker alone: %s", error)
+        return generate_latest(self._registry)

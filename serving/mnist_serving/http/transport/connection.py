@@ -218,7 +218,8 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._queue.clear()
         self._release()
-        if self._half_closed or not self.transport.can_write_eof():
+        crowded = len(self.state.connections) > self.limits.connections * 4 // 3  # nobody may linger then
+        if self._half_closed or crowded or not self.transport.can_write_eof():
             self.transport.close()
             return
         self.transport.write_eof()

@@ -22,8 +22,8 @@ digits = create_app(limits=Limits(body=100_000, request_seconds=2, in_flight=2))
 
 
 async def app(scope, receive, send):
-    """The application at /, and once more under /digits, as frameworks mount it."""
-    root = "/digits" if scope.get("path", "").startswith("/digits/") else ""
+    """The application at /, and once more under /my digits and below /p, as frameworks mount it."""
+    root = "/my digits" if scope.get("path", "").startswith("/my digits") else "/p"
     await digits({**scope, "root_path": root}, receive, send)
 '''
 COMMANDS = {
@@ -65,8 +65,10 @@ def test_the_mounted_application_answers(server: Server) -> None:
 
 
 def test_it_answers_under_the_path_that_it_is_mounted_at_and_reads_the_query(server: Server) -> None:
-    assert server.call("GET", "/digits/").headers["content-security-policy"]
-    (prediction,) = server.call("POST", "/digits/predict?seen=true", BODY).json()["predictions"]
+    assert {name.lower() for name in server.call("GET", "/my%20digits/").headers} >= {"content-security-policy"}
+    redirect = {name.lower(): value for name, value in server.call("GET", "/my%20digits").headers.items()}
+    assert redirect["location"] == "/my%20digits/"
+    (prediction,) = server.call("POST", "/my%20digits/predict?seen=true", BODY).json()["predictions"]
     assert prediction["seen"] == [0] * 784
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -94,6 +95,28 @@ def test_a_wrong_method_is_a_405_that_names_the_right_one(service: Service, meth
     assert response.status == 405
     assert error_of(response).startswith(method)
     assert response.headers["Allow"]
+
+
+# --- below a path -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("root", ["/digits", "/my digits", "/a/b", "/zürich"])
+def test_below_a_root_path_everything_is_found_whether_a_proxy_takes_it_off_or_not(root: str) -> None:
+    service = make_service(root_path=root)
+    for path in ("/v2/models/mnist", "/docs", "/", "/metrics"):
+        assert ask(service, quote(root) + path).status == 200
+        assert ask(service, path).status == 200
+    redirect = ask(service, quote(root), headers={b"host": b"evil.example", b"x-forwarded-prefix": b"/evil"})
+    assert (redirect.status, redirect.headers["Location"]) == (307, f"{quote(root)}/")
+    described = json.loads(ask(service, f"{quote(root)}/openapi.json").body)
+    assert described["servers"] == [{"url": quote(root)}]
+    assert "servers" not in json.loads(ask(make_service(), "/openapi.json").body)
+
+
+def test_a_root_path_ends_at_a_slash() -> None:
+    assert ask(make_service(root_path="/v2/mo"), "/v2/models/mnist").status == 200
+    assert ask(make_service(root_path="/p"), "/predict").status == 405
+    assert ask(make_service(root_path="/p"), "/pp/predict").status == 404
 
 
 # --- /predict ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 from .limits import Limits
 from .service import Service
@@ -106,10 +107,10 @@ def _read_head(scope: Scope) -> Request:
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         add_header(headers, name, value)
-    path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
-    path = path.removeprefix(scope.get("root_path", "")) or "/"
+    path = scope["raw_path"].decode("latin-1").partition("?")[0] if scope.get("raw_path") else quote(scope["path"])
+    root = scope.get("root_path", "").rstrip("/")
     query = scope["query_string"].decode("latin-1")
-    return Request(scope["method"], path, headers, started=time.perf_counter(), query=query)
+    return Request(scope["method"], path, headers, started=time.perf_counter(), query=query, root_path=root)
 
 
 async def _receive_body(receive: Receive, limits: Limits) -> bytes:

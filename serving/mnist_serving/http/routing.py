@@ -18,6 +18,21 @@ def find_route(routes: dict[str, Route], path: str) -> Route:
     return routes.get(path) or routes.get(_decoded(path)) or UNKNOWN
 
 
+def path_below(root: str, path: str) -> str:
+    """Return a path without the one that the application is mounted at, or as it is if a proxy has taken that off.
+
+    Args:
+        root: decoded, empty or with a slash in front and none behind.
+        path: percent-encoded.
+
+    """
+    parts = path.split("/")
+    count = root.count("/") + 1
+    if not root or _decoded("/".join(parts[:count])) != root:
+        return path
+    return "".join(f"/{part}" for part in parts[count:])
+
+
 def find_handler(request: Request, handlers: dict[str, Handler]) -> Handler:
     """Return a route's handler for the request's method.
 

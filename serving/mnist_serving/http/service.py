@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from .predict import (
 from .prometheus import CONTENT_TYPE as PROMETHEUS
 from .prometheus import Metrics
 from .request_id import RequestIds
-from .routing import Handler, Route, find_handler, find_route
+from .routing import Handler, Route, find_handler, find_route, path_below
 from .transport.http_types import RETRY, HttpError, Request, Response
 
 logger = logging.getLogger("mnist_serving.http")
@@ -41,9 +42,10 @@ SERVER_ERROR = HttpError(500, "the server failed; its log says why")
 class Service:
     """Answers requests with one classifier; `open` makes it ready, `close` unready."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        """Make a service that is alive but not ready."""
+    def __init__(self, limits: Limits | None = None, *, root_path: str = "") -> None:
+        """Make a service that is alive but not ready, below a path if a proxy offers it there."""
         self.limits = limits or Limits()
+        self.root_path = root_path
         self.in_flight = 0
         self.metrics = Metrics()
         self._request_ids = RequestIds()
@@ -78,7 +80,9 @@ class Service:
     def answer(self, request: Request) -> Response | Job:
         """Return the reply to a request, or the job that `run` turns into the reply."""
         request.request_id = self._request_ids.pick(request.headers)
-        request.route, handlers = find_route(self._routes, request.path)
+        request.root_path = request.root_path or self.root_path
+        path = path_below(request.root_path, request.path) if request.root_path else request.path
+        request.route, handlers = find_route(self._routes, path)
         try:
             outcome = find_handler(request, handlers)(request)
         except HttpError as error:
@@ -123,6 +127,7 @@ class Service:
     def _list_routes(self) -> dict[str, Route]:
         """Return the routes by path."""
         handlers: dict[str, dict[str, Handler]] = {
+            "": {"GET": _redirect_to_page},
             "/": {"GET": lambda _: self._drawing.response()},
             "/predict": {"POST": self._predict_images},
             "/model": {"GET": lambda _: json_response(describe_model(self._loaded()))},
@@ -149,9 +154,12 @@ class Service:
         self._loaded()
         return self._reference.response()
 
-    def _openapi(self, _: Request) -> Response:
+    def _openapi(self, request: Request) -> Response:
         self._loaded()
-        return Response(200, self._described)
+        if not request.root_path:
+            return Response(200, self._described)
+        servers = json_response({"servers": [{"url": quote(request.root_path)}]}).body
+        return Response(200, servers[:-1] + b"," + self._described[1:])
 
     def _live(self, _: Request) -> Response:
         return json_response({"live": True, "ready": self._classifier is not None and not self._closing})
@@ -222,6 +230,11 @@ class Service:
         self._loaded()
         if self._closing:
             raise HttpError(503, "the server is shutting down; send requests to another", RETRY)
+
+
+def _redirect_to_page(request: Request) -> Response:
+    """Add the slash that the page's own links need; a path alone cannot lead to another host."""
+    return Response(307, b"{}", headers={"Location": f"{quote(request.root_path)}/"})
 
 
 def _media_type(request: Request) -> str:

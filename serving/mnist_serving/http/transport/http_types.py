@@ -41,6 +41,7 @@ class Request:
         started: when its head was complete, on the clock `time.perf_counter`.
         error: set by a transport that could not read the whole request; the application answers with it.
         query: what follows the question mark in the target, percent-encoded.
+        root_path: below which the application is mounted, decoded; empty, or with a slash in front and none behind.
         request_id: the client's `X-Request-Id` or a new one; the application sets it.
         route: which of its routes the application took; it names the request in the metrics.
 
@@ -53,6 +54,7 @@ class Request:
     started: float = 0.0
     error: HttpError | None = None
     query: str = ""
+    root_path: str = ""
     request_id: str = ""
     route: str = "other"
 

@@ -76,7 +76,7 @@ def test_binary_tensors_work(server: Server) -> None:
     reply = server.call("POST", "/v2/models/mnist/infer", bytes(784), Inference_Header_Content_Length="0")
     assert reply.status == 200
     length = int({name.lower(): value for name, value in reply.headers.items()}["inference-header-content-length"])
-    assert len(reply.body) == length + 80
+    assert len(reply.body) == length + 84
 
 
 def test_a_picture_file_is_read(server: Server) -> None:

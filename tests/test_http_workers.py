@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
 from mnist_serving.classifier import PACKAGED_MODEL
 
 from tests.http_server import (
@@ -36,6 +37,11 @@ def refused(server: Server) -> bool:
 def children(pid: int) -> list[int]:
     """Return the living children of a process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 # --- the shutdown -----------------------------------------------------------------------------------------
@@ -99,11 +105,17 @@ def test_under_load_sigterm_loses_no_request() -> None:
 
 def test_the_metrics_of_several_workers_add_up_and_a_dead_worker_is_replaced() -> None:
     with running_server("--workers", "2") as server:
+        logged(server, "ready")  # the second is
         for _ in range(40):
             assert server.call("POST", "/predict", BODY).status == 200
         said = server.call("GET", "/metrics").body.decode()
         assert 'mnist_requests_total{route="/predict",status="200"} 40.0' in said
         assert "mnist_images_total 40.0" in said
+        memory = sum(resident(pid) for pid in (server.process.pid, *children(server.process.pid)))
+        found = re.search(r"^process_resident_memory_bytes (\S+)", said, re.MULTILINE)
+        assert found is not None
+        assert float(found[1]) == pytest.approx(memory, rel=0.2)
+        assert "process_cpu_seconds_total" in said
         (first, *_) = children(server.process.pid)
         os.kill(first, signal.SIGKILL)
         eventually(lambda: len(set(children(server.process.pid)) - {first}) == 2, "a new worker")

@@ -243,6 +243,7 @@ def test_the_access_log_is_a_json_line_a_request_when_asked() -> None:
         assert server.process.stderr is not None
         line = json.loads(server.process.stderr.readline())
         assert all(json.loads(start_up)["level"] == "info" for start_up in server.log)
+    assert line["client"] == "127.0.0.1"
     assert (line["method"], line["path"], line["status"], line["request"]) == ("GET", "/v2/nope", 404, "mine")
 
 

@@ -15,11 +15,11 @@ from mnist_serving.classifier import PACKAGED_MODEL, Classifier
 from mnist_serving.errors import MnistServingError
 
 from .limits import Limits
-from .settings import COUNT, PORT, SECONDS, root_path, take_environment
+from .settings import COUNT, PORT, SECONDS, Repeated, origins, proxies, root_path, take_environment
 
 logger = logging.getLogger("mnist_serving.http")
 
-NEEDED = ("httptools", "orjson", "PIL", "prometheus_client")  # from the extra `http`
+NEEDED = ("httptools", "orjson", "PIL", "prometheus_client", "python_multipart")  # from the extra `http`
 METRICS_FOLDERS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")  # read when its client is imported
 
 
@@ -43,6 +43,24 @@ def add_serve_command(commands: "argparse._SubParsersAction[argparse.ArgumentPar
         "--uds", type=Path, metavar="PATH", help="a Unix socket to listen on, in place of host and port"
     )
     parser.add_argument("--root-path", type=root_path, default="", help="the path below which a proxy offers it")
+    parser.add_argument(
+        "--cors-origin",
+        dest="origins",
+        type=origins,
+        action=Repeated,
+        default=(),
+        metavar="ORIGIN",
+        help="a site whose pages may use the service, or *; repeatable",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        dest="proxies",
+        type=proxies,
+        action=Repeated,
+        default=(),
+        metavar="ADDRESS",
+        help="a proxy or network whose X-Forwarded-For the access log believes, or unix; repeatable",
+    )
     parser.add_argument("--workers", type=COUNT, default=1, help="how many processes; each uses one core")
     parser.add_argument("--access-log", action="store_true", help="log one line a request")
     parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
@@ -57,11 +75,14 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
     defaults = Limits()
     for flag, name, kind, text in (
         ("--max-body", "body", COUNT, "bytes in a body, also after decompression"),
+        ("--max-picture", "picture", COUNT, "bytes in a body of picture files, also after decompression"),
+        ("--max-parts", "parts", COUNT, "parts of a form, and picture files in a JSON body"),
         ("--max-images", "images", COUNT, "images in a request"),
         ("--max-header", "header", COUNT, "bytes in a request's first line and headers"),
         ("--max-chunks", "chunks", COUNT, "chunks in a chunked body"),
         ("--max-pixels", "pixels", COUNT, "pixels in a picture file"),
         ("--max-in-flight", "in_flight", COUNT, "requests with a body being received or worked on"),
+        ("--max-large-in-flight", "large_in_flight", COUNT, "of these, with a body larger than --max-body"),
         ("--max-connections", "connections", COUNT, "open connections"),
         ("--request-timeout", "request_seconds", SECONDS, "seconds for a request to arrive or a reply to be read"),
         ("--idle-timeout", "idle_seconds", SECONDS, "seconds a connection may stay open between requests"),
@@ -128,7 +149,7 @@ def _serve(arguments: argparse.Namespace, listeners: list[socket.socket], ready:
     from .transport.server import ShutdownTimeouts, new_event_loop, run_server
 
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Limits)})
-    service = Service(limits, root_path=arguments.root_path)
+    service = Service(limits, root_path=arguments.root_path, origins=arguments.origins, proxies=arguments.proxies)
 
     def load() -> None:
         classifier = Classifier(arguments.model)

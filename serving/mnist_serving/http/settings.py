@@ -8,10 +8,11 @@ from functools import partial
 from ipaddress import ip_network
 from typing import Any, Self
 
+from .clients import UNIX
+
 PREFIX = "MNIST_SERVING_"
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s]+")  # RFC 6454, 7: no path, not even a slash
-UNIX = "unix"  # the client of a Unix socket, which has no address
 
 
 class Setting(str):

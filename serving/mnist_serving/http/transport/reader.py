@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from .http_types import HttpError, Request, add_header
-from .limits import TransportLimits
+from .http_types import HttpError, Request, add_header, body_too_large
+from .limits import BodyLimit, TransportLimits
 
 VERSIONS = ("1.0", "1.1")
 CONTINUE = b"100-continue"
@@ -21,6 +21,12 @@ class Receiver(Protocol):
 
     def request_begun(self) -> None:
         """Called at the first byte of a request."""
+
+    def body_limit(self, request: Request) -> BodyLimit:
+        """Return how large the body may be; called when the head is complete."""
+
+    def large_body_begun(self) -> None:
+        """Called when a body is larger than most may have; an `HttpError` raised here refuses it."""
 
     def head_read(self, request: Request) -> None:
         """Called when the head is complete; an `HttpError` raised here refuses the request before its body is read."""
@@ -131,8 +137,8 @@ class RequestReader:
         _check_version_and_host(version, headers)
         if version == "1.0":
             headers.pop(b"expect", None)  # RFC 9110, 10.1.1: such a client knows no 100 Continue
-        if int(headers.get(b"content-length", b"0")) > self._limits.body:
-            raise self._body_too_large()
+        self._body_limit = self._receiver.body_limit(self._request)
+        self._check_size(int(headers.get(b"content-length", b"0")))
         self._receiver.head_read(self._request)
 
     def on_chunk_header(self) -> None:
@@ -146,8 +152,7 @@ class RequestReader:
         """Take part of the body."""
         self._called = True
         self._body_size += len(piece)
-        if self._body_size > self._limits.body:
-            raise self._body_too_large()
+        self._check_size(self._body_size)
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
@@ -175,8 +180,11 @@ class RequestReader:
     def _head_too_large(self) -> HttpError:
         return HttpError(431, f"the request line and headers exceed {self._limits.header:,} bytes")
 
-    def _body_too_large(self) -> HttpError:
-        return HttpError(413, f"the body is larger than {self._limits.body:,} bytes")
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.body:
+            if size > self._body_limit.size:
+                raise body_too_large(self._body_limit)
+            self._receiver.large_body_begun()
 
 
 def _check_version_and_host(version: str, headers: dict[bytes, bytes]) -> None:

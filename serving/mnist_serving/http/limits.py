@@ -12,10 +12,14 @@ class Limits(TransportLimits):
     """The transport's limits, and how much there may be in a body.
 
     Attributes:
+        picture: bytes in a body of picture files, as it arrives and again after decompression; beyond: 413.
+        parts: parts of a form, and picture files in a JSON body; beyond: 413.
         images: images in one request, and in one run of the model; beyond: 413.
         pixels: width times height of a picture file; beyond: 400.
 
     """
 
+    picture: int = 16 << 20  # a phone's photo of 12 megapixels has 3 to 8 million as JPEG
+    parts: int = 64
     images: int = 1024
     pixels: int = MAX_PIXELS

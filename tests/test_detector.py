@@ -38,6 +38,8 @@ from tests.conftest import make_digits
 
 PARAMS = Detector(
     pictures=20,
+    digits=20,
+    pages=80,
     repeats=3,
     hidden=100,
     learning_rate=0.004,

@@ -24,15 +24,15 @@ from stages.drawn.pages import read_again
 from stages.io import DATASET_FILE, DETECTOR_FILE, TRAIN_FILE, run, save_tensors
 from stages.models.detector import KIND, build_detector
 
-READ_AGAIN = 4  # training images that are read again, as a multiple of the pictures of each kind
-
 
 class Detector(Section):
     """The second network, of one hidden layer, and how it is trained.
 
     Attributes:
-        pictures: drawn of each digit and of each kind that is not a digit.
-        repeats: how often an epoch learns from a drawn picture, augmented differently each time.
+        pictures: drawn of each kind that is not a digit.
+        digits: drawn of each digit.
+        pages: training images that are read again from an enlarged page.
+        repeats: how often an epoch learns from each of these, augmented differently each time.
         hidden: the width of the hidden layer.
         learning_rate: the highest of a one-cycle schedule.
         epochs: passes over the training images.
@@ -43,6 +43,8 @@ class Detector(Section):
     """
 
     pictures: Count
+    digits: Count
+    pages: Count
     repeats: Count
     hidden: Width
     learning_rate: Rate
@@ -72,8 +74,8 @@ def detector_examples(training: Split, info: DatasetInfo, params: Detector) -> E
     Digits are the training images, some of them read again from an enlarged page, and drawn ones. Of another data set
     its images take the place of digits.
     """
-    drawn = DrawnDigits(pictures=params.pictures, seed=params.seed).draw(info)
-    again = read_again(training.images[: READ_AGAIN * params.pictures], info, np.random.default_rng(params.seed))
+    drawn = DrawnDigits(pictures=params.digits, seed=params.seed).draw(info)
+    again = read_again(training.images[: params.pages], info, np.random.default_rng(params.seed))
     others = draw_trained(params.pictures, info, seed=params.seed)
     images = torch.cat([training.images, drawn.images, again, others])
     rows = torch.arange(len(images))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 _PACKAGES = (
     "font_manrope",
+    "fontpkg_kalam",
     "numpy",
     "onnx",
     "onnxscript",

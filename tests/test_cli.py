@@ -146,3 +146,16 @@ def test_missing_packages_of_the_server_are_named_in_one_line(
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*arguments) == 2
     assert "usage: mnist-serving" in capsys.readouterr().err
+
+
+def test_explain_writes_a_sheet_for_each_picture_read_or_refused(tmp_path: Path) -> None:
+    enlarged(ZERO).save(tmp_path / "zero.png")
+    Image.new("L", (100, 100), 255).save(tmp_path / "blank.png")
+    (tmp_path / "text.png").write_bytes(b"seven")
+    folder = tmp_path / "why"
+    assert (
+        run("predict", "--explain", folder, *(tmp_path / name for name in ("zero.png", "blank.png", "text.png"))) == 1
+    )
+    assert sorted(path.name for path in folder.iterdir()) == ["blank.png.png", "zero.png.png"]
+    with Image.open(folder / "zero.png.png") as read, Image.open(folder / "blank.png.png") as refused:
+        assert read.width > refused.width

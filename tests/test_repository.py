@@ -1,23 +1,27 @@
-"""What is committed fits together: outputs with code, README with both."""
+"""What is committed fits together: outputs with code, README and docs with both."""
 
 import json
 import re
 import subprocess
 from hashlib import md5
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
+from tests.test_pipeline import STAGES, outputs_of, paths_of
 
 LOCK = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
+PAGES = {"README.md": README} | DOCS
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of the README in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    """The fenced blocks of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
 
 
 def listed_files() -> set[str]:
@@ -32,12 +36,24 @@ def listed_files() -> set[str]:
     return {name for name in done.stdout.splitlines() if (ROOT / name).exists()}
 
 
+def versions_of(name: str) -> list[str]:
+    """The committed text of an output, for another make of processor writes other digits; and that to be committed."""
+    done = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("did not run: without git nobody knows which results were committed")
+    return [done.stdout, (ROOT / name).read_text(encoding="utf-8")]
+
+
 def digest_of(path: Path) -> str:
     """The MD5 that DVC gives a file, or a folder of modules."""
     if path.is_file():
         return md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     files = [{"md5": digest_of(file), "relpath": file.name} for file in sorted(path.glob("*.py"))]
     return md5(json.dumps(files, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def test_the_lock_has_the_stages_of_the_pipeline() -> None:
+    assert set(LOCK) == set(STAGES), "DVC leaves a removed stage in dvc.lock: delete it there"
 
 
 @pytest.mark.parametrize("stage", LOCK)
@@ -49,30 +65,120 @@ def test_the_outputs_were_made_by_the_code_and_files_that_are_here(stage: str) -
 
 
 def test_no_data_weights_or_pictures_of_test_images_are_under_git() -> None:
-    forbidden = (".safetensors", ".gz", ".pt", ".whl", ".png")
-    assert not [name for name in listed_files() if name.endswith(forbidden) or "ubyte" in name]
+    forbidden = (".safetensors", ".gz", ".pt", ".whl", ".png", ".jpg", ".gif", ".webp")
+    found = [name for name in listed_files() if name.endswith(forbidden) or "ubyte" in name]
+    assert set(found) <= {"docs/page.png"}  # drawn by benchmarks/screenshot.py
+    assert (ROOT / "docs/page.png").stat().st_size < 150_000
 
 
-def test_the_readmes_results_are_those_of_the_verdict() -> None:
-    """Of the committed one, for another make of processor writes other digits; or of one about to be committed."""
-    command = ["git", "show", "HEAD:reports/verdict.md"]
-    committed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    if not committed:
-        pytest.skip("did not run: this is no git checkout, so nobody knows which verdict was committed")
-    tables = [text[text.index("| metric |") :] for text in (committed, (ROOT / "reports/verdict.md").read_text())]
-    assert any(table in README for table in tables), "the README's table is another: paste that of reports/verdict.md"
+# --- README and docs -----------------------------------------------------------------------------------
 
 
-def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readme_is_a_page_and_the_docs_are_short() -> None:
+    assert len(README.splitlines()) <= 150
+    assert {name: page for name, page in DOCS.items() if len(page.splitlines()) > 200} == {}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_of_a_page_leads_somewhere(name: str) -> None:
+    folder = ROOT if name == "README.md" else ROOT / "docs"
+    links = re.findall(r"\]\(([^)]+)\)", PAGES[name])
+    for link in links:
+        target, _, anchor = link.partition("#")
+        path = folder / target if target else folder / name
+        assert path.exists(), link
+        headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE) if anchor else []
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings}, (
+            link
+        )
+
+
+def test_the_readme_links_every_page_of_the_docs() -> None:
+    assert set(re.findall(r"\(docs/([a-z]+\.md)", README)) == set(DOCS)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_file_that_a_page_names_exists(name: str) -> None:
+    named = re.findall(
+        r"`((?:stages|serving|tests|benchmarks|examples|recipes|reports)/[\w./]*|[a-z]+\.(?:yaml|json|lock))`",
+        PAGES[name],
+    )
+    made = {output for stage in STAGES for output in outputs_of(stage)}
+    away = {
+        "image.json",
+        "model.json",
+        "dataset.json",
+        "package.json",
+    }  # files of others, or named without their folder
+    assert [file for file in named if not (ROOT / file).exists() and file not in made | away] == []
+
+
+def test_the_verdict_in_the_docs_is_the_committed_one() -> None:
+    tables = [text[text.index("| metric |") :] for text in versions_of("reports/verdict.md")]
+    assert any(table in DOCS["benchmarks.md"] for table in tables), "paste the table of reports/verdict.md"
+
+
+def test_the_readmes_figures_are_those_of_the_committed_outputs() -> None:
+    def written(verdict: Any, parity: Any) -> list[str]:  # noqa: ANN401 (JSON is what they are)
+        return [
+            f"{verdict['correct']:,} of {verdict['total']:,} test images right",
+            f"{verdict['train_accuracy']:.2%} on the training images, {verdict['accuracy']:.2%} on the test images",
+            f"seed 0: {100 * verdict['accuracy']:.2f} %",
+            f"## Why you can trust the {100 * verdict['accuracy']:.2f} %",
+            f"It abstains from {100 * verdict['abstained']:.1f} % of the test images",
+            f"{parity['images']:,} images, {parity['argmax_mismatches']} argmax mismatches",
+            f"largest |logit difference| {parity['max_abs_logit_diff']}",
+        ]
+
+    pairs = zip(versions_of("metrics.json"), versions_of("reports/parity.json"), strict=True)
+    lacking = [[text for text in written(*map(json.loads, pair)) if text not in README] for pair in pairs]
+    assert [] in lacking, lacking
+
+
+def test_the_readmes_recipes_are_those_in_the_folder_and_the_stages_those_of_dvc() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .* ± ", README, flags=re.MULTILINE)
+    assert sorted(rows) == sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
+    stages = README[README.index("| stage | reads | writes |") :]
+    assert re.findall(r"^\| `(\w+)` \|", stages, flags=re.MULTILINE) == list(STAGES)
+
+
+def test_the_stages_that_read_test_images_are_those_that_the_readme_names() -> None:
+    readers = [stage for stage in STAGES if "data/test.safetensors" in STAGES[stage].get("deps", [])]
+    assert readers == re.findall(r"^\| `(\w+)` \| \*\*test images\*\*", README, flags=re.MULTILINE)
+    assert f"only `{readers[0]}` and `{readers[1]}` may read" in README
+
+
+def test_the_readmes_change_can_be_made_and_runs_the_stages_that_it_says() -> None:
+    (difference,) = blocks("diff")
+    section, removed, added = difference.splitlines()
+    assert f"\n{section.strip()}" in (ROOT / "params.yaml").read_text()
+    assert f"\n{removed[1:]}\n" in (ROOT / "params.yaml").read_text()
+    assert removed.split(":")[0][1:] == added.split(":")[0][1:]
+    rerun, changed = [], set[str]()
+    for stage in ("download", "train", "detector", "calibrate", "evaluate", "export", "parity"):
+        uses = {entry.partition(".")[0] for entry in STAGES[stage].get("params", [])}
+        if section.strip(" :") in uses or changed & set(paths_of(STAGES[stage].get("deps", []))):
+            rerun.append(stage)
+            changed |= set(outputs_of(stage))
+    skipped = [stage for stage in STAGES if stage not in rerun]
+    told = f"skips {' and '.join(skipped)}; runs {', '.join(rerun[:-1])} and {rerun[-1]}"
+    assert told in README
+
+
+def test_the_python_of_readme_and_docs_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), {})  # noqa: S102 (the README's own words)
-    assert re.fullmatch(r"1 [01]\.\d\d\n1 [01]\.\d\d False\n", capsys.readouterr().out)
+    for name in ("README.md", "service.md"):  # those of embedding.md are run by test_embedding.py
+        (block,) = blocks("python", PAGES[name])
+        exec(compile(block, name, "exec"), {})  # noqa: S102 (the page's own words)
+    assert re.fullmatch(r"1 [01]\.\d\d False\n", capsys.readouterr().out)
 
 
-def test_the_readmes_commands_are_targets_of_make_or_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", sorted(PAGES.keys() - {"experiments.md"}))  # which test_experiments.py types
+def test_the_commands_of_a_page_are_targets_of_make_or_run(name: str, tmp_path: Path) -> None:
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    for line in "".join(blocks("sh")).splitlines():
+    for line in "".join(blocks("sh", PAGES[name])).splitlines():
         command = line.split("#")[0].split()
         if command[0] == "make":
             assert command[1] in targets
@@ -85,12 +191,3 @@ def test_ci_runs_the_readmes_two_commands() -> None:
     script = (ROOT / ".ci/run").read_text().splitlines()
     assert blocks("sh")[0].splitlines() == ["make repro", "make test"]
     assert {"make repro", "make test"} <= set(script)
-
-
-def test_the_readmes_tree_names_every_file_of_the_code() -> None:
-    tree = next(block for block in blocks("text") if "stages/" in block and "params.yaml" in block)
-    named = set(re.findall(r"[\w.-]+\.(?:py|yaml|lock|json|onnx|md|toml|js|mjs|html|css|csv|cpp|sh)\b", tree))
-    listed = {Path(name).name for name in listed_files()}
-    code = {name for name in listed if name.endswith(".py")} - {"__init__.py", "__main__.py"}
-    assert not code - named, "the README's tree lacks these"
-    assert not named - listed, "the README's tree names these, which are gone"

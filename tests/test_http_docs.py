@@ -1,4 +1,4 @@
-"""The README's `curl` lines, sent to a started server."""
+"""The `curl` lines of docs/service.md, sent to a started server."""
 
 import json
 import re
@@ -14,8 +14,8 @@ from PIL import Image
 from tests.conftest import ROOT
 from tests.http_server import Server
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-LINES = [line for line in README.replace(" \\\n ", "").splitlines() if line.startswith("curl ")]
+PAGE = (ROOT / "docs/service.md").read_text(encoding="utf-8")
+LINES = [line for line in PAGE.replace(" \\\n ", "").splitlines() if line.startswith("curl ")]
 ZERO = Classifier().contract.golden.images[2, 0]
 
 
@@ -28,12 +28,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_readme_shows_all_four_ways() -> None:
+def test_the_page_shows_all_four_ways() -> None:
     assert len(LINES) == 4
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_curl_line_of_the_readme_is_answered(server: Server, folder: Path, line: str) -> None:
+def test_a_curl_line_of_the_page_is_answered(server: Server, folder: Path, line: str) -> None:
     command = shlex.split(line.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}"))
     done = subprocess.run([*command, "-sS", "--fail"], cwd=folder, capture_output=True, check=True)
     if "/predict" in line:
@@ -43,3 +43,18 @@ def test_a_curl_line_of_the_readme_is_answered(server: Server, folder: Path, lin
         assert re.search(rb'"name":\s*"logits"', reply)
     else:
         assert json.loads(done.stdout) == {"live": True, "ready": True}
+
+
+def test_the_answer_has_the_keys_that_the_page_shows(server: Server) -> None:
+    body = json.dumps({"image": ZERO.ravel().tolist()}).encode()
+    (prediction,) = server.call("POST", "/predict", body, Content_Type="application/json").json()["predictions"]
+    assert list(prediction) == re.findall(r'"(\w+)":', PAGE[PAGE.index('{"predictions": [{') + 18 :].splitlines()[0])
+
+
+def test_every_call_and_flag_that_the_page_names_exists(server: Server) -> None:
+    for path in re.findall(r"`GET (/[\w.]*)`", PAGE):
+        assert server.call("GET", path).status == 200, path
+    command = ["mnist-serving", "serve", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for flag in set(re.findall(r"`(?:mnist-serving serve )?(--[a-z-]+)", PAGE)) - {"--help"}:
+        assert flag in shown

@@ -141,7 +141,7 @@ def test_infer_takes_json_binary_and_raw_tensors_of_the_model_s_shape(service: S
     assert np.array_equal(np.float32(outputs[0]["data"]).reshape(2, 3), expected.logits)
     body, header = infer_binary(IMAGES, parameters={"binary_data_output": True})
     assert split_reply(ask(service, INFER, body, header))[1] == (
-        expected.logits.tobytes() + expected.probabilities.tobytes()
+        expected.logits.tobytes() + expected.probabilities.tobytes() + expected.digit.tobytes()
     )
     raw = ask(service, INFER, IMAGES[0].tobytes(), {b"inference-header-content-length": b"0"})
     assert split_reply(raw)[0]["outputs"][0]["shape"] == [1, 3]
@@ -155,7 +155,7 @@ def test_the_metadata_and_the_document_have_the_model_s_numbers(service: Service
     assert model["labels"] == [*COLOURS]
     assert model["preprocessing"]["size"] == [24, 20]
     schemas = json.loads(ask(service, "/openapi.json").body)["components"]["schemas"]
-    flat, nested = schemas["Image"]["oneOf"]
+    flat, nested, _ = schemas["Image"]["oneOf"]
     assert (flat["minItems"], flat["maxItems"]) == (1440, 1440)
     assert (nested["minItems"], nested["items"]["minItems"], nested["items"]["items"]["maxItems"]) == (3, 24, 20)
     assert schemas["Prediction"]["properties"]["probabilities"]["maxItems"] == 3

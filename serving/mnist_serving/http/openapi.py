@@ -68,9 +68,10 @@ def _predict(contract: Contract, limits: Limits) -> Json:
     return {
         "summary": "Classify images",
         "description": (
-            f"Send one image as `image` or several as `images`{_polarity(contract)}. Or send a "
-            f"PNG, JPEG, WebP, GIF, BMP or TIFF file of at most {limits.pixels:,} pixels{_preparation(contract)}: as the body, where its bytes decide what it is, as the "
-            f"files of a form, whatever the field is called, or in base64 in place of the numbers. "
+            f"Send one image as `image` or several as `images`{_polarity(contract)}. Or send a PNG, JPEG, WebP, GIF, "
+            f"BMP or TIFF file of at most {limits.pixels:,} pixels{_preparation(contract)}: as the body, where its "
+            "bytes decide what it is, as the files of a form, whatever the field is called, or in base64 in place of "
+            "the numbers. "
             f"JSON may have {limits.body:,} bytes, a picture file or a form {limits.picture:,}."
         ),
         "parameters": [_parameter("seen", "query", BOOLEAN | {"default": False, "description": SEEN})],

@@ -91,6 +91,15 @@ def test_a_raw_request_is_one_image_and_gets_binary_outputs(service: Service) ->
     assert np.array_equal(np.frombuffer(binary, "<f4")[10:20], CLASSIFIER.predict(GREY[None]).probabilities[0])
 
 
+def test_metadata_are_never_compressed_because_tritonclient_s_asyncio_client_cannot_read_them_then(
+    service: Service,
+) -> None:
+    for path in ("/v2/models/mnist", "/v2/models/mnist/config", "/v1/models/mnist"):
+        reply = ask(service, path, headers={b"accept-encoding": b"gzip, deflate"})
+        assert "Content-Encoding" not in reply.headers
+        json.loads(reply.body)
+
+
 @pytest.mark.parametrize("binary", [True, False])
 def test_classification_gives_value_index_label_highest_first(service: Service, binary: bool) -> None:  # noqa: FBT001
     wish = {"classification": 3, "binary_data": binary}

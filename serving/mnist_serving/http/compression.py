@@ -9,6 +9,7 @@ from .transport.http_types import HttpError, Request, Response
 from .transport.limits import BodyLimit
 
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+PROTOCOLS = ("/v1", "/v2")
 WORTH_COMPRESSING = 256  # bytes; a shorter reply would hardly shrink
 WEIGHT_ZERO = re.compile(r"q=0(\.0*)?$")
 
@@ -45,10 +46,13 @@ def decompress(request: Request, *, limit: BodyLimit) -> bytes:
 def compress(request: Request, response: Response) -> None:
     """Compress a reply in place, if the client accepts it and it is worth it.
 
-    Errors are not compressed: some clients read them without looking at `Content-Encoding`.
+    Errors are not compressed, nor are the protocols' metadata: some clients, such as tritonclient's for asyncio, read
+    them without looking at `Content-Encoding`.
     """
     accepted = request.headers.get(b"accept-encoding")
-    if accepted is None or response.status != HTTPStatus.OK or len(response.body) < WORTH_COMPRESSING:
+    if accepted is None or (request.method == "GET" and request.route.startswith(PROTOCOLS)):
+        return
+    if response.status != HTTPStatus.OK or len(response.body) < WORTH_COMPRESSING:
         return
     offers = [offer.strip().partition(";") for offer in accepted.decode("latin-1").lower().split(",")]
     wanted = {name.strip() for name, _, weight in offers if not WEIGHT_ZERO.search(weight.strip())}

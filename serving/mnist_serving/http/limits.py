@@ -1,10 +1,11 @@
 """The limits that keep the service alive whatever arrives: each has a default here and a flag in `serve`."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from mnist_serving.preprocess.canonicalize import MAX_PIXELS
 
-from .transport.limits import TransportLimits
+from .transport.limits import BodyLimit, TransportLimits
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,13 @@ class Limits(TransportLimits):
     parts: int = 64
     images: int = 1024
     pixels: int = MAX_PIXELS
+
+    @cached_property
+    def of_json(self) -> BodyLimit:
+        """How large a body is that holds no picture files."""
+        return BodyLimit(self.body, "--max-body")
+
+    @cached_property
+    def of_pictures(self) -> BodyLimit:
+        """How large a body of picture files is."""
+        return BodyLimit(self.picture, "--max-picture")

@@ -106,9 +106,9 @@ class Service:
     def body_limit(self, request: Request) -> BodyLimit:
         """Return how large a request's body may be."""
         limit = body_limit(request, self.limits)
-        if limit.size == self.limits.body or self._find_route(request)[0] == "/predict":
+        if limit is self.limits.of_json or self._find_route(request)[0] == "/predict":
             return limit
-        return BodyLimit(self.limits.body, "--max-body")
+        return self.limits.of_json
 
     def answer(self, request: Request) -> Response | Job:
         """Return the reply to a request, or the job that `run` turns into the reply."""
@@ -249,7 +249,7 @@ class Service:
         kind = media_type(request)
         if kind not in ("", JSON, BINARY):
             raise HttpError(415, f"Content-Type {kind[:60]!r} is not supported; use {JSON} or {BINARY}")
-        body = decompress(request, limit=BodyLimit(self.limits.body, "--max-body"))
+        body = decompress(request, limit=self.limits.of_json)
         header_length = request.headers.get(b"inference-header-content-length")
         infer = read_infer_request(body, header_length, contract.image_shape, most_images=self.limits.images)
         return Job(

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from stages.abstain.calibrate import confidence, load_calibration
 from stages.abstain.ood_images import refused_shares
-from stages.config import Section, Share, load_params
+from stages.config import Count, Section, Share, load_params
 from stages.data import Data, DatasetInfo, Split, load_dataset_info, load_split, train_val_split
 from stages.io import (
     CALIBRATION_FILE,
@@ -51,14 +51,23 @@ CONFUSION_FILE = REPORTS / "confusion.csv"
 RELIABILITY_FILE = REPORTS / "reliability.csv"
 MISTAKES_FILE = REPORTS / "mistakes.png"
 
-PICTURES, SEED = 500, 1  # of each group of pictures that are not digits
+SEED = 1  # of the pictures that are not digits
 
 Metrics = dict[str, int | float | str]  # scalars, so that `dvc metrics show` shows them all
 
 
 class Evaluate(Section):
-    """Box 5: the bins of the calibration error, and the accuracies at which the diagnosis changes."""
+    """Box 5: what the verdict is made of.
 
+    Attributes:
+        pictures: drawn of each group that is not a digit.
+        calibration_bins: of the calibration error.
+        learned_accuracy: the training accuracy below which the model underfits.
+        largest_gap: training minus test accuracy above which it overfits.
+
+    """
+
+    pictures: Count
     calibration_bins: Annotated[int, Field(gt=0, le=1_000)]
     learned_accuracy: Share
     largest_gap: Share
@@ -125,7 +134,7 @@ def evaluate_calibration(logits: Tensor, labels: Tensor, *, temperature: float, 
 
 
 def evaluate_abstention(
-    refuses: Callable[[Tensor], Tensor], test: Split, guesses: Tensor, info: DatasetInfo
+    refuses: Callable[[Tensor], Tensor], test: Split, guesses: Tensor, info: DatasetInfo, *, pictures: int
 ) -> Metrics:
     """Return how often the model abstains: on test digits, and on each group of pictures that are not digits.
 
@@ -134,6 +143,7 @@ def evaluate_abstention(
         test: the test set.
         guesses: int64 [N], the classes it guesses there.
         info: the data set.
+        pictures: how many are drawn of each group.
 
     """
     refused = refuses(test.images)
@@ -144,7 +154,7 @@ def evaluate_abstention(
         "answered_errors": errors,
         "answered_accuracy": 1 - errors / max(1, answered),
     }
-    shares = refused_shares(refuses, PICTURES, info, seed=SEED)
+    shares = refused_shares(refuses, pictures, info, seed=SEED)
     return metrics | {f"refused_{group}": share for group, share in shares.items()}
 
 
@@ -201,7 +211,7 @@ def main() -> None:
 
     temperature, bins = calibration.temperature, params.evaluate.calibration_bins
     metrics |= evaluate_calibration(logits, test.labels, temperature=temperature, bins=bins)
-    metrics |= evaluate_abstention(refuses, test, logits.argmax(dim=1), info)
+    metrics |= evaluate_abstention(refuses, test, logits.argmax(dim=1), info, pictures=params.evaluate.pictures)
     write_plots(test, logits / temperature, names=names, bins=bins)
     torch_version = torch.__version__.partition("+")[0]  # without the build, which does not change the logits
     save_tensors(LOGITS_FILE, f"logits by torch {torch_version}", {"logits": logits})

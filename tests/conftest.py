@@ -117,6 +117,7 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
         calibrate__pages=20,
         calibrate__drawn_digits__pictures=5,
         detector__epochs=2,
+        evaluate__pictures=5,
     )
     return folder
 

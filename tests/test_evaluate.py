@@ -104,7 +104,7 @@ def test_the_picture_of_oblong_images_is_not_squared() -> None:
 
 
 def test_a_class_without_test_images_is_not_the_worst() -> None:
-    limits = evaluate.Evaluate(calibration_bins=2, learned_accuracy=0.9, largest_gap=0.1)
+    limits = evaluate.Evaluate(pictures=1, calibration_bins=2, learned_accuracy=0.9, largest_gap=0.1)
     logits, labels = torch.eye(3)[[1, 2, 1]], torch.tensor([1, 2, 2])
     metrics, _ = evaluate.evaluate(logits, labels, train_accuracy=1.0, names="abc", limits=limits)
     assert (metrics["worst_class"], metrics["worst_class_recall"]) == ("c", 0.5)

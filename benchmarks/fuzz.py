@@ -1,10 +1,10 @@
-"""Thousands of damaged requests against our server: nothing but replies of the right form, or a clean close.
+"""Thousands of damaged requests to our server, which must answer each in the right form or close the connection.
 
     python -m benchmarks.fuzz [--cases 5000] [--seed 0]
 
-Good requests are cut, repeated, mixed, and have bytes replaced, anywhere from the request line to the pixels.
-Exit code 1 and the request, when a reply is a 5xx or no `{"error"}`, or when the server does not close, or
-is not well afterwards.
+Valid requests are cut, repeated, mixed, and have bytes replaced, anywhere from the request line to the pixels. Exit
+code 1, and the request, if a reply is a 5xx or an error is not `{"error": ...}`, if the server does not close the
+connection, or if it does not answer a valid request afterwards.
 """
 
 import argparse
@@ -48,8 +48,8 @@ HEADERS = (
 
 
 def good_requests() -> list[bytes]:
-    """Return requests as they should be, each as the bytes on the wire."""
-    predict = next(contender for contender in contenders() if contender.name == "ours, /predict").call
+    """Return valid requests, each as the bytes on the wire."""
+    predict = next(contender for contender in contenders() if contender.name == "ours, /predict").request
     binary = infer_binary()
     small = json.dumps({"image": [0] * 784}, separators=(",", ":")).encode()
     json_type = {"Content-Type": "application/json"}
@@ -97,7 +97,7 @@ def damage(chance: random.Random, request: bytes, others: list[bytes]) -> bytes:
 
 
 def exchange(port: int, request: bytes) -> bytes:
-    """Send a request, say that no more comes, and return all that comes back."""
+    """Send a request, close our side, and return everything that arrives."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         try:
@@ -114,7 +114,7 @@ def replies(answer: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield the status, head and body of each reply in a stream.
 
     Raises:
-        ValueError: it is no stream of replies.
+        ValueError: it is not a stream of replies.
 
     """
     while answer:
@@ -129,18 +129,18 @@ def replies(answer: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 
 def complaint(answer: bytes) -> str:
-    """Return what is wrong with the replies to a request; nothing is the best."""
+    """Return what is wrong with the replies to a request, or an empty text."""
     try:
         for status, head, body in replies(answer):
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE:
                 return f"a {status}"
             if status >= HTTPStatus.BAD_REQUEST:
                 if b"\r\nContent-Type: application/json\r\n" not in head + b"\r\n":
-                    return f"a {status} that is no JSON"
+                    return f"a {status} that is not JSON"
                 if list(json.loads(body)) != ["error"]:
                     return f"a {status} without an error"
     except ValueError as error:
-        return f"no HTTP: {error}"
+        return f"not HTTP: {error}"
     return ""
 
 
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=5000, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     arguments = parser.parse_args()
-    chance = random.Random(arguments.seed)  # noqa: S311 (no secret)
+    chance = random.Random(arguments.seed)  # noqa: S311 (not a secret)
     requests = good_requests()
     ours = next(contender for contender in contenders() if contender.name == "ours, /predict")
     seen: Counter[str] = Counter()
@@ -162,7 +162,7 @@ def main() -> None:
                 sys.exit(f"case {number}: {wrong}\n{request[:2000]!r}\n{answer[:2000]!r}")
             seen[answer[9:12].decode() or "closed"] += 1
         if not exchange(port, requests[-1]).startswith(b"HTTP/1.1 200 "):
-            sys.exit("the server is not well afterwards")
+            sys.exit("the server does not answer a valid request afterwards")
     print(f"{arguments.cases:,} damaged requests, first replies: {dict(seen.most_common())}")
 
 

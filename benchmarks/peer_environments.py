@@ -1,6 +1,6 @@
-"""Environments of their own for programs whose dependencies must not meet ours: clients and peers.
+"""Separate environments for programs whose dependencies must not mix with ours: clients and peers.
 
-Each is made once, under `build/environments`, and found again as long as its requirements stay the same.
+Each is made once, under `build/environments`, and reused as long as its requirements stay the same.
 """
 
 import hashlib
@@ -36,13 +36,13 @@ def _folder(name: str) -> Path:
 
 
 def find(name: str) -> Path | None:
-    """Return the interpreter of a named environment, None where it is not installed."""
+    """Return the interpreter of a named environment, or None if it is not installed."""
     folder = _folder(name)
     return folder / "bin" / "python" if (folder / "installed").exists() else None
 
 
 def environment(name: str) -> Path:
-    """Return the interpreter of a named environment, installing it first where it is missing.
+    """Return the interpreter of a named environment; install it first if it is missing.
 
     Args:
         name: a key of `REQUIREMENTS`.
@@ -64,7 +64,7 @@ def environment(name: str) -> Path:
 
 
 def versions(python: Path) -> dict[str, str]:
-    """Return what is installed in an environment: version by lower-case name."""
+    """Return the versions of the packages in an environment, by lower-case name."""
     listing = [str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]
     done = subprocess.run(listing, check=True, capture_output=True, text=True)
     return {package["name"].lower(): package["version"] for package in json.loads(done.stdout)}

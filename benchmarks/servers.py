@@ -1,4 +1,4 @@
-"""Servers to compare: how each is started, asked, measured at rest and ended."""
+"""The servers to compare: how to start them, send requests, measure them at rest and end them."""
 
 import http.client
 import json
@@ -27,21 +27,21 @@ INFER = "/v2/models/mnist/infer"
 
 
 @dataclass(frozen=True)
-class Call:
-    """A request of the load: wrk sends it again and again."""
+class LoadRequest:
+    """The request that wrk sends again and again."""
 
     path: str
     body: bytes
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
     def script(self) -> str:
-        """Return it as a script of wrk's."""
+        """Return it as a script for wrk."""
         body = "".join(f"\\{byte:03}" for byte in self.body)
         headers = "".join(f'wrk.headers["{name}"] = "{value}"\n' for name, value in self.headers.items())
         return f'wrk.method = "POST"\nwrk.body = "{body}"\n{headers}'
 
     def expression(self) -> str:
-        """Return it as an expression in a script of wrk's that mixes several."""
+        """Return it as an expression for a script that mixes several."""
         body = "".join(f"\\{byte:03}" for byte in self.body)
         headers = ", ".join(f'["{name}"] = "{value}"' for name, value in {"Host": "localhost", **self.headers}.items())
         return f'wrk.format("POST", "{self.path}", {{{headers}}}, "{body}")'
@@ -49,35 +49,35 @@ class Call:
 
 @dataclass(frozen=True)
 class Contender:
-    """A server: the environment that it runs in, its command with {port}, what it is asked."""
+    """A server: its environment, its command with {port}, its request."""
 
     name: str
-    environment: str  # "" is the one that this runs in
+    environment: str  # "" is the current one
     command: tuple[str, ...]
-    call: Call
+    request: LoadRequest
     ready: str
     settings: dict[str, str] = field(default_factory=dict)
 
 
 def infer_json() -> bytes:
-    """Return the image as a request of the Open Inference Protocol, without binary tensors."""
+    """Return the image as an Open Inference Protocol request, without binary tensors."""
     tensor = {"name": "image", "shape": [1, 1, 28, 28], "datatype": "UINT8", "data": PIXELS.ravel().tolist()}
     return json.dumps({"inputs": [tensor], "outputs": [{"name": "probabilities"}]}).encode()
 
 
-def infer_binary() -> Call:
-    """Return the image as a binary tensor, the probabilities to come as one too."""
+def infer_binary() -> LoadRequest:
+    """Return the image as a binary tensor, and ask for the probabilities as one."""
     parameters = {"binary_data_size": PIXELS.nbytes}
     tensor = {"name": "image", "shape": [1, 1, 28, 28], "datatype": "UINT8", "parameters": parameters}
-    wish = {"name": "probabilities", "parameters": {"binary_data": True}}
-    head = json.dumps({"inputs": [tensor], "outputs": [wish]}).encode()
-    return Call(INFER, head + PIXELS.tobytes(), {"Inference-Header-Content-Length": str(len(head))})
+    output = {"name": "probabilities", "parameters": {"binary_data": True}}
+    head = json.dumps({"inputs": [tensor], "outputs": [output]}).encode()
+    return LoadRequest(INFER, head + PIXELS.tobytes(), {"Inference-Header-Content-Length": str(len(head))})
 
 
 def contenders() -> list[Contender]:
     """Return all servers, the ceiling first."""
     pixels = json.dumps({"image": PIXELS.ravel().tolist()}).encode()
-    simple, v2 = Call("/predict", pixels), Call(INFER, infer_json())
+    simple, v2 = LoadRequest("/predict", pixels), LoadRequest(INFER, infer_json())
     uvicorn = ("-m", "uvicorn", "--port", "{port}", "--no-access-log", "--log-level", "error")
     ours = ("-m", "mnist_serving", "serve", "--port", "{port}")
     path = {"PYTHONPATH": str(ROOT / "serving")}
@@ -111,7 +111,7 @@ def contenders() -> list[Contender]:
 
 @contextmanager
 def running(contender: Contender, core: int) -> Iterator[tuple[int, subprocess.Popen[bytes], float]]:
-    """Run a server on one core; yield its port, its process and the seconds it took to answer."""
+    """Run a server on one core; yield its port, its process and the seconds to its first answer."""
     python = environment(contender.environment) if contender.environment else Path(sys.executable)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -140,7 +140,7 @@ def running(contender: Contender, core: int) -> Iterator[tuple[int, subprocess.P
 
 
 def write_mlserver_settings(folder: Path, port: int) -> None:
-    """Write what MLServer reads: no gRPC or metrics port that could be taken, no worker processes."""
+    """Write MLServer's settings: no gRPC or metrics port that could be taken, no worker processes."""
     server = {"host": "127.0.0.1", "http_port": port, "grpc_port": 0, "metrics_endpoint": None, "parallel_workers": 0}
     model = {"name": "mnist", "implementation": "mlserver_app.Digits"}
     (folder / "settings.json").write_text(json.dumps(server))
@@ -148,14 +148,14 @@ def write_mlserver_settings(folder: Path, port: int) -> None:
 
 
 def wait_until_ready(port: int, path: str, process: subprocess.Popen[bytes]) -> None:
-    """Ask until the server says that it is ready.
+    """Wait until the server is ready.
 
     Raises:
         RuntimeError: it ended, or took too long.
 
     """
-    end_of_patience = time.perf_counter() + PATIENCE
-    while time.perf_counter() < end_of_patience and process.poll() is None:
+    end = time.perf_counter() + PATIENCE
+    while time.perf_counter() < end and process.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
         try:
             connection.request("GET", path)
@@ -165,7 +165,7 @@ def wait_until_ready(port: int, path: str, process: subprocess.Popen[bytes]) -> 
             time.sleep(0.005)
         finally:
             connection.close()
-    msg = f"no server is ready on port {port}"
+    msg = f"the server on port {port} ended or took more than {PATIENCE} s to get ready"
     raise RuntimeError(msg)
 
 
@@ -181,7 +181,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def memory(process: subprocess.Popen[bytes]) -> float:
-    """Return the MiB that a server and its processes hold; what they share counts once."""
+    """Return the MiB that a server and its processes use; shared memory counts once."""
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     return sum(member.memory_full_info().pss for member in family) / 2**20
 
@@ -192,10 +192,10 @@ def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
     return sum(sum(member.cpu_times()[:2]) for member in family)
 
 
-def check_answer(port: int, call: Call) -> None:
-    """Ask once and see that it works: wrk does not look at what comes back."""
+def check_answer(port: int, request: LoadRequest) -> None:
+    """Send one request and check the status: wrk does not look at the replies."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    connection.request("POST", call.path, call.body, call.headers)
+    connection.request("POST", request.path, request.body, request.headers)
     reply = connection.getresponse()
     if reply.status != http.HTTPStatus.OK:
         raise RuntimeError(reply.read().decode())

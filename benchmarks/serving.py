@@ -1,12 +1,12 @@
-"""Requests a second of our server, and of servers that people use, for the same image and the same model.
+"""Requests a second of our server and of servers that people use, for the same image and the same model.
 
     python -m benchmarks.serving [--seconds 5] [--rounds 3] [--only NAME ...] [--report FILE]
 
-One after another, each server on one core, the load generator wrk (Debian: apt-get install wrk) on another.
-One image a request: 784 numbers as JSON; for ours also as a binary tensor. Printed for 1 and 16 connections:
-the medians of several rounds, with the versions, and each server's memory at rest, time until it answers and
-size of what pip installs for it. Requests per second of CPU time, at 16 connections, hold where other
-programs have a part of the cores. Each peer runs as its own documentation shows it, with one worker.
+The servers run one after another on one core, the load generator wrk (Debian: apt-get install wrk) on another.
+One image a request: 784 numbers as JSON; for ours also as a binary tensor, and by the ASGI application in uvicorn.
+Printed for 1 and 16 connections: the medians of several rounds with the versions, and each server's memory at rest,
+time to the first answer and installed size. Requests per second of CPU time, at 16 connections, are comparable even
+if other programs use the cores. Each peer runs with one worker, as its own documentation shows it.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peer_environments import environment, versions
-from benchmarks.servers import Call, Contender, check_answer, contenders, cpu_seconds, memory, running
+from benchmarks.servers import Contender, LoadRequest, check_answer, contenders, cpu_seconds, memory, running
 
 CONNECTIONS = (1, 16)
 REST = 1.0  # seconds before memory is read
@@ -30,7 +30,7 @@ REST = 1.0  # seconds before memory is read
 
 @dataclass
 class Round:
-    """What a server did once: by connections, requests a second, p50 and p99 in ms."""
+    """One run of a server; `loads` has requests a second, p50 and p99 in ms by connections."""
 
     loads: dict[int, tuple[float, float, float]]
     memory: float  # MiB at rest, all processes
@@ -48,20 +48,20 @@ class Result:
     start: float
     per_cpu_second: float
     version: str
-    installed: float  # MiB of what pip installs
+    installed: float  # MiB, by pip
 
     def rate(self) -> float:
         """Return requests a second at 16 connections."""
         return self.loads[16][0]
 
 
-def load(port: int, call: Call, *, connections: int, seconds: float, core: int) -> tuple[float, float, float]:
+def load(port: int, request: LoadRequest, *, connections: int, seconds: float, core: int) -> tuple[float, float, float]:
     """Return requests a second, p50 and p99 in ms."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(call.script())
+        script.write(request.script())
         script.flush()
         wrk = ["taskset", "--cpu-list", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency"]
-        command = [*wrk, "-s", script.name, f"http://127.0.0.1:{port}{call.path}"]
+        command = [*wrk, "-s", script.name, f"http://127.0.0.1:{port}{request.path}"]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(said)
@@ -79,31 +79,31 @@ def milliseconds(text: str) -> float:
 
 
 def installed_size(python: Path) -> float:
-    """Return the MiB of an environment's packages, less pip and setuptools."""
+    """Return the MiB of an environment's packages, without pip and setuptools."""
     (packages,) = python.parent.parent.glob("lib/python*/site-packages")
     files = [file for file in packages.rglob("*") if file.is_file() and not file.is_symlink()]
-    bundled = re.compile(r"(pip|setuptools|_distutils_hack|pkg_resources)([-/]|$)")
-    wanted = [file for file in files if not bundled.match(str(file.relative_to(packages)))]
-    return sum(file.stat().st_size for file in wanted) / 2**20
+    excluded = re.compile(r"(pip|setuptools|_distutils_hack|pkg_resources)([-/]|$)")
+    counted = [file for file in files if not excluded.match(str(file.relative_to(packages)))]
+    return sum(file.stat().st_size for file in counted) / 2**20
 
 
 def measure(contender: Contender, *, seconds: float) -> Round:
     """Run a server once and put it under load."""
     with running(contender, core=0) as (port, process, start):
-        check_answer(port, contender.call)
+        check_answer(port, contender.request)
         time.sleep(REST)
         at_rest = memory(process)
-        load(port, contender.call, connections=16, seconds=1, core=1)  # to warm up
+        load(port, contender.request, connections=16, seconds=1, core=1)  # to warm up
         loads = {}
         for connections in CONNECTIONS:
             before = cpu_seconds(process)
-            loads[connections] = load(port, contender.call, connections=connections, seconds=seconds, core=1)
+            loads[connections] = load(port, contender.request, connections=connections, seconds=seconds, core=1)
             used = cpu_seconds(process) - before
     return Round(loads, at_rest, start, loads[connections][0] * seconds / used)
 
 
 def summarize(contender: Contender, rounds: list[Round]) -> Result:
-    """Return the medians, and what was installed for them."""
+    """Return the medians, the version and the installed size."""
     python = environment(contender.environment or "ours")
     package = contender.environment or "onnxruntime"
     loads = {
@@ -142,7 +142,7 @@ def table(results: list[Result]) -> str:
 
 
 def verdict(results: list[Result]) -> list[str]:
-    """Return our ratios to the best peer and to the ceiling, at 16 connections; in brackets, by CPU time."""
+    """Return our ratios to the best peer and to the ceiling at 16 connections, and by CPU time in brackets."""
     ours = [result for result in results if result.name.startswith("ours")]
     ceilings = [result for result in results if result.name == "ceiling"]
     peers = [result for result in results if result not in ours and result not in ceilings]
@@ -163,16 +163,16 @@ def main() -> None:
     """Measure, print, and write the table if asked."""
     parser = argparse.ArgumentParser(description="Compare servers.")
     parser.add_argument("--seconds", type=float, default=5, help="of each run; default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="whose medians count; default: %(default)s")
-    parser.add_argument("--only", nargs="*", help="names of servers, or their beginnings")
-    parser.add_argument("--report", type=Path, help="write the table into this file")
+    parser.add_argument("--rounds", type=int, default=3, help="how many; the medians are printed; default: %(default)s")
+    parser.add_argument("--only", nargs="*", help="servers whose names begin like this")
+    parser.add_argument("--report", type=Path, help="write the table to this file")
     arguments = parser.parse_args()
     missing = [tool for tool in ("wrk", "taskset") if shutil.which(tool) is None]
     if missing:
         sys.exit(f"{' and '.join(missing)} must be installed: apt-get install wrk util-linux")
     chosen = [c for c in contenders() if not arguments.only or c.name.startswith(tuple(arguments.only))]
     rounds: dict[str, list[Round]] = {contender.name: [] for contender in chosen}
-    for number in range(arguments.rounds):  # all servers in each round, so that a slow minute meets them all
+    for number in range(arguments.rounds):  # all servers in each round, so that a slow minute affects them all
         for contender in chosen:
             rounds[contender.name].append(measure(contender, seconds=arguments.seconds))
             rate = rounds[contender.name][-1].loads[16][0]

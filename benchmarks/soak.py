@@ -2,9 +2,9 @@
 
     python -m benchmarks.soak [--requests 1000000]
 
-Good requests in three forms and bad ones in three, 16 connections by wrk, each wrk run on new connections.
-Memory is compared with that after the first 10,000 requests. Exit code 1 when it grew by more than 5 MB, or
-when a file descriptor is left behind.
+wrk sends valid requests of three kinds and invalid ones of three, over 16 connections, new ones in each run. Memory is
+compared with that after the first 10,000 requests. Exit code 1 if it has grown by more than 5 MB, or if a file
+descriptor is left open.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 
 import psutil
 
-from benchmarks.servers import Call, contenders, infer_binary, infer_json, running
+from benchmarks.servers import LoadRequest, contenders, infer_binary, infer_json, running
 
 WARM = 10_000  # requests before memory is first read
 MOST_GROWTH = 5.0  # MB
@@ -32,18 +32,22 @@ end
 """
 
 
-def calls() -> list[Call]:
+def load_requests() -> list[LoadRequest]:
     """Return the requests: three that are answered, three that are refused."""
-    good = [next(c for c in contenders() if c.name == "ours, /predict").call]
-    good += [Call("/v2/models/mnist/infer", infer_json()), infer_binary()]
+    good = [next(c for c in contenders() if c.name == "ours, /predict").request]
+    good += [LoadRequest("/v2/models/mnist/infer", infer_json()), infer_binary()]
     short = json.dumps({"image": [0] * 783}).encode()
-    bad = [Call("/predict", short), Call("/predict", b"\xff"), Call("/v2/models/iris/infer", b"{}")]
+    bad = [
+        LoadRequest("/predict", short),
+        LoadRequest("/predict", b"\xff"),
+        LoadRequest("/v2/models/iris/infer", b"{}"),
+    ]
     return [*good, *bad]
 
 
 def load(port: int) -> int:
-    """Put the server under load for a while; return the number of requests answered."""
-    requests = ",\n".join(call.expression() for call in calls())
+    """Put the server under load for a while; return the number of answered requests."""
+    requests = ",\n".join(request.expression() for request in load_requests())
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(SCRIPT % requests)
         script.flush()
@@ -58,13 +62,13 @@ def load(port: int) -> int:
 def open_files(process: psutil.Process) -> int:
     """Return the number of file descriptors, once the connections are closed."""
     end = time.monotonic() + PATIENCE
-    while len(process.net_connections(kind="tcp")) > 1 and time.monotonic() < end:  # the one that listens stays
+    while len(process.net_connections(kind="tcp")) > 1 and time.monotonic() < end:  # the listening one stays
         time.sleep(0.1)
     return process.num_fds()
 
 
 def main() -> None:
-    """Put the server under load, look now and then, give the verdict."""
+    """Put the server under load, measure now and then, print the verdict."""
     parser = argparse.ArgumentParser(description="Soak the server.")
     parser.add_argument("--requests", type=int, default=1_000_000, help="default: %(default)s")
     wanted = parser.parse_args().requests
@@ -83,9 +87,7 @@ def main() -> None:
             )
         left = open_files(process) - files
         growth = (process.memory_info().rss - memory) / 1e6
-    print(
-        f"{answered:,} requests: memory {growth:+.1f} MB since the first {WARM:,}, {left} file descriptors left behind"
-    )
+    print(f"{answered:,} requests: memory {growth:+.1f} MB since the first {WARM:,}, {left} file descriptors left open")
     sys.exit(growth > MOST_GROWTH or left > 0)
 
 

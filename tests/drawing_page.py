@@ -1,4 +1,4 @@
-"""The drawing page in a browser: opened, drawn on, given pictures, read."""
+"""The drawing page in a browser: open it, draw on it, give it pictures, read it."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ const canvas = document.getElementById(arguments[0]);
 return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)
   .filter((_, place) => place % 4 === 0);
 """
-SHOW = {  # how a picture file comes in; the function gets its name, type and content in base64
+SHOW = {  # how a picture file gets in; the function gets its name, type and content in base64
     "dropped": "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: files, bubbles: true}))",
     "pasted": "document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData: files, bubbles: true}))",
 }
@@ -51,7 +51,7 @@ def draw(page: Browser, digit: str, seed: int = 0, pointer: str = "mouse") -> No
 
 
 def guess(page: Browser) -> str:
-    """Wait until the drawing is answered; return what stands there large."""
+    """Wait until the drawing is answered; return the guess."""
     page.wait(ANSWERED)
     return str(page.run(f"return {GUESS}"))
 

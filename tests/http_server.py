@@ -29,7 +29,7 @@ LAST = READY[:-2] + CLOSE
 
 @dataclass
 class Reply:
-    """What came back."""
+    """A reply."""
 
     status: int
     headers: Mapping[str, str]
@@ -42,14 +42,14 @@ class Reply:
 
 @dataclass
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     port: int
     process: subprocess.Popen[str]
     log: list[str]  # the lines up to "ready"
 
     def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> Reply:
-        """Make a call; underscores in the headers' names stand for hyphens."""
+        """Send a request; underscores in the headers' names become hyphens."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -64,7 +64,7 @@ class Server:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def send(self, raw: bytes) -> bytes:
-        """Send bytes, and return all that comes until the server closes."""
+        """Send bytes, and return everything that arrives until the server closes."""
         with self.connect() as connection:
             connection.sendall(raw)
             return read_all(connection)
@@ -76,7 +76,7 @@ class Server:
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Return what comes until the other side closes; a reset is an end too."""
+    """Return what arrives until the other side closes or resets the connection."""
     content = b""
     try:
         while piece := connection.recv(65_536):
@@ -87,7 +87,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def statuses(raw: bytes) -> list[int]:
-    """Return the statuses of the replies in a stream, those without a body of their own included."""
+    """Return the statuses of the replies in a stream, including interim ones."""
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", raw)]
 
 

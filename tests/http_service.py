@@ -1,4 +1,4 @@
-"""The service without a server, for the tests: requests made plainly, and their replies read."""
+"""The service without a server, for the tests: send requests, read replies."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The package's classifier: its answers, what it takes, and the files that it refuses."""
+"""The package's classifier: its answers, the images it takes, and the files it refuses."""
 
 import json
 import multiprocessing
@@ -57,11 +57,11 @@ def test_all_three_shapes_give_the_same_answers(classifier: Classifier) -> None:
 
 
 @pytest.mark.parametrize("kind", ["blank", "uniform_noise", "stripes", "specks"])
-def test_blank_pages_and_noise_are_always_refused(classifier: Classifier, kind: str) -> None:
+def test_the_model_always_abstains_on_blank_pages_and_noise(classifier: Classifier, kind: str) -> None:
     assert classifier.predict(draw(kind, 1000, seed=99).numpy()).abstained.all()
 
 
-def test_every_grey_page_is_refused(classifier: Classifier) -> None:
+def test_the_model_abstains_on_every_grey_page(classifier: Classifier) -> None:
     pages = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None], (256, 28, 28))
     assert classifier.predict(pages).abstained.all()
 
@@ -205,13 +205,13 @@ def test_metadata_that_is_not_valid_is_refused_in_a_sentence(
         Classifier(copied)
 
 
-def test_what_has_no_size_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_without_an_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_serving.classifier.LARGEST_FILE", 1000)
     with pytest.raises(FileError, match=r"/dev/zero is larger than 1,000 bytes"):
         Classifier("/dev/zero")
 
 
-def test_weights_outside_the_file_are_not_followed(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_outside_the_file_are_not_loaded(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = onnx.load(copied)
     external_data_helper.convert_model_to_external_data(model, location="weights.bin", size_threshold=0)
     onnx.save(model, copied)
@@ -221,7 +221,7 @@ def test_weights_outside_the_file_are_not_followed(copied: Path, monkeypatch: py
         Classifier(copied)
 
 
-def test_the_metadata_say_what_an_app_cannot_guess(classifier: Classifier) -> None:
+def test_the_metadata_says_what_an_app_cannot_guess(classifier: Classifier) -> None:
     assert classifier.labels == tuple("0123456789")
     assert re.fullmatch("[0-9a-f]{64}", classifier.metadata["weights_sha256"])
     beside = json.loads(PACKAGED_MODEL.with_suffix(".json").read_text())

@@ -1,4 +1,4 @@
-"""The command `mnist-serving`: a line a file, whatever the files are."""
+"""The command `mnist-serving`: one line a file, whatever the files are."""
 
 import json
 import struct
@@ -24,7 +24,7 @@ def run(*arguments: str | Path) -> int:
 
 
 def enlarged(digit: np.ndarray, *, paper: int = 255, ink: int = 0) -> Image.Image:
-    """A digit as one would scan it: dark on light, 200 by 200."""
+    """Return a digit as a scan shows it: dark on light, 200 by 200."""
     large = Image.fromarray(digit).resize((160, 160), Image.Resampling.BICUBIC)
     page = Image.new("L", (200, 200), paper)
     page.paste(Image.new("L", large.size, ink), (20, 20), mask=large)
@@ -50,7 +50,7 @@ def test_each_picture_gets_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [line.split(": ")[1].replace("not sure, perhaps ", "")[0] for line in lines] == ["0", "0", "1"]
 
 
-def test_json_is_a_line_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_line_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     enlarged(ZERO).save(tmp_path / "zero.png")
     assert run("predict", "--json", tmp_path / "zero.png", tmp_path / "zero.png") == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
@@ -88,7 +88,7 @@ def test_files_that_cannot_be_read_are_named_and_the_others_answered(
     assert "900000000 pixels" in lines[3] or "30000x30000" in lines[3]
 
 
-def test_what_has_no_size_is_not_read_for_ever(
+def test_a_device_without_an_end_is_not_read_for_ever(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("mnist_serving.cli.LARGEST_PICTURE", 1000)
@@ -119,7 +119,9 @@ def test_info_shows_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("command", ["predict", "info"])
-def test_a_model_that_is_none_is_one_line(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_a_model_is_one_line(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "model.onnx").write_bytes(b"junk")
     files = [tmp_path / "a.png"] if command == "predict" else []
     assert run(command, "--model", tmp_path / "model.onnx", *files) == 1
@@ -128,7 +130,7 @@ def test_a_model_that_is_none_is_one_line(tmp_path: Path, command: str, capsys: 
     assert "is not a model that onnxruntime" in said
 
 
-def test_a_server_without_its_packages_is_one_line_that_says_which_are_missing(
+def test_missing_packages_of_the_server_are_named_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in {"PIL", "orjson"} else name)

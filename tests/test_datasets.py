@@ -51,7 +51,7 @@ def test_colour_pictures_of_any_size_become_a_model_that_takes_them(project: Pat
     prediction = classifier.predict(test.images.numpy())
     assert prediction.labels == [classifier.labels[label] for label in test.labels.tolist()]
     assert classifier.predict(test.images[0].numpy()).labels == prediction.labels[:1]
-    with pytest.raises(ValueError, match=r"wanted uint8 \[3,24,20\] or \[N,3,24,20\]"):
+    with pytest.raises(ValueError, match=r"must be uint8 \[3,24,20\] or \[N,3,24,20\]"):
         classifier.predict(np.zeros((24, 20), np.uint8))
     metadata = {entry.key: entry.value for entry in onnx.load(MODEL_FILE).metadata_props}
     assert json.loads(metadata["preprocessing"])["channels"] == "rgb"

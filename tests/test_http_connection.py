@@ -74,7 +74,7 @@ async def end_without_grace(state: ServerState, pictures: list[str]) -> list[Res
     return answers
 
 
-def test_pictures_that_still_wait_when_the_grace_is_over_are_dropped() -> None:
+def test_pictures_that_still_wait_at_the_end_of_the_grace_period_are_dropped() -> None:
     complaints: list[object] = []
 
     async def end() -> list[Response]:

@@ -1,4 +1,4 @@
-"""The service without a server gets anything at all, and never answers with a 5xx."""
+"""Whatever the service gets, it never answers with a 5xx."""
 
 import json
 

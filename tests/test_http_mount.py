@@ -69,15 +69,15 @@ def test_it_answers_under_the_path_that_it_is_mounted_at_and_reads_the_query(ser
     assert prediction["seen"] == [0] * 784
 
 
-def test_binary_tensors_go_through(server: Server) -> None:
+def test_binary_tensors_work(server: Server) -> None:
     reply = server.call("POST", "/v2/models/mnist/infer", bytes(784), Inference_Header_Content_Length="0")
     assert reply.status == 200
     length = int({name.lower(): value for name, value in reply.headers.items()}["inference-header-content-length"])
     assert len(reply.body) == length + 80
 
 
-def test_a_picture_goes_through(server: Server) -> None:
-    reply = server.call("POST", "/predict", b"no picture", Content_Type="image/png")
+def test_a_picture_file_is_read(server: Server) -> None:
+    reply = server.call("POST", "/predict", b"not a picture", Content_Type="image/png")
     assert reply.status == 400
     assert "PNG" in reply.json()["error"]
 

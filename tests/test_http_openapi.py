@@ -1,4 +1,4 @@
-"""The OpenAPI document, against what the server does: schemathesis makes up requests from it."""
+"""The OpenAPI document, compared with what the server does: schemathesis makes up requests from it."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ EXAMPLES = 30  # of each call; `make bench` tries many more
 SECONDS = 600
 
 
-# Too many images are a 413, which schemathesis does not count among the refusals of wrong data by itself.
+# Too many images are a 413, which schemathesis does not expect for wrong data by default.
 SETTINGS = """
 [checks]
 negative_data_rejection.expected-statuses = [400, 404, 405, 413, 415, 431]
@@ -38,7 +38,7 @@ def run_schemathesis(port: int, examples: int, settings: Path) -> subprocess.Com
 
 
 @pytest.mark.timeout(1800)  # the first run installs
-def test_schemathesis_finds_the_document_true(tmp_path: Path) -> None:
+def test_the_server_does_what_its_openapi_document_says(tmp_path: Path) -> None:
     with running_server() as server:
         found = run_schemathesis(server.port, EXAMPLES, tmp_path / "schemathesis.toml")
         assert found.returncode == 0, found.stdout

@@ -71,7 +71,7 @@ def test_head_has_the_length_but_no_body(server: Server) -> None:
     assert b"Content-Length: 0" not in raw
 
 
-def test_a_chunked_body_with_trailers_is_taken(server: Server) -> None:
+def test_a_chunked_body_with_trailers_is_accepted(server: Server) -> None:
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (BODY[:100], BODY[100:]))
     head = HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     assert statuses(server.send(head + chunks + b"0\r\nX-Sum: 1\r\n\r\n")) == [200]
@@ -87,17 +87,17 @@ def test_a_client_that_waits_for_100_continue_gets_it(server: Server) -> None:
         assert statuses(read_all(connection)) == [200]
 
 
-def test_a_client_of_http_1_0_does_not(server: Server) -> None:
+def test_an_http_1_0_client_does_not_get_100_continue(server: Server) -> None:
     head = HEAD.replace(b"1.1", b"1.0") + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY)
     assert statuses(server.send(head + BODY)) == [200]
 
 
-def test_an_upgrade_is_declined_by_an_answer(server: Server) -> None:
+def test_an_upgrade_is_declined_with_an_http_1_1_reply(server: Server) -> None:
     raw = server.send(b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + READY)
     assert statuses(raw) == [200]
 
 
-def test_a_whole_url_and_a_query_are_understood(server: Server) -> None:
+def test_a_full_url_and_a_query_are_understood(server: Server) -> None:
     assert statuses(server.send(b"GET http://x/v2?a=/b HTTP/1.1\r\nHost: x\r\n" + CLOSE)) == [200]
 
 
@@ -108,7 +108,7 @@ def test_a_half_closed_connection_still_gets_its_reply(server: Server) -> None:
         assert statuses(read_all(connection)) == [200]
 
 
-def test_a_request_id_comes_back_if_it_is_sound(server: Server) -> None:
+def test_a_valid_request_id_is_returned(server: Server) -> None:
     assert server.call("GET", "/v2", X_Request_Id="abc").headers["X-Request-Id"] == "abc"
     made = [server.call("GET", "/v2", X_Request_Id="a b").headers["X-Request-Id"] for _ in range(2)]
     assert "a b" not in made
@@ -141,7 +141,7 @@ def test_what_is_not_http_1_1_is_a_400(server: Server, raw: bytes) -> None:
     assert last_error(reply)
 
 
-# --- bounds ------------------------------------------------------------------------------------------
+# --- limits ------------------------------------------------------------------------------------------
 
 
 def test_a_declared_body_past_the_limit_is_refused_before_it_comes(server: Server) -> None:
@@ -188,7 +188,7 @@ def test_a_connection_that_says_nothing_is_closed(server: Server) -> None:
     assert server.send(b"") == b""
 
 
-def test_one_byte_after_the_other_does_not_win_time(server: Server) -> None:
+def test_sending_byte_by_byte_does_not_extend_the_deadline(server: Server) -> None:
     with server.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n")
         began = time.monotonic()
@@ -204,7 +204,7 @@ def test_one_byte_after_the_other_does_not_win_time(server: Server) -> None:
         assert time.monotonic() - began < 10
 
 
-def test_a_client_that_takes_no_replies_is_dropped(server: Server) -> None:
+def test_a_client_that_reads_no_replies_is_dropped(server: Server) -> None:
     with server.connect() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(PATIENCE)

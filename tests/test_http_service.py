@@ -47,7 +47,7 @@ def test_health_and_metadata_have_the_keys_that_clients_read(service: Service) -
 
 
 @pytest.mark.parametrize("end", ["", "/ready"])
-def test_the_version_may_stand_in_the_path_and_names_may_be_encoded(service: Service, end: str) -> None:
+def test_the_path_may_have_the_version_and_encoded_names(service: Service, end: str) -> None:
     plain = ask(service, f"/v2/models/mnist{end}")
     assert ask(service, f"/v2/models/mnist/versions/1{end}").body == plain.body
     assert ask(service, f"/v2/models/%6dnist{end}").body == plain.body
@@ -128,7 +128,7 @@ def test_predict_takes_a_picture_file(service: Service, form: str) -> None:
     assert len(json.loads(response.body)["predictions"]) == 1
 
 
-def test_predict_shows_what_the_model_saw_where_it_is_asked_to(service: Service) -> None:
+def test_predict_shows_what_the_model_saw_if_asked(service: Service) -> None:
     body = json.dumps({"images": [GREY.tolist(), (GREY * 4).tolist()]}).encode()
     response = ask(service, "/predict", body, JSON, query="other=1&seen=true")
     predictions = json.loads(response.body)["predictions"]
@@ -136,13 +136,13 @@ def test_predict_shows_what_the_model_saw_where_it_is_asked_to(service: Service)
 
 
 @pytest.mark.parametrize("query", ["", "seen=false", "unknown=1", "seens=true"])
-def test_predict_keeps_to_four_keys_where_it_is_not(service: Service, query: str) -> None:
+def test_predict_gives_four_keys_by_default(service: Service, query: str) -> None:
     (prediction,) = json.loads(ask(service, "/predict", ONE_IMAGE, JSON, query=query).body)["predictions"]
     assert list(prediction) == ["label", "probability", "probabilities", "abstained"]
 
 
 @pytest.mark.parametrize("query", ["seen", "seen=", "seen=yes", "seen=True", "seen=true&seen=false", "seen=%ff"])
-def test_a_wish_that_is_neither_true_nor_false_is_refused(service: Service, query: str) -> None:
+def test_a_flag_that_is_neither_true_nor_false_is_refused(service: Service, query: str) -> None:
     response = ask(service, "/predict", ONE_IMAGE, JSON, query=query)
     assert (response.status, error_of(response)) == (400, "`seen` must be true or false")
 
@@ -154,7 +154,7 @@ def png_of_size(side: int) -> bytes:
     return content.getvalue()
 
 
-def test_pictures_that_are_none_or_too_large_or_blank_are_refused(service: Service) -> None:
+def test_files_that_are_not_pictures_or_too_large_or_blank_are_refused(service: Service) -> None:
     for content, told in [
         (b"GIF89a", "no PNG or JPEG"),
         (png_of_size(5000), "pixels"),
@@ -169,7 +169,7 @@ def test_pictures_that_are_none_or_too_large_or_blank_are_refused(service: Servi
 ZEROS = "0," * 783
 BAD_PREDICT = {
     "empty": (b"", "empty"),
-    "no JSON": (b"{", "not valid JSON"),
+    "not JSON": (b"{", "not valid JSON"),
     "a list": (b"[]", "list"),
     "bad UTF-8": (b'{"image": "\xff"}', "not valid JSON"),
     "NaN": (f'{{"image": [{ZEROS} NaN]}}'.encode(), "not valid JSON"),
@@ -211,7 +211,7 @@ def test_more_images_than_allowed_are_a_413() -> None:
 
 
 @pytest.mark.parametrize("path", ["/predict", INFER])
-def test_a_content_type_that_is_not_taken_is_a_415_that_names_those_that_are(service: Service, path: str) -> None:
+def test_an_unsupported_content_type_is_a_415_that_names_the_supported_ones(service: Service, path: str) -> None:
     response = ask(service, path, b"a=1", {b"content-type": b"application/x-www-form-urlencoded"})
     assert response.status == 415
     assert "application/json" in error_of(response)
@@ -220,7 +220,7 @@ def test_a_content_type_that_is_not_taken_is_a_415_that_names_those_that_are(ser
 # --- pages, metrics ------------------------------------------------------------------------------------
 
 
-def test_the_reference_page_names_every_call_and_needs_nothing_from_outside(service: Service) -> None:
+def test_the_reference_page_names_every_route_and_loads_nothing_from_elsewhere(service: Service) -> None:
     described = json.loads(ask(service, "/openapi.json").body)
     page = ask(service, "/docs").body.decode()
     assert all(path in page for path in described["paths"])
@@ -228,7 +228,7 @@ def test_the_reference_page_names_every_call_and_needs_nothing_from_outside(serv
     assert ask(service, "/").content_type.startswith("text/html")
 
 
-def test_the_model_says_what_it_is_without_its_golden_examples(service: Service) -> None:
+def test_the_model_route_gives_the_metadata_without_the_golden_examples(service: Service) -> None:
     model = json.loads(ask(service, "/model").body)
     assert model["labels"] == [*CLASSIFIER.labels]
     assert model["sha256"] == CLASSIFIER.checksum
@@ -253,7 +253,7 @@ def test_metrics_count_requests_images_and_abstentions() -> None:
     assert f'sha256="{CLASSIFIER.checksum}"' in text
 
 
-def test_an_error_of_ours_is_a_500_without_a_trace(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_of_the_server_is_a_500_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
     service = make_service()
     service._classifier = object()  # type: ignore[assignment]
     response = ask(service, "/v2/models/mnist")

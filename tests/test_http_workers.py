@@ -51,7 +51,7 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_0() -> None:
         assert b"Connection: close" in raw
 
 
-def test_nothing_outlives_the_grace_time() -> None:
+def test_nothing_outlives_the_grace_period() -> None:
     with running_server("--grace", "0.2") as server, server.connect() as connection:
         connection.sendall(PREDICT[:-1])
         assert server.stop() == 0

@@ -74,7 +74,7 @@ def test_predict_takes_an_image_flat_or_as_channels_of_rows(service: Service, sh
 
 
 @pytest.mark.parametrize("shape", [(-1,), GREY_SHAPE[1:], GREY_SHAPE])
-def test_of_a_grey_image_the_channel_may_be_left_out(grey: Service, shape: tuple[int, ...]) -> None:
+def test_a_grey_image_may_leave_out_its_channel(grey: Service, shape: tuple[int, ...]) -> None:
     image = np.full(GREY_SHAPE, 200).reshape(shape).tolist()
     assert [p["label"] for p in predictions(grey, json.dumps({"images": [image] * 2}).encode(), JSON)] == ["light"] * 2
 
@@ -86,14 +86,14 @@ def test_a_picture_of_the_model_s_size_is_seen_as_it_is(service: Service) -> Non
 
 
 @pytest.mark.parametrize(("form", "size"), [("PNG", (20, 24)), ("PNG", (300, 100)), ("JPEG", (7, 9))])
-def test_a_picture_of_any_size_is_brought_to_the_model_s(service: Service, form: str, size: tuple[int, int]) -> None:
+def test_a_picture_of_any_size_is_resized_to_the_model_s(service: Service, form: str, size: tuple[int, int]) -> None:
     headers = {b"content-type": f"image/{form.lower()}".encode()}
     (prediction,) = predictions(service, encoded(Image.new("RGB", size, GREEN), form), headers)
     assert prediction["label"] == "green"
     assert np.reshape(prediction["seen"], COLOUR_SHAPE).mean(axis=(1, 2)) == pytest.approx(GREEN, abs=3)
 
 
-def test_grey_deep_turned_and_transparent_pictures_are_taken_for_what_they_show(classifier: Classifier) -> None:
+def test_grey_16_bit_rotated_and_transparent_pictures_are_read_as_they_look(classifier: Classifier) -> None:
     deep = Image.fromarray(np.full((24, 20), 0x80FF, np.uint16))
     glass = Image.new("RGBA", (20, 24), (*RED, 0))
     turned = Image.new("RGB", (24, 20), RED)
@@ -187,7 +187,7 @@ def test_another_size_is_refused_with_the_model_s_own(
     assert told in error_of(response)
 
 
-def test_so_is_another_number_of_bytes(service: Service) -> None:
+def test_another_number_of_bytes_is_refused_with_the_model_s_own(service: Service) -> None:
     raw = ask(service, INFER, bytes(784), {b"inference-header-content-length": b"0"})
     assert (raw.status, error_of(raw)) == (400, "a raw request must be one image of 1,440 bytes, not 784")
     document = infer_document(IMAGES, parameters={"binary_data_size": 784})
@@ -204,7 +204,7 @@ def test_a_grey_image_on_its_side_is_refused(grey: Service) -> None:
     )
 
 
-def test_the_classifier_sends_nobody_to_canonicalize_who_has_no_digits(classifier: Classifier) -> None:
+def test_the_classifier_suggests_canonicalize_only_for_digits(classifier: Classifier) -> None:
     with pytest.raises(ValueError, match=r"must be uint8 \[3,24,20\].*: resize pictures of other sizes"):
         classifier.predict(MNIST_IMAGE)
 
@@ -212,7 +212,7 @@ def test_the_classifier_sends_nobody_to_canonicalize_who_has_no_digits(classifie
 # --- the contract, the command -------------------------------------------------------------------------
 
 
-def test_a_model_that_is_not_said_to_be_otherwise_is_one_of_centred_digits(model: Path, tmp_path: Path) -> None:
+def test_by_default_a_model_is_one_of_centred_digits(model: Path, tmp_path: Path) -> None:
     altered = onnx.load(model)
     entry = next(entry for entry in altered.metadata_props if entry.key == "preprocessing")
     entry.value = json.dumps({key: value for key, value in json.loads(entry.value).items() if key != "centred"})
@@ -221,7 +221,7 @@ def test_a_model_that_is_not_said_to_be_otherwise_is_one_of_centred_digits(model
         Classifier(tmp_path / "model.onnx")
 
 
-def test_the_command_names_the_class_of_a_picture_file(
+def test_the_command_prints_the_class_of_a_picture_file(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "red.png").write_bytes(encoded(Image.new("RGB", (40, 40), RED)))

@@ -1,4 +1,4 @@
-"""The drawing page in a real browser: all that one can do on it; where there is none, a test says what is missing.
+"""The drawing page in a real browser: everything that one can do on it; without a browser, a test says what is missing.
 
 `test_page_for_everybody.py` has keyboards, eyes, ears and screens; `test_page_service.py` how it is put together, and
 what it does when the service is another, busy or gone.
@@ -25,7 +25,7 @@ DIGITS = [(digit, seed) for digit in WAYS for seed in range(10)]
 # --- drawing --------------------------------------------------------------------------------------------
 
 
-def test_95_of_100_digits_drawn_with_the_mouse_are_read_right(page: Browser) -> None:
+def test_95_of_100_digits_drawn_with_the_mouse_are_read_correctly(page: Browser) -> None:
     wrong = []
     for digit, seed in DIGITS:
         draw(page, digit, seed)
@@ -46,7 +46,7 @@ def test_a_finger_and_a_pen_draw_and_do_not_scroll(page: Browser, pointer: str) 
         page.emulate("Emulation.clearDeviceMetricsOverride")
 
 
-def test_while_one_draws_one_request_is_under_way_at_a_time_and_the_last_drawing_is_answered(page: Browser) -> None:
+def test_while_one_draws_there_is_one_request_at_a_time_and_the_last_drawing_is_answered(page: Browser) -> None:
     page.run("const ask = fetch; fetch = (call, options) => ask(call, (window.sent = options));")
     draw(page, "3")
     assert guess(page) == "3"
@@ -60,7 +60,7 @@ def test_while_one_draws_one_request_is_under_way_at_a_time_and_the_last_drawing
             waiting.discard(event["params"]["requestId"])
         most = max(most, len(waiting))
     assert most == 1
-    assert asked > 1, "no guess came before the pen was lifted"
+    assert asked > 1, "there was no guess before the pen was lifted"
     shown = page.run(PIXELS, "seen")
     sent = np.reshape(page.run("return sent.body.arrayBuffer().then((content) => [...new Uint8Array(content)])"), -1)
     grey = read_grey(sent.astype(np.uint8).tobytes())
@@ -83,7 +83,7 @@ def test_each_class_has_a_bar_as_long_as_it_is_probable(page: Browser) -> None:
     assert page.run("return document.querySelector('.best th').textContent") == "4"
 
 
-def test_undo_takes_back_a_stroke_or_a_clearing_and_clear_takes_all(page: Browser) -> None:
+def test_undo_takes_back_a_stroke_or_a_clearing_and_clear_removes_everything(page: Browser) -> None:
     ink = "return document.getElementById('paper').toDataURL()"
     draw(page, "1")
     one = page.run(ink)
@@ -149,7 +149,7 @@ def test_a_picture_is_read_and_can_be_drawn_on(page: Browser, way: str, tmp_path
     assert page.run(PIXELS, "seen") != before
 
 
-def test_of_two_pictures_the_later_lies_on_top_even_if_it_is_read_sooner(page: Browser) -> None:
+def test_the_later_of_two_pictures_is_on_top_even_if_it_is_read_sooner(page: Browser) -> None:
     page.run(
         "const read = createImageBitmap;"
         "createImageBitmap = (file) => {"
@@ -160,7 +160,7 @@ def test_of_two_pictures_the_later_lies_on_top_even_if_it_is_read_sooner(page: B
     bring(page, "dropped", picture_of("5"))
     page.wait("Boolean(window.release)")
     bring(page, "dropped", picture_of("7"))
-    page.run("return fetch('/').then((reply) => reply.text())")  # time enough for the second, were it read already
+    page.run("return fetch('/').then((reply) => reply.text())")  # enough time for the second, if it were read already
     page.run("release()")
     page.wait(f"{GUESS} === '7'")
     page.press("Control+z")
@@ -168,18 +168,18 @@ def test_of_two_pictures_the_later_lies_on_top_even_if_it_is_read_sooner(page: B
 
 
 @pytest.mark.parametrize("way", SHOW)
-def test_a_file_that_is_no_picture_is_told_in_a_sentence_and_changes_nothing(page: Browser, way: str) -> None:
+def test_a_file_that_is_not_a_picture_gets_a_sentence_and_changes_nothing(page: Browser, way: str) -> None:
     draw(page, "7")
     assert guess(page) == "7"
     bring(page, way, b"no picture", "text/plain")
-    page.wait(f"{NOTICE} === 'This file is no picture that the browser can read.'")
+    page.wait(f"{NOTICE} === 'The browser cannot read this file as a picture.'")
     assert guess(page) == "7"
     assert page.run("return getComputedStyle(document.querySelector('.guess')).opacity") == "1"
     draw(page, "1")
     page.wait(f"{ANSWERED} && {NOTICE} === ''")
 
 
-def test_what_the_service_refuses_is_told_in_its_words(page: Browser) -> None:
+def test_the_page_shows_why_the_service_refuses_a_picture(page: Browser) -> None:
     content = io.BytesIO()
     Image.new("L", (300, 300), 255).save(content, "PNG")
     bring(page, "dropped", content.getvalue())
@@ -187,7 +187,7 @@ def test_what_the_service_refuses_is_told_in_its_words(page: Browser) -> None:
     assert guess(page) == ""
 
 
-def test_a_picture_larger_than_the_service_takes_is_told_in_a_sentence(browser: Browser) -> None:
+def test_a_picture_that_is_too_large_for_the_service_gets_a_sentence(browser: Browser) -> None:
     with running_server("--max-body", "1000") as strict:
         show(browser, strict)
         draw(browser, "8")
@@ -197,7 +197,7 @@ def test_a_picture_larger_than_the_service_takes_is_told_in_a_sentence(browser: 
 # --- the gallery ----------------------------------------------------------------------------------------
 
 
-def test_the_gallery_has_easy_drawings_hard_ones_and_some_that_are_no_digit(page: Browser) -> None:
+def test_the_gallery_has_easy_drawings_hard_ones_and_some_that_are_not_digits(page: Browser) -> None:
     groups = page.run(
         "return Object.fromEntries([...document.querySelectorAll('.group')].map((group) =>"
         " [group.querySelector('h2').textContent,"
@@ -209,8 +209,8 @@ def test_the_gallery_has_easy_drawings_hard_ones_and_some_that_are_no_digit(page
             page.run("document.querySelector(`#gallery [title='${arguments[0]}']`).click()", title)
             read[name].append((digit, guess(page)))
     assert all(digit == found for digit, found in read["Easy"])
-    assert any(digit != found for digit, found in read["Hard"]), "nothing that is called hard is misread any more"
-    assert "not sure" in [found for _, found in read["No digit"]]
+    assert any(digit != found for digit, found in read["Hard"]), "every hard drawing is read correctly now"
+    assert "not sure" in [found for _, found in read["Not digits"]]
     draw(page, "1")  # one can go on drawing
     page.press("Control+z", "Control+z")
-    assert (read["No digit"][-2][1]) == guess(page)
+    assert (read["Not digits"][-2][1]) == guess(page)

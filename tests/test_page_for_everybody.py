@@ -1,4 +1,4 @@
-"""The drawing page by keyboard, heard, in light and dark, on any screen, and with nothing that moves."""
+"""The drawing page by keyboard, by screen reader, in light and dark, on any screen, and without motion."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.drawing_page import ANSWERED, GUESS, NOTICE, bring, draw, guess
 from tests.web_driver import Browser
 
 
-def test_every_control_is_reached_by_tab_shows_its_focus_and_has_a_name(page: Browser) -> None:
+def test_tab_reaches_every_control_which_shows_its_focus_and_has_a_name(page: Browser) -> None:
     focused = """
     const found = document.activeElement;
     const outlined = [found, found.closest("label") ?? found].map((each) => getComputedStyle(each).outlineStyle);
@@ -20,7 +20,7 @@ def test_every_control_is_reached_by_tab_shows_its_focus_and_has_a_name(page: Br
     for _ in range(wanted):
         page.press("Tab")
         name, shown, named = page.run(focused)
-        assert shown, f"the focus is not to be seen on {name}"
+        assert shown, f"the focus is not visible on {name}"
         assert named, f"{name} has no name"
         names.append(name)
     assert names[:5] == ["paper", "undo", "clear", "file", "width"]
@@ -60,7 +60,7 @@ def test_a_drawing_of_the_gallery_can_be_chosen_with_the_keyboard(page: Browser)
     assert guess(page) == "2"
 
 
-def test_the_guess_is_spoken_when_the_drawing_rests_and_not_before(page: Browser) -> None:
+def test_the_guess_is_spoken_once_the_drawing_rests(page: Browser) -> None:
     spoken = "return document.getElementById('spoken').textContent"
     page.run(
         "const wait = setTimeout; setTimeout = (call, time) => time === 700 ? (window.rest = call) : wait(call, time)"
@@ -96,7 +96,7 @@ return texts.map((element) => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground_in_light_and_dark(page: Browser, scheme: str) -> None:
+def test_text_has_enough_contrast_in_light_and_dark(page: Browser, scheme: str) -> None:
     page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     try:
         bring(page, "dropped", b"", "text/plain")
@@ -126,7 +126,7 @@ def test_no_width_makes_the_page_scroll_sideways(page: Browser, width: int) -> N
 
 
 @pytest.mark.parametrize(("width", "height"), [(360, 640), (375, 667), (667, 375), (1280, 600)])
-def test_on_a_low_screen_sheet_and_guess_are_in_sight_together(page: Browser, width: int, height: int) -> None:
+def test_on_a_low_screen_sheet_and_guess_are_visible_together(page: Browser, width: int, height: int) -> None:
     page.emulate("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=True)
     try:
         draw(page, "5")
@@ -138,7 +138,7 @@ def test_on_a_low_screen_sheet_and_guess_are_in_sight_together(page: Browser, wi
         page.emulate("Emulation.clearDeviceMetricsOverride")
 
 
-def test_nothing_moves_for_those_who_want_it_still(page: Browser) -> None:
+def test_nothing_moves_for_users_who_prefer_less_motion(page: Browser) -> None:
     moves = "return getComputedStyle(document.querySelector('.bar')).transitionDuration"
     assert page.run(moves) != "0s"
     page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])

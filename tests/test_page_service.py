@@ -1,4 +1,4 @@
-"""The drawing page and the service: put together from its sources, kept to its policy, asking on through trouble."""
+"""The drawing page and the service: how it is put together, what its policy allows, how it copes with trouble."""
 
 import io
 import json
@@ -17,8 +17,8 @@ from tests.other_models import COLOURS, write_colour_model
 from tests.test_http_mount import mounted
 from tests.web_driver import Browser, missing
 
-AWAY = "The service cannot be reached. The page goes on trying."
-BUSY = "The service is busy. The page goes on trying."
+AWAY = "The service cannot be reached. The page keeps trying."
+BUSY = "The service is busy. The page keeps trying."
 GUESSER = b"""
 import { start } from "./draw.js";
 
@@ -46,20 +46,20 @@ def test_the_page_is_one_document_made_of_all_its_sources() -> None:
     assert len(html) < 40_000
 
 
-def test_a_source_imports_only_what_stands_before_it() -> None:
+def test_a_source_imports_only_those_before_it() -> None:
     for place, name in enumerate(SCRIPTS):
         imported = re.findall(r'^import .* from "\./(.*)";$', (STATIC / name).read_text(), flags=re.MULTILINE)
         assert set(imported) <= set(SCRIPTS[:place])
 
 
-def test_the_sources_work_as_they_stand_with_another_guesser() -> None:
+def test_the_sources_work_unchanged_with_another_guesser() -> None:
     if (browser := find_browser()) is None:
-        pytest.skip("there is no chromium here")
+        pytest.skip("chromium is not installed")
     files = {path.name: path.read_bytes() for path in STATIC.iterdir()} | {"service.js": GUESSER}
     assert post_from("index.html", files, browser=browser) == b"250 made up"
 
 
-def test_the_policy_lets_in_what_is_inlined_and_nothing_else(server: Server) -> None:
+def test_the_policy_allows_the_inlined_parts_and_nothing_else(server: Server) -> None:
     for path in ("/", "/docs"):
         policy = server.call("GET", path).headers["Content-Security-Policy"]
         rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -71,24 +71,24 @@ def test_the_policy_lets_in_what_is_inlined_and_nothing_else(server: Server) -> 
         assert set(rules.values()) == {"'none'"}
 
 
-def test_the_policy_keeps_out_what_is_injected_and_other_hosts(browser: Browser, server: Server) -> None:
+def test_the_policy_blocks_injected_code_and_other_hosts(browser: Browser, server: Server) -> None:
     show(browser, server)
     browser.run("document.head.append(Object.assign(document.createElement('script'), {text: 'window.injected = 1'}))")
     browser.run("document.body.setAttribute('style', 'color: red')")
     assert browser.run("return fetch('http://127.0.0.2:9/').then(() => 'asked', (error) => error.name)") == "TypeError"
-    assert browser.run("return [window.injected ?? 'kept out', document.body.style.length]") == ["kept out", 0]
+    assert browser.run("return [window.injected ?? 'blocked', document.body.style.length]") == ["blocked", 0]
     assert len([entry for entry in browser.log("browser") if "Content Security Policy" in entry["message"]]) >= 3
 
 
-def test_a_browser_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_browser_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert missing() == "there is no chromium here: on Debian, apt-get install chromium"
+    assert missing() == "chromium is not installed: on Debian, apt-get install chromium"
 
 
 # --- the service and the page ---------------------------------------------------------------------------
 
 
-def test_the_classes_and_the_accuracy_are_those_of_the_service(browser: Browser, server: Server) -> None:
+def test_the_page_shows_the_classes_and_the_accuracy_of_the_service(browser: Browser, server: Server) -> None:
     model = {"labels": ["shirt", "bag", "ankle boot"], "accuracy": 0.5, "dataset": "Clothes"}
     model["preprocessing"] = {"size": [28, 28], "channels": "grey"}
     prediction: dict[str, Any] = {"label": "ankle boot", "probability": 0.75, "probabilities": [0, 0.25, 0.75]}
@@ -136,7 +136,7 @@ def test_the_picture_that_the_model_saw_has_the_model_s_size_and_colours(browser
         assert guess(browser)
 
 
-def test_a_service_that_goes_away_is_told_and_asked_again_when_it_is_back(browser: Browser) -> None:
+def test_the_page_says_that_the_service_is_gone_and_asks_again_when_it_is_back(browser: Browser) -> None:
     with running_server() as first:
         show(browser, first)
     draw(browser, "6")
@@ -146,13 +146,13 @@ def test_a_service_that_goes_away_is_told_and_asked_again_when_it_is_back(browse
         assert guess(browser) == "6"
 
 
-def test_a_busy_service_is_told_and_asked_again(browser: Browser) -> None:
+def test_the_page_says_that_the_service_is_busy_and_asks_again(browser: Browser) -> None:
     with running_server("--max-in-flight", "1") as busy:
         show(browser, busy)
         with busy.connect() as other:
             other.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
             eventually(
-                lambda: b"mnist_requests_in_flight 1" in busy.call("GET", "/metrics").body, "a request under way"
+                lambda: b"mnist_requests_in_flight 1" in busy.call("GET", "/metrics").body, "a request in flight"
             )
             draw(browser, "0")
             browser.wait(f"{NOTICE} === arguments[0]", BUSY)

@@ -1,4 +1,4 @@
-"""The command `mnist-serving serve`: what it says, and how it refuses."""
+"""The command `mnist-serving serve`: what it logs, and how it reports errors."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def server() -> Iterator[Server]:
 
 
 def complaint(*flags: str) -> tuple[int, str]:
-    """Start a server that cannot start; return its exit code and what it said, less the lines of the log."""
+    """Start a server that cannot start; return its exit code and its messages, without the log."""
     process = start(*flags)
     _, said = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in said
@@ -32,7 +32,7 @@ def test_a_port_that_is_taken_is_one_line(server: Server) -> None:
 
 
 @pytest.mark.parametrize("host", ["a" * 64, "a..b"])
-def test_a_host_that_is_none_is_one_line(host: str) -> None:
+def test_a_host_that_is_not_valid_is_one_line(host: str) -> None:
     code, said = complaint("--host", host)
     assert code == 1
     assert re.fullmatch(rf"mnist-serving: error: .*{host}.*\n", said)
@@ -40,7 +40,7 @@ def test_a_host_that_is_none_is_one_line(host: str) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("model", ["/nowhere/model.onnx", __file__])
-def test_a_model_that_is_missing_or_foreign_is_one_line(model: str, workers: str) -> None:
+def test_a_model_that_is_missing_or_not_one_is_one_line(model: str, workers: str) -> None:
     code, said = complaint("--model", model, "--workers", workers)
     assert code == 1
     assert re.fullmatch(r"mnist-serving: error: .*\n", said)
@@ -53,14 +53,14 @@ def test_wrong_usage_is_exit_code_2(flags: list[str]) -> None:
     assert said.splitlines()[-1].startswith("mnist-serving")
 
 
-def test_start_up_says_where_which_model_and_which_checksum(server: Server) -> None:
+def test_start_up_logs_the_address_the_model_and_its_checksum(server: Server) -> None:
     said = "".join(server.log)
     assert f"listening on http://127.0.0.1:{server.port}" in said
     assert re.search(r"model \S+model\.onnx, sha256 [0-9a-f]{64}", said)
     assert "other machines" not in said
 
 
-def test_listening_to_other_machines_is_said() -> None:
+def test_being_open_to_other_machines_is_logged() -> None:
     with running_server("--host", "127.0.0.1") as server:
         assert "other machines" not in "".join(server.log)
     process = start("--host", "0.0.0.0")  # noqa: S104 (to see the warning)
@@ -82,7 +82,7 @@ def test_the_access_log_is_a_json_line_a_request_when_asked() -> None:
     assert (line["method"], line["path"], line["status"], line["request"]) == ("GET", "/v2/nope", 404, "mine")
 
 
-def test_without_being_asked_a_request_leaves_no_line() -> None:
+def test_by_default_a_request_is_not_logged() -> None:
     with running_server() as server:
         server.call("GET", "/v2")
         assert server.stop() == 0

@@ -46,13 +46,13 @@ def test_one_flipped_bit_is_noticed(saved: Path) -> None:
 
 
 def test_a_file_of_another_kind_is_named(saved: Path) -> None:
-    with pytest.raises(StageError, match="holds weights where test split should be"):
+    with pytest.raises(StageError, match="holds weights instead of test split"):
         load_tensors(saved, "test split")
 
 
 def test_a_pickle_is_refused_without_being_unpickled(saved: Path) -> None:
     torch.save(TENSORS, saved)
-    with pytest.raises(StageError, match="no safetensors file"):
+    with pytest.raises(StageError, match="not a safetensors file"):
         load_tensors(saved, "weights")
 
 

@@ -49,7 +49,7 @@ class Browser:
         end = time.monotonic() + PATIENCE
         while not (value := self.run(f"return {condition}", *arguments)):
             if time.monotonic() > end:
-                msg = f"waited in vain for: {condition}"
+                msg = f"still waiting for {condition}"
                 raise DriverError(msg)
             time.sleep(0.02)
         return value
@@ -103,10 +103,10 @@ class Browser:
 
 
 def missing() -> str | None:
-    """Say what is not here that a browser needs; nothing where all is."""
+    """Return what a browser needs and is not installed, or None."""
     return next(
         (
-            f"there is no {name} here: on Debian, apt-get install {name}"
+            f"{name} is not installed: on Debian, apt-get install {name}"
             for name, path in (("chromium", find_browser()), ("chromium-driver", shutil.which("chromedriver")))
             if path is None
         ),

@@ -1,4 +1,4 @@
-"""What the peers share: the model in onnxruntime, one thread, and nothing else of ours."""
+"""What the peers share: the model in onnxruntime with one thread, and nothing else of ours."""
 
 import json
 import os

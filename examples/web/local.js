@@ -11,9 +11,9 @@ start({
     return {
       labels,
       about:
-        `The model reads ${share} of the test images of ${dataset} right. ` +
+        `The model reads ${share} of the test images of ${dataset} correctly. ` +
         "It runs in this browser: what is drawn stays here.",
-      links: { "What the model is": "model.json" },
+      links: { "About the model": "model.json" },
     };
   },
 

@@ -1,12 +1,12 @@
-// The drawing page: a sheet, the guess, the probabilities, what the model saw, drawings to try. It asks no network:
-// `start` is given a guesser that asks a service (service.js) or runs the model itself:
+// The drawing page: a sheet, the guess, the probabilities, what the model saw, drawings to try. It sends no requests:
+// `start` gets a guesser that asks a service (service.js) or runs the model itself:
 //
 //   open()         -> {labels: string[], about: string, links?: {text: address}, shape?, centred?}
 //   guess(canvas)  -> {label, probability, probabilities: number[], abstained, seen: number[]}
 //
-// The two may throw: an Error whose `retry` is true is asked again by and by; of any other the message is shown.
-// `shape` is [channels, height, width] of the picture that the model sees, and `seen` its levels, row by row, of a
-// colour picture first all of red. `centred` is false where pictures of other things than one digit are wanted.
+// Both may throw: after an Error whose `retry` is true the page asks again later; the message of any other is shown.
+// `shape` is [channels, height, width] of the image that the model sees, and `seen` its levels, row by row; a colour
+// image has all of its red first. `centred` is false if the model is not one of single digits.
 
 import { hangGallery } from "./gallery.js";
 import { drawWithKeys, drawWithPointer, takePictures } from "./input.js";
@@ -16,22 +16,22 @@ const FIRST_PAUSE = 500; // milliseconds before a question is asked again; twice
 const LONGEST_PAUSE = 8000; // up to this
 const SPACING = 50; // milliseconds between an answer and the next question while the pen is down
 const QUIET = 700; // milliseconds without a change before the guess is spoken
-const MNIST = [1, 28, 28]; // the shape, where a guesser does not say it
-const WANTED = "Drop a picture here, like those that the model learned from"; // not dark on light, perhaps
-const NO_PICTURE = "This file is no picture that the browser can read.";
+const MNIST = [1, 28, 28]; // the shape, if the guesser does not give it
+const WANTED = "Drop a picture here, like those the model was trained on"; // a drawing may not be
+const NO_PICTURE = "The browser cannot read this file as a picture.";
 
 const find = (id) => document.getElementById(id);
 const wait = (time) => new Promise((done) => setTimeout(done, time));
 const PERCENT = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 }); // slow to make, so once
 const percent = (share) => PERCENT.format(share);
 
-/** Bring the page to life with a guesser. */
+/** Start the page with a guesser. */
 export function start(guesser) {
   const sheet = new Sheet(find("paper"));
   sheet.changed = makeAsker(guesser, sheet);
   drawWithPointer(sheet);
   drawWithKeys(sheet, find("pen"));
-  takePictures(sheet, find("file"), () => showNotice(NO_PICTURE)); // the answer is still that to the drawing
+  takePictures(sheet, find("file"), () => showNotice(NO_PICTURE)); // the answer still belongs to the drawing
   listenToTools(sheet);
   hangGallery(sheet, find("gallery"));
   sheet.changed();
@@ -52,7 +52,7 @@ function listenToTools(sheet) {
   });
 }
 
-/** Return the function to be called at every change: one question at a time, and the last drawing is answered. */
+/** Return the function to call at every change: it asks one question at a time, and the last drawing is answered. */
 function makeAsker(guesser, sheet) {
   let changes = 0;
   let running = false;
@@ -76,12 +76,12 @@ function makeAsker(guesser, sheet) {
       } catch (error) {
         if (error.retry) {
           showStale(error.message);
-          opened = false; // what comes back may be another model
+          opened = false; // the service may return with another model
           await wait(pause);
           pause = Math.min(2 * pause, LONGEST_PAUSE);
           continue;
         }
-        // While the pen is down there may be too little yet.
+        // While the pen is down there may be too little ink yet.
         if (asked === changes && !sheet.penDown) showNothing("", error.message);
       }
       pause = FIRST_PAUSE;
@@ -91,7 +91,7 @@ function makeAsker(guesser, sheet) {
   };
   return async () => {
     changes += 1;
-    if (!sheet.penDown) wake(); // the last of a stroke is asked at once
+    if (!sheet.penDown) wake(); // the end of a stroke is asked about at once
     if (running) return;
     running = true;
     find("bars").ariaBusy = "true";
@@ -158,7 +158,7 @@ function showSeen(levels) {
   const image = new ImageData(width, height);
   for (let place = 0; place < width * height; place += 1) {
     const red = levels[place] ?? 0;
-    const green = levels[place + width * height] ?? red; // there is none in grey
+    const green = levels[place + width * height] ?? red; // a grey image has only one channel
     const blue = levels[place + 2 * width * height] ?? red;
     image.data.set([red, green, blue, 255], 4 * place);
   }
@@ -169,7 +169,7 @@ function showNotice(message) {
   if (find("notice").textContent !== message) find("notice").textContent = message;
 }
 
-/** Say why the answer that is shown is not that to the drawing; nothing, where it is. */
+/** Say why the answer does not belong to the drawing; an empty reason if it does. */
 function showStale(reason) {
   showNotice(reason);
   find("answer").classList.toggle("stale", reason !== "");
@@ -177,7 +177,7 @@ function showStale(reason) {
 
 let speaking = 0;
 
-/** Tell those who listen, once the drawing rests. */
+/** Have a screen reader say the text, once the drawing rests. */
 function speak(text) {
   clearTimeout(speaking);
   speaking = setTimeout(() => {

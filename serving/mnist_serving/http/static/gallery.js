@@ -1,10 +1,10 @@
-// Drawings to try: some that are easy, some that are hard to read, some that are no digit.
+// Drawings to try: easy ones, hard ones, and some that are not digits.
 
 import { UNITS, drawStrokes, makeCanvas } from "./sheet.js";
 
 const LINE = 8; // units
 
-// A name, the strokes, and which digit it is meant to be.
+// The name, the strokes, and which digit they are meant to be.
 const DRAWINGS = {
   "Easy": [
     ["two", "M28 32C32 14 66 12 68 34C69 52 40 64 28 82L74 80", "2"],
@@ -18,7 +18,7 @@ const DRAWINGS = {
     ["two of dots", "M28 32v.1M32 20v.1M44 14v.1M58 16v.1M66 28v.1M64 42v.1M54 54v.1M44 66v.1M34 78v.1M48 80v.1M62 80v.1M75 80v.1", "2"],
     ["five, struck out", "M66 18L38 18L34 46C52 38 72 48 70 66C66 88 38 88 28 76M12 80L88 16", "5"],
   ],
-  "No digit": [
+  "Not digits": [
     ["letter A", "M24 84L50 16L76 84M34 60L66 60"],
     ["face", "M50 12C98 12 98 88 50 88C2 88 2 12 50 12M36 38L36 42M64 38L64 42M32 62C42 74 58 74 68 62"],
     ["scribble", "M16 60C24 10 40 10 36 50C32 90 52 90 54 50C56 10 72 10 68 50C64 90 80 90 86 40"],
@@ -26,7 +26,7 @@ const DRAWINGS = {
   ],
 };
 
-/** Hang a button for each drawing on the wall; a click draws it on the sheet. */
+/** Add a button for each drawing to the wall; a click draws it on the sheet. */
 export function hangGallery(sheet, wall) {
   for (const [title, drawings] of Object.entries(DRAWINGS)) {
     const group = Object.assign(document.createElement("div"), { className: "group" });

@@ -1,10 +1,10 @@
-// How marks come onto the sheet: mouse, pen and finger, the keyboard, picture files.
+// How marks get onto the sheet: mouse, pen and finger, the keyboard, picture files.
 
 import { UNITS, makeCanvas } from "./sheet.js";
 
 const STEP = 4; // units that an arrow key moves the pen; with Shift, one
 
-/** Draw with whatever points: the pointer that came down first, until it is lifted. */
+/** Draw with any pointer: the one that touched the sheet first, until it is lifted. */
 export function drawWithPointer(sheet) {
   const { canvas } = sheet;
   let pointer = null;
@@ -31,7 +31,7 @@ export function drawWithPointer(sheet) {
   });
 }
 
-/** Draw with the arrow keys: they move a pen, which the space bar puts down and lifts. */
+/** Draw with the arrow keys: they move a pen, which the space bar lowers and lifts. */
 export function drawWithKeys(sheet, pen) {
   const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   let place = [UNITS / 2, UNITS / 4];
@@ -61,7 +61,7 @@ export function drawWithKeys(sheet, pen) {
   });
 }
 
-/** Take picture files that are chosen, dropped or pasted; `refuse` is called with one that is no picture. */
+/** Take picture files that are chosen, dropped or pasted; `refuse` is called with a file that cannot be read. */
 export function takePictures(sheet, input, refuse) {
   const show = async (file) => {
     try {
@@ -72,7 +72,7 @@ export function takePictures(sheet, input, refuse) {
   };
   let shown = Promise.resolve();
   const take = ([file]) => {
-    if (file) shown = shown.then(() => show(file)); // the last one brought lies on top, however long each takes
+    if (file) shown = shown.then(() => show(file)); // the last one is on top, however long each takes
     return shown;
   };
   input.addEventListener("change", async () => {

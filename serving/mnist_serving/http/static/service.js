@@ -1,11 +1,11 @@
-// The guesser of the drawing page that asks the service. The service inlines this file after draw.js: the import goes,
-// and the names at the top level of the two must differ.
+// The guesser that asks the service. The service inlines this file after draw.js, without the import, so the names at
+// the top level of the two must differ.
 import { start } from "./draw.js";
 
-const PATIENCE = 10_000; // milliseconds; a service that has not answered by then is as good as gone
-const AWAY = "The service cannot be reached. The page goes on trying.";
-const BUSY = "The service is busy. The page goes on trying.";
-const LATER = new Set([408, 502, 503, 504]); // statuses that pass by themselves
+const PATIENCE = 10_000; // milliseconds; a service that has not answered by then counts as gone
+const AWAY = "The service cannot be reached. The page keeps trying.";
+const BUSY = "The service is busy. The page keeps trying.";
+const LATER = new Set([408, 502, 503, 504]); // statuses that pass without a change to the request
 
 start({
   async open() {
@@ -14,10 +14,10 @@ start({
     const share = model.accuracy.toLocaleString("en", { style: "percent", maximumFractionDigits: 2 });
     return {
       labels: model.labels,
-      about: `The model reads ${share} of the test images of ${model.dataset} right.`,
+      about: `The model reads ${share} of the test images of ${model.dataset} correctly.`,
       shape: [channels === "rgb" ? 3 : 1, ...size],
       centred,
-      links: { "What the model is": "model", "The calls of the service": "docs" },
+      links: { "About the model": "model", "HTTP API": "docs" },
     };
   },
 
@@ -28,15 +28,15 @@ start({
   },
 });
 
-async function ask(call, options = {}) {
+async function ask(route, options = {}) {
   let reply;
   let document;
   try {
-    reply = await fetch(call, { ...options, signal: AbortSignal.timeout(PATIENCE) });
+    reply = await fetch(route, { ...options, signal: AbortSignal.timeout(PATIENCE) });
     document = await reply.json();
   } catch (error) {
     if (reply === undefined || !(error instanceof SyntaxError)) throw tryAgain(AWAY);
-    document = {}; // a proxy's page, perhaps
+    document = {}; // perhaps a proxy's page
   }
   if (LATER.has(reply.status)) throw tryAgain(BUSY);
   if (!reply.ok) throw new Error(sentence(document.error ?? `the service answers with status ${reply.status}`));

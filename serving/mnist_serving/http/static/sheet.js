@@ -1,12 +1,12 @@
-// The sheet: what is drawn, on a canvas, with every step to be undone.
+// The sheet: what is drawn on a canvas; every step can be undone.
 
 export const UNITS = 100; // along a side of the sheet; strokes are given in these
 
 /**
  * Marks, each some strokes or a picture; a fresh mark covers all before it. A stroke is {path: Path2D, width}.
  *
- * One pen at most is down: the stroke that it draws ends where another mark comes or a mark goes. `changed` is called
- * after each change. The canvas has the classes `blank`, `picture` and `drawing`, the pen is down, where that is so.
+ * At most one pen is down: its stroke ends when another mark is added or a mark is undone. `changed` is called after
+ * each change. The canvas has the class `blank`, `picture` or `drawing` (the pen is down) while that is true.
  */
 export class Sheet {
   constructor(canvas) {
@@ -14,7 +14,7 @@ export class Sheet {
     this.context = canvas.getContext("2d", { alpha: false });
     this.marks = [];
     this.width = 8; // of the next stroke, in units
-    this.stroke = null; // that is being drawn
+    this.stroke = null; // the one being drawn
     this.changed = () => {};
     this.draw();
   }
@@ -53,16 +53,16 @@ export class Sheet {
 
   /** Put the pen down; return the stroke that begins there. */
   begin(point) {
-    const curve = new Path2D(); // up to the middle between the last two points; from there it is straight
+    const curve = new Path2D(); // up to the midpoint of the last two points; from there it is straight
     curve.moveTo(...point);
-    curve.lineTo(point[0] + 0.1, point[1]); // a dot, if nothing follows; a line of no length would not show
+    curve.lineTo(point[0] + 0.1, point[1]); // a dot if nothing follows; a line without length would not show
     const stroke = { width: this.width, curve, last: point };
     reachLast(stroke);
     this.add({ strokes: [stroke] }, stroke);
     return stroke;
   }
 
-  /** Draw a stroke on, through some points, if its pen is still down. */
+  /** Continue a stroke through some points, if its pen is still down. */
   extend(stroke, points) {
     if (!this.penDown || stroke !== this.stroke) return;
     for (const next of points) {
@@ -100,15 +100,15 @@ export class Sheet {
     canvas.classList.toggle("drawing", this.penDown);
   }
 
-  /** Return the left and the top of a picture, which stands in the middle. */
+  /** Return the left and the top of a picture, which is centred. */
   corner({ width, height }) {
     return [(this.canvas.width - width) / 2, (this.canvas.height - height) / 2];
   }
 
-  /** Return a canvas with what is to be guessed: of a picture no more than itself, for its edge is no ink. */
+  /** Return a canvas with what is to be guessed: a picture without the sheet around it, whose edge would look like ink. */
   drawing() {
     const shown = this.picture ?? this.canvas;
-    const scale = this.picture ? 1 : 0.5; // at half the size strokes are read as well, in half the time
+    const scale = this.picture ? 1 : 0.5; // strokes are read as well at half the size, in half the time
     const { width, height } = shown;
     const copy = makeCanvas(width * scale, height * scale);
     const whole = [0, 0, copy.width, copy.height];

@@ -2,6 +2,7 @@
 
 Importing the package does what has to come before `import torch`: it says in one line when this Python
 lacks the packages, and it fixes how the arithmetic is done, which torch and MKL read once, when they are loaded.
+It turns onnxruntime's telemetry off, unless the user has set its variable, which is read at the import too.
 It also puts the `serving` folder beside it first on the path, so that a copy of the project, such as a queued
 experiment, uses its own `mnist_serving` and not the one that is installed.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 
 _PACKAGES = (
     "font_manrope",
+    "fontpkg_kalam",
     "numpy",
     "onnx",
     "onnxscript",
@@ -50,4 +52,5 @@ if sys.version_info < (3, 11) or _missing:
         "or activate the environment in which `pip install -r requirements.lock` was run"
     )
 _fix_arithmetic()
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "serving"))

@@ -73,6 +73,10 @@ class Split(NamedTuple):
         rows = rows.to(self.images.device)
         return Split(self.images.index_select(0, rows), self.labels.index_select(0, rows))
 
+    def join(self, other: "Split") -> "Split":
+        """Return these images and labels, then the other's."""
+        return Split(torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels]))
+
     def to(self, device: torch.device) -> "Split":
         """Return them where the network is."""
         return Split(self.images.to(device), self.labels.to(device))

@@ -11,18 +11,15 @@ from math import isnan
 from pathlib import Path
 from typing import Annotated
 
-import font_amatic_sc
-import font_caladea
-import font_manrope
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stages.abstain.calibrate import confidence, load_calibration
-from stages.abstain.ood_images import REPORTED, as_shape, draw
+from stages.abstain.ood_images import refused_shares
 from stages.config import Section, Share, load_params
-from stages.data import Data, Split, load_dataset_info, load_split, train_val_split
+from stages.data import Data, DatasetInfo, Split, load_dataset_info, load_split, train_val_split
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -55,7 +52,6 @@ RELIABILITY_FILE = REPORTS / "reliability.csv"
 MISTAKES_FILE = REPORTS / "mistakes.png"
 
 PICTURES, SEED = 500, 1  # of each group of pictures that are not digits
-UNSEEN_FONTS = (font_amatic_sc.AmaticSC, font_caladea.Caladea, font_manrope.Manrope)  # no choice was made with them
 
 Metrics = dict[str, int | float | str]  # scalars, so that `dvc metrics show` shows them all
 
@@ -128,13 +124,16 @@ def evaluate_calibration(logits: Tensor, labels: Tensor, *, temperature: float, 
     }
 
 
-def evaluate_abstention(refuses: Callable[[Tensor], Tensor], test: Split, guesses: Tensor) -> Metrics:
+def evaluate_abstention(
+    refuses: Callable[[Tensor], Tensor], test: Split, guesses: Tensor, info: DatasetInfo
+) -> Metrics:
     """Return how often the model abstains: on test digits, and on each group of pictures that are not digits.
 
     Args:
         refuses: which of some images, uint8 [N,C,H,W], the model abstains from, bool [N].
         test: the test set.
         guesses: int64 [N], the classes it guesses there.
+        info: the data set.
 
     """
     refused = refuses(test.images)
@@ -145,10 +144,8 @@ def evaluate_abstention(refuses: Callable[[Tensor], Tensor], test: Split, guesse
         "answered_errors": errors,
         "answered_accuracy": 1 - errors / max(1, answered),
     }
-    for group, kinds in REPORTED.items():
-        pictures = torch.cat([draw(kind, PICTURES // len(kinds), seed=SEED, fonts=UNSEEN_FONTS) for kind in kinds])
-        metrics[f"refused_{group}"] = refuses(as_shape(pictures, test.shape)).double().mean().item()
-    return metrics
+    shares = refused_shares(refuses, PICTURES, info, seed=SEED)
+    return metrics | {f"refused_{group}": share for group, share in shares.items()}
 
 
 def write_plots(test: Split, logits: Tensor, *, names: Sequence[str], bins: int) -> None:
@@ -204,7 +201,7 @@ def main() -> None:
 
     temperature, bins = calibration.temperature, params.evaluate.calibration_bins
     metrics |= evaluate_calibration(logits, test.labels, temperature=temperature, bins=bins)
-    metrics |= evaluate_abstention(refuses, test, logits.argmax(dim=1))
+    metrics |= evaluate_abstention(refuses, test, logits.argmax(dim=1), info)
     write_plots(test, logits / temperature, names=names, bins=bins)
     torch_version = torch.__version__.partition("+")[0]  # without the build, which does not change the logits
     save_tensors(LOGITS_FILE, f"logits by torch {torch_version}", {"logits": logits})

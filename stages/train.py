@@ -21,6 +21,7 @@ from stages.augment import Augment
 from stages.checkpoint import Epoch, TrainState, as_csv, fingerprint_of
 from stages.config import Count, Section, Seed, load_params
 from stages.data import Batch, Split, batches, load_dataset_info, load_split, train_val_split
+from stages.drawn.digits import DrawnDigits
 from stages.io import DATASET_FILE, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
 from stages.models import KIND, Model
 from stages.models.inference import predict
@@ -38,6 +39,7 @@ class Data(data.Data):
 
     augment: Augment
     sampler: Sampler
+    drawn_digits: DrawnDigits
 
 
 class Train(Section):
@@ -181,6 +183,7 @@ def main() -> None:
         return
     images = load_split(TRAIN_FILE, info)
     training, validation = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
+    training = training.join(params.data.drawn_digits.draw(info))
     distributed.check_batch_size(min(params.train.batch_size, len(training.labels)))
     device = distributed.get_device(params.train.device)
     state = build_state(params, training, classes=len(info.labels), device=device)

@@ -111,7 +111,11 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
         download__mnist__sha256=checksums,
         data__validation=100,
         train__epochs=2,
-        detector__pictures=20,
+        detector__pictures=5,
+        detector__digits=5,
+        detector__pages=20,
+        calibrate__pages=20,
+        calibrate__drawn_digits__pictures=5,
         detector__epochs=2,
     )
     return folder

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,16 +91,30 @@ def statuses(raw: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", raw)]
 
 
-def start(*flags: str) -> subprocess.Popen[str]:
-    """Start `mnist-serving serve` on a free port."""
-    command = [sys.executable, "-m", "mnist_serving", "serve", "--port", "0", "--linger", "0", *flags]
-    return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+SERVE = ("-m", "mnist_serving", "serve", "--linger", "0")
+FREE_PORT = ("--port", "0")
+
+
+def start(
+    *flags: str,
+    environment: Mapping[str, str] = ENVIRONMENT,
+    command: Sequence[str] = SERVE,
+    port: Sequence[str] = FREE_PORT,
+) -> subprocess.Popen[str]:
+    """Start `mnist-serving serve` on a free port, or another command of Python."""
+    words = [sys.executable, *command, *(port if command is SERVE else ()), *flags]
+    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 @contextmanager
-def running_server(*flags: str) -> Iterator[Server]:
+def running_server(
+    *flags: str,
+    environment: Mapping[str, str] = ENVIRONMENT,
+    command: Sequence[str] = SERVE,
+    port: Sequence[str] = FREE_PORT,
+) -> Iterator[Server]:
     """Run a server until it is ready; end it afterwards."""
-    process = start(*flags)
+    process = start(*flags, environment=environment, command=command, port=port)
     if process.stderr is None:
         raise AssertionError
     log: list[str] = []

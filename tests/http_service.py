@@ -16,8 +16,8 @@ GREY = np.add.outer(np.arange(28), np.arange(28)).astype(np.uint8)  # some pictu
 CLASSIFIER = Classifier()
 
 
-def make_service(**limits: int) -> Service:
-    service = Service(Limits(**limits))
+def make_service(*, root_path: str = "", origins: tuple[str, ...] = (), **limits: int) -> Service:
+    service = Service(Limits(**limits), root_path=root_path, origins=origins)
     service.open(CLASSIFIER)
     return service
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from mnist_serving import Classifier, FileError, ModelError
+from mnist_serving import Classifier, FileError, ModelError, Prediction
 from mnist_serving.classifier import PACKAGED_MODEL
 from onnx import external_data_helper, numpy_helper
 
-from stages.abstain.ood_images import draw
+from stages.abstain.ood_images import draw_noise
 
 GOLDEN = Classifier().contract.golden
 
@@ -58,7 +58,7 @@ def test_all_three_shapes_give_the_same_answers(classifier: Classifier) -> None:
 
 @pytest.mark.parametrize("kind", ["blank", "uniform_noise", "stripes", "specks"])
 def test_the_model_always_abstains_on_blank_pages_and_noise(classifier: Classifier, kind: str) -> None:
-    assert classifier.predict(draw(kind, 1000, seed=99).numpy()).abstained.all()
+    assert classifier.predict(draw_noise(kind, 1000, (1, 28, 28), np.random.default_rng(99)).numpy()).abstained.all()
 
 
 def test_the_model_abstains_on_every_grey_page(classifier: Classifier) -> None:
@@ -94,8 +94,17 @@ def test_anything_else_is_refused_with_what_it_is_and_what_it_must_be(
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("digit", "abstained", "reason"), [(0.2, True, "no digit"), (0.9, True, "7 or 1"), (0.9, False, "")]
+)
+def test_abstaining_has_a_reason(digit: float, abstained: bool, reason: str) -> None:  # noqa: FBT001 (a test's case)
+    probabilities = np.array([[0.4, 0.1, 0.5]], np.float32)
+    doubts = np.array([digit], np.float32), np.array([abstained])
+    assert Prediction(["7"], probabilities, probabilities, *doubts, names=("1", "2", "7")).reason(0) == reason
+
+
 def test_threads_share_one_classifier(classifier: Classifier) -> None:
-    images = draw("scribbles", 64, seed=1).numpy()
+    images = draw_noise("grains", 64, (1, 28, 28), np.random.default_rng(1)).numpy()
     expected = classifier.predict(images).logits
     with ThreadPoolExecutor(8) as pool:
         for prediction in pool.map(lambda _: classifier.predict(images), range(64)):

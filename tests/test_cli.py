@@ -1,6 +1,7 @@
 """The command `mnist-serving`: one line a file, whatever the files are."""
 
 import json
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_each_picture_gets_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     enlarged(ONE, paper=20, ink=230).save(tmp_path / "one.png")
     assert run("predict", *(tmp_path / name for name in ("zero.png", "zero.jpg", "one.png"))) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(": ")[1].replace("not sure, perhaps ", "")[0] for line in lines] == ["0", "0", "1"]
+    assert [re.sub(r"not sure \(.*\), perhaps ", "", line.split(": ")[1])[0] for line in lines] == ["0", "0", "1"]
 
 
 def test_json_is_one_line_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +59,9 @@ def test_json_is_one_line_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert first["file"] == str(tmp_path / "zero.png")
     assert first["label"] == "0"
     assert 0 < first["probability"] <= 1
+    assert 0 < first["digit"] <= 1
     assert isinstance(first["abstained"], bool)
+    assert ("reason" in first) == first["abstained"]
 
 
 def test_files_that_cannot_be_read_are_named_and_the_others_answered(
@@ -143,3 +146,16 @@ def test_missing_packages_of_the_server_are_named_in_one_line(
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*arguments) == 2
     assert "usage: mnist-serving" in capsys.readouterr().err
+
+
+def test_explain_writes_a_sheet_for_each_picture_read_or_refused(tmp_path: Path) -> None:
+    enlarged(ZERO).save(tmp_path / "zero.png")
+    Image.new("L", (100, 100), 255).save(tmp_path / "blank.png")
+    (tmp_path / "text.png").write_bytes(b"seven")
+    folder = tmp_path / "why"
+    assert (
+        run("predict", "--explain", folder, *(tmp_path / name for name in ("zero.png", "blank.png", "text.png"))) == 1
+    )
+    assert sorted(path.name for path in folder.iterdir()) == ["blank.png.png", "zero.png.png"]
+    with Image.open(folder / "zero.png.png") as read, Image.open(folder / "blank.png.png") as refused:
+        assert read.width > refused.width

@@ -13,7 +13,7 @@ IMAGES = [GREY, GREY * 4, GREY[::-1]]
 
 
 def application(**limits: int) -> Application:
-    return Application(make_service(**limits))
+    return Application(make_service(root_path="", origins=(), **limits))
 
 
 async def post(app: Application, path: str, body: bytes) -> Message:

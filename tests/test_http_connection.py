@@ -67,7 +67,7 @@ async def end_without_grace(state: ServerState, pictures: list[str]) -> list[Res
         state.answer_in_thread(Request("POST", path), answers.append)
     begun.wait()
     server = await loop.create_server(lambda: Connection(state), "127.0.0.1", 0)
-    await drain(state, server, ShutdownTimeouts(linger=0, grace=0))
+    await drain(state, [server], ShutdownTimeouts(linger=0, grace=0))
     finish.set()
     await asyncio.to_thread(state.threads.shutdown, wait=True)
     await soon(lambda: answers)

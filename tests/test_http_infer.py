@@ -40,9 +40,10 @@ def test_infer_takes_and_gives_json(service: Service, nested: bool) -> None:  # 
     assert (reply["model_name"], reply["model_version"], reply["id"]) == ("mnist", "1", "mine")
     expected = CLASSIFIER.predict(BATCH)
     for output in reply["outputs"]:
-        assert (output["datatype"], output["shape"]) == ("FP32", [3, 10])
-        values = np.float32(output["data"]).reshape(output["shape"])
-        assert np.array_equal(values, getattr(expected, output["name"]))
+        assert (output["datatype"], output["shape"]) == ("FP32", [3, 1 if output["name"] == "digit" else 10])
+        values = np.float32(output["data"])
+        assert np.array_equal(values, getattr(expected, output["name"]).ravel())
+    assert [output["name"] for output in reply["outputs"]] == ["logits", "probabilities", "digit"]
 
 
 def test_a_request_without_an_id_gets_one(service: Service) -> None:
@@ -56,9 +57,9 @@ def test_infer_takes_and_gives_binary_tensors(service: Service) -> None:
     assert response.content_type == "application/octet-stream"
     document, binary = split_reply(response)
     sizes = [output["parameters"]["binary_data_size"] for output in document["outputs"]]
-    assert sizes == [120, 120]
+    assert sizes == [120, 120, 12]
     expected = CLASSIFIER.predict(BATCH)
-    assert binary == expected.logits.tobytes() + expected.probabilities.tobytes()
+    assert binary == expected.logits.tobytes() + expected.probabilities.tobytes() + expected.digit.tobytes()
 
 
 def test_an_output_s_own_binary_flag_overrides_the_request_s(service: Service) -> None:
@@ -76,11 +77,27 @@ def test_a_reply_without_binary_outputs_has_no_header(service: Service) -> None:
     assert "Inference-Header-Content-Length" not in response.headers
 
 
+def test_an_output_without_a_number_for_each_class_is_classified_without_labels(service: Service) -> None:
+    wish = {"name": "digit", "parameters": {"classification": 3}}
+    output = json.loads(ask_json(service, INFER, infer_document(BATCH) | {"outputs": [wish]}).body)["outputs"][0]
+    digit = CLASSIFIER.predict(BATCH).digit
+    assert (output["shape"], output["data"]) == ([3, 1], [f"{value:f}:0" for value in digit])
+
+
 def test_a_raw_request_is_one_image_and_gets_binary_outputs(service: Service) -> None:
     response = ask(service, INFER, GREY.tobytes(), {b"inference-header-content-length": b"0"})
     document, binary = split_reply(response)
     assert document["outputs"][0]["shape"] == [1, 10]
-    assert np.array_equal(np.frombuffer(binary, "<f4")[10:], CLASSIFIER.predict(GREY[None]).probabilities[0])
+    assert np.array_equal(np.frombuffer(binary, "<f4")[10:20], CLASSIFIER.predict(GREY[None]).probabilities[0])
+
+
+def test_metadata_are_never_compressed_because_tritonclient_s_asyncio_client_cannot_read_them_then(
+    service: Service,
+) -> None:
+    for path in ("/v2/models/mnist", "/v2/models/mnist/config", "/v1/models/mnist"):
+        reply = ask(service, path, headers={b"accept-encoding": b"gzip, deflate"})
+        assert "Content-Encoding" not in reply.headers
+        json.loads(reply.body)
 
 
 @pytest.mark.parametrize("binary", [True, False])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http_server import PATIENCE, ROOT, Server, eventually, read_all, statuses
+from tests.http_server import LAST, PATIENCE, ROOT, Server, eventually, read_all, statuses
 
 BODY = json.dumps({"image": [0] * 784}).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
@@ -22,12 +22,13 @@ digits = create_app(limits=Limits(body=100_000, request_seconds=2, in_flight=2))
 
 
 async def app(scope, receive, send):
-    """The application at /, and once more under /digits, as frameworks mount it."""
-    root = "/digits" if scope.get("path", "").startswith("/digits/") else ""
+    """The application at /, and once more under /my digits and below /p, as frameworks mount it."""
+    root = "/my digits" if scope.get("path", "").startswith("/my digits") else "/p"
     await digits({**scope, "root_path": root}, receive, send)
 '''
 COMMANDS = {
     "uvicorn": ["-m", "uvicorn", "mounted:app", "--port", "0"],
+    "uvicorn --http h11": ["-m", "uvicorn", "mounted:app", "--port", "0", "--http", "h11"],
     "hypercorn": ["-m", "hypercorn", "mounted:app", "--bind", "127.0.0.1:0", "--workers", "0"],  # no child process
 }
 
@@ -49,7 +50,7 @@ def mounted(name: str, folder: Path) -> Iterator[Server]:
         process.stdout.close()
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+@pytest.fixture(scope="module", params=["uvicorn", "hypercorn"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with mounted(request.param, tmp_path_factory.mktemp(request.param)) as server:
         yield server
@@ -64,8 +65,10 @@ def test_the_mounted_application_answers(server: Server) -> None:
 
 
 def test_it_answers_under_the_path_that_it_is_mounted_at_and_reads_the_query(server: Server) -> None:
-    assert server.call("GET", "/digits/").headers["content-security-policy"]
-    (prediction,) = server.call("POST", "/digits/predict?seen=true", BODY).json()["predictions"]
+    assert {name.lower() for name in server.call("GET", "/my%20digits/").headers} >= {"content-security-policy"}
+    redirect = {name.lower(): value for name, value in server.call("GET", "/my%20digits").headers.items()}
+    assert redirect["location"] == "/my%20digits/"
+    (prediction,) = server.call("POST", "/my%20digits/predict?seen=true", BODY).json()["predictions"]
     assert prediction["seen"] == [0] * 784
 
 
@@ -73,7 +76,7 @@ def test_binary_tensors_work(server: Server) -> None:
     reply = server.call("POST", "/v2/models/mnist/infer", bytes(784), Inference_Header_Content_Length="0")
     assert reply.status == 200
     length = int({name.lower(): value for name, value in reply.headers.items()}["inference-header-content-length"])
-    assert len(reply.body) == length + 80
+    assert len(reply.body) == length + 84
 
 
 def test_a_picture_file_is_read(server: Server) -> None:
@@ -109,3 +112,11 @@ def test_requests_past_those_in_flight_are_a_503(server: Server) -> None:
         assert statuses(read_all(connection))[0] == 408
         connection.close()
     assert server.call("POST", "/predict", BODY).status == 200
+
+
+@pytest.mark.parametrize("name", ["uvicorn --http h11", "hypercorn"])  # uvicorn's httptools drops the body
+def test_an_offer_to_upgrade_is_ignored_where_the_server_keeps_the_body(name: str, tmp_path: Path) -> None:
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    with mounted(name, tmp_path) as server:
+        raw = server.send(HEAD + offer + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY + LAST)
+    assert statuses(raw) == [200, 200]

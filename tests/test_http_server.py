@@ -92,9 +92,45 @@ def test_an_http_1_0_client_does_not_get_100_continue(server: Server) -> None:
     assert statuses(server.send(head + BODY)) == [200]
 
 
-def test_an_upgrade_is_declined_with_an_http_1_1_reply(server: Server) -> None:
-    raw = server.send(b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + READY)
-    assert statuses(raw) == [200]
+OFFERS = [
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n",
+    b"Upgrade: websocket\r\nConnection: keep-alive, upgrade\r\nSec-WebSocket-Version: 13\r\n",
+    b"Upgrade: TLS/1.0, anything\r\nConnection: Upgrade\r\n",
+]
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_an_offer_to_upgrade_is_ignored_and_the_connection_stays(server: Server, offer: bytes) -> None:
+    offering = [request.replace(b"\r\n", b"\r\n" + offer, 1) for request in (PREDICT, CHUNKED, READY)]
+    assert statuses(server.send(b"".join(offering) * 100 + READY + PREDICT + LAST)) == [200] * 303
+
+
+def test_an_offer_to_upgrade_may_come_byte_by_byte(server: Server) -> None:
+    with server.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in LAST.replace(b"\r\n", b"\r\n" + OFFERS[0], 1):
+            connection.sendall(bytes([byte]))
+        assert statuses(read_all(connection)) == [200]
+
+
+def test_a_client_that_offers_to_upgrade_and_waits_for_100_continue_gets_it(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(HEAD + OFFERS[0] + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(BODY + LAST)
+        assert statuses(read_all(connection)) == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "length", [b"Content-Length: 1099511627776", b"Content-Length: 3\r\nTransfer-Encoding: chunked"]
+)
+def test_an_offer_to_upgrade_hides_nothing_that_is_refused(server: Server, length: bytes) -> None:
+    assert statuses(server.send(HEAD + OFFERS[0] + length + b"\r\n\r\n")) in ([413], [400])
+
+
+def test_a_tunnel_is_refused(server: Server) -> None:
+    assert statuses(server.send(b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n\x16\x03")) == [404]
 
 
 def test_a_full_url_and_a_query_are_understood(server: Server) -> None:

@@ -2,9 +2,12 @@
 
 import io
 import json
+from collections.abc import Callable
+from urllib.parse import quote
 
 import numpy as np
 import pytest
+from mnist_serving.http.clients import Clients
 from mnist_serving.http.jobs import Job
 from mnist_serving.http.service import Service
 from mnist_serving.http.transport.http_types import Request
@@ -22,6 +25,7 @@ from tests.http_service import (
     make_service,
 )
 
+ZERO = CLASSIFIER.contract.golden.images[2, 0]
 ONE_IMAGE = json.dumps({"image": GREY.tolist()}).encode()
 
 
@@ -37,13 +41,17 @@ def test_health_and_metadata_have_the_keys_that_clients_read(service: Service) -
     assert json.loads(ask(service, "/v2/health/live").body) == {"live": True, "ready": True}
     assert json.loads(ask(service, "/v2/health/ready").body) == {"live": True, "ready": True}
     assert json.loads(ask(service, "/v2/models/mnist/ready").body) == {"name": "mnist", "ready": True}
-    assert json.loads(ask(service, "/v2").body)["extensions"] == ["binary_tensor_data", "classification"]
+    assert json.loads(ask(service, "/v2").body)["extensions"] == [
+        "binary_tensor_data",
+        "classification",
+        "model_configuration",
+    ]
     assert ask(service, "/v2/").body == ask(service, "/v2").body
     metadata = json.loads(ask(service, "/v2/models/mnist").body)
     assert metadata["platform"] == "onnx_onnxv1"
     assert metadata["versions"] == ["1"]
     assert metadata["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, 1, 28, 28]}]
-    assert [output["name"] for output in metadata["outputs"]] == ["logits", "probabilities"]
+    assert [output["name"] for output in metadata["outputs"]] == ["logits", "probabilities", "digit"]
 
 
 @pytest.mark.parametrize("end", ["", "/ready"])
@@ -96,6 +104,28 @@ def test_a_wrong_method_is_a_405_that_names_the_right_one(service: Service, meth
     assert response.headers["Allow"]
 
 
+# --- below a path -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("root", ["/digits", "/my digits", "/a/b", "/zürich"])
+def test_below_a_root_path_everything_is_found_whether_a_proxy_takes_it_off_or_not(root: str) -> None:
+    service = make_service(root_path=root)
+    for path in ("/v2/models/mnist", "/docs", "/", "/metrics"):
+        assert ask(service, quote(root) + path).status == 200
+        assert ask(service, path).status == 200
+    redirect = ask(service, quote(root), headers={b"host": b"evil.example", b"x-forwarded-prefix": b"/evil"})
+    assert (redirect.status, redirect.headers["Location"]) == (307, f"{quote(root)}/")
+    described = json.loads(ask(service, f"{quote(root)}/openapi.json").body)
+    assert described["servers"] == [{"url": quote(root)}]
+    assert "servers" not in json.loads(ask(make_service(), "/openapi.json").body)
+
+
+def test_a_root_path_ends_at_a_slash() -> None:
+    assert ask(make_service(root_path="/v2/mo"), "/v2/models/mnist").status == 200
+    assert ask(make_service(root_path="/p"), "/predict").status == 405
+    assert ask(make_service(root_path="/p"), "/pp/predict").status == 404
+
+
 # --- /predict ----------------------------------------------------------------------------------------
 
 
@@ -136,9 +166,19 @@ def test_predict_shows_what_the_model_saw_if_asked(service: Service) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "seen=false", "unknown=1", "seens=true"])
-def test_predict_gives_four_keys_by_default(service: Service, query: str) -> None:
-    (prediction,) = json.loads(ask(service, "/predict", ONE_IMAGE, JSON, query=query).body)["predictions"]
-    assert list(prediction) == ["label", "probability", "probabilities", "abstained"]
+def test_predict_gives_five_keys_by_default_and_a_reason_where_it_abstains(service: Service, query: str) -> None:
+    sure = json.dumps({"image": ZERO.tolist()}).encode()
+    keys = ["label", "probability", "probabilities", "digit", "abstained"]
+    for body, more in ((sure, []), (ONE_IMAGE, ["reason"])):
+        (prediction,) = json.loads(ask(service, "/predict", body, JSON, query=query).body)["predictions"]
+        assert list(prediction) == keys + more
+
+
+def test_an_image_that_is_black_on_white_gets_a_hint(service: Service) -> None:
+    images = [ZERO.tolist(), (255 - ZERO).tolist()]
+    right, wrong = json.loads(ask_json(service, "/predict", {"images": images}).body)["predictions"]
+    assert "hint" not in right
+    assert "invert" in wrong["hint"]
 
 
 @pytest.mark.parametrize("query", ["seen", "seen=", "seen=yes", "seen=True", "seen=true&seen=false", "seen=%ff"])
@@ -156,7 +196,7 @@ def png_of_size(side: int) -> bytes:
 
 def test_files_that_are_not_pictures_or_too_large_or_blank_are_refused(service: Service) -> None:
     for content, told in [
-        (b"GIF89a", "no PNG or JPEG"),
+        (b"GIF89a", "cannot be read as PNG, JPEG"),
         (png_of_size(5000), "pixels"),
         (png_of_size(300)[:60], "damaged"),
         (png_of_size(300), ""),
@@ -217,6 +257,101 @@ def test_an_unsupported_content_type_is_a_415_that_names_the_supported_ones(serv
     assert "application/json" in error_of(response)
 
 
+# --- what Triton's tools, KServe's V1 clients and TensorFlow Serving's ask for ---------------------------
+
+
+def test_tritons_tools_get_the_models_configuration_and_the_index(service: Service) -> None:
+    config = json.loads(ask(service, "/v2/models/mnist/versions/1/config").body)
+    assert config["input"] == [{"name": "image", "data_type": "TYPE_UINT8", "dims": [1, 28, 28]}]
+    assert [(output["name"], output["dims"]) for output in config["output"]][2] == ("digit", [1])
+    index = ask(service, "/v2/repository/index", method="POST")
+    assert json.loads(index.body) == [{"name": "mnist", "version": "1", "state": "READY"}]
+    for path in ("/v2/models/mnist/stats", "/v2/systemsharedmemory/status", "/v2/trace/setting"):
+        assert "nothing at" in error_of(ask(service, path))
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda image: image, lambda image: {"image": image}, lambda image: {"x": {"b64": image}}]
+)
+def test_the_v1_protocol_works(service: Service, wrap: Callable[[object], object]) -> None:
+    assert json.loads(ask(service, "/v1/models").body) == {"models": ["mnist"]}
+    assert json.loads(ask(service, "/v1/models/mnist").body)["ready"] is True
+    document = {"signature_name": "serving_default", "instances": [wrap(ZERO.tolist()), wrap(ZERO.ravel().tolist())]}
+    for path in ("/v1/models/mnist:predict", "/v1/models/mnist/versions/1:predict", "/v1/models/mnist%3Apredict"):
+        predictions = json.loads(ask_json(service, path, document).body)["predictions"]
+        assert [prediction["label"] for prediction in predictions] == ["0", "0"]
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({}, "`instances`"),
+        ({"instances": []}, "at least one"),
+        ({"instances": {"a": 1}}, "at least one"),
+        ({"instances": [1]}, "`instances[0]`"),
+        ({"inputs": [[0] * 784]}, "`instances`"),
+        ({"instances": ["seven"]}, "base64"),
+    ],
+)
+def test_the_v1_protocol_refuses(service: Service, document: object, told: str) -> None:
+    response = ask_json(service, "/v1/models/mnist:predict", document)
+    assert response.status == 400
+    assert told in error_of(response)
+    assert "no model 'iris'" in error_of(ask_json(service, "/v1/models/iris:predict", document))
+
+
+# --- other sites' pages -----------------------------------------------------------------------------------
+
+ORIGIN = {b"origin": b"https://a.example"}
+ASKS = ORIGIN | {b"access-control-request-method": b"POST", b"access-control-request-headers": b"content-type"}
+
+
+@pytest.mark.parametrize("origins", [("https://a.example", "https://b.example"), ("*",)])
+def test_a_page_of_an_allowed_origin_may_ask_and_read_replies_and_errors(origins: tuple[str, ...]) -> None:
+    service = make_service(origins=origins)
+    allowed = "*" if origins == ("*",) else "https://a.example"
+    preflight = ask(service, "/predict", headers=ASKS, method="OPTIONS")
+    assert preflight.status == 200
+    assert preflight.headers["Access-Control-Allow-Methods"] == "POST"
+    assert preflight.headers["Access-Control-Allow-Headers"] == "content-type"
+    packed = ORIGIN | {b"accept-encoding": b"gzip"}
+    replies = [ask(service, path, headers=packed) for path in ("/v2", "/openapi.json", "/nowhere", "/predict")]
+    assert [reply.status for reply in replies] == [200, 200, 404, 405]
+    for reply in (preflight, *replies):
+        assert reply.headers["Access-Control-Allow-Origin"] == allowed
+        assert ("Origin" in reply.headers.get("Vary", "")) is (allowed != "*")
+    assert "Accept-Encoding" in replies[1].headers["Vary"]
+
+
+def test_a_page_of_another_origin_is_told_nothing() -> None:
+    for service in (make_service(), make_service(origins=("https://b.example",))):
+        for reply in (ask(service, "/predict", headers=ASKS, method="OPTIONS"), ask(service, "/v2", headers=ORIGIN)):
+            assert not [name for name in reply.headers if name.startswith("Access-Control")]
+    assert ask(service, "/predict", headers=ASKS, method="OPTIONS").status == 405
+
+
+# --- clients ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded", "named"),
+    [
+        ("192.0.2.1", b"198.51.100.7", "192.0.2.1"),
+        ("10.0.0.1", b"198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", b"203.0.113.9, 198.51.100.7, 10.0.0.2", "198.51.100.7"),
+        ("10.0.0.1", b"198.51.100.7, evil\x1b[31m", "10.0.0.1"),
+        ("10.0.0.1", b"", "10.0.0.1"),
+        ("::1", b"2001:db8::7", "2001:db8::7"),
+        ("", b"198.51.100.7", "198.51.100.7"),
+    ],
+)
+def test_only_a_trusted_proxy_may_name_the_client(client: str, forwarded: bytes, named: str) -> None:
+    headers = {b"x-forwarded-for": forwarded} if forwarded else {}
+    request = Request("GET", "/", headers, client=client)
+    assert Clients(("10.0.0.0/8", "::1/128", "unix")).find(request) == named
+    assert Clients(()).find(request) == (client or "unix")
+
+
 # --- pages, metrics ------------------------------------------------------------------------------------
 
 
@@ -247,6 +382,10 @@ def test_metrics_count_requests_images_and_abstentions() -> None:
     assert 'mnist_requests_total{route="other",status="404"} 1.0' in text
     assert 'mnist_requests_total{route="/predict",status="405"} 1.0' in text
     assert "mnist_images_total 3.0" in text
+    assert (
+        f'mnist_predictions_total{{label="{CLASSIFIER.predict(np.zeros((28, 28), np.uint8)).labels[0]}"}} 3.0' in text
+    )
+    assert text.count("mnist_predictions_total{") == 10
     assert "mnist_batch_images_count 1.0" in text
     abstained = int(CLASSIFIER.predict(np.zeros((3, 28, 28), np.uint8)).abstained.sum())
     assert f"mnist_abstained_total {abstained}.0" in text

@@ -2,11 +2,15 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+
+import pytest
+from mnist_serving.classifier import PACKAGED_MODEL
 
 from tests.http_server import (
     BODY,
@@ -33,6 +37,11 @@ def refused(server: Server) -> bool:
 def children(pid: int) -> list[int]:
     """Return the living children of a process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 # --- the shutdown -----------------------------------------------------------------------------------------
@@ -96,17 +105,86 @@ def test_under_load_sigterm_loses_no_request() -> None:
 
 def test_the_metrics_of_several_workers_add_up_and_a_dead_worker_is_replaced() -> None:
     with running_server("--workers", "2") as server:
+        logged(server, "ready")  # the second is
         for _ in range(40):
             assert server.call("POST", "/predict", BODY).status == 200
         said = server.call("GET", "/metrics").body.decode()
         assert 'mnist_requests_total{route="/predict",status="200"} 40.0' in said
         assert "mnist_images_total 40.0" in said
+        memory = sum(resident(pid) for pid in (server.process.pid, *children(server.process.pid)))
+        found = re.search(r"^process_resident_memory_bytes (\S+)", said, re.MULTILINE)
+        assert found is not None
+        assert float(found[1]) == pytest.approx(memory, rel=0.2)
+        assert "process_cpu_seconds_total" in said
         (first, *_) = children(server.process.pid)
         os.kill(first, signal.SIGKILL)
         eventually(lambda: len(set(children(server.process.pid)) - {first}) == 2, "a new worker")
         eventually(lambda: server.call("GET", "/v2/health/ready").status == 200, "the new worker to be ready")
         assert 'status="200"} 40.0' in server.call("GET", "/metrics").body.decode()
         assert server.stop() == 0
+
+
+def logged(server: Server, what: str) -> str:
+    """Return the next line of the log that has these words."""
+    assert server.process.stderr is not None
+    return next(line for line in server.process.stderr if what in line)
+
+
+def test_a_replacement_that_cannot_start_is_tried_again_while_the_others_serve(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    shutil.copy(PACKAGED_MODEL, model)
+    with running_server("--workers", "2", "--model", str(model)) as server:
+        logged(server, "ready")  # the second is
+        (first, second) = children(server.process.pid)
+        model.rename(tmp_path / "away.onnx")
+        os.kill(first, signal.SIGKILL)
+        assert "died with code -9; starting another" in logged(server, "died")
+        assert "No such file" in logged(server, "error")
+        assert "next try is in 0.5 s" in logged(server, "could not start")
+        assert "next try is in 1 s" in logged(server, "could not start")
+        assert server.call("POST", "/predict", BODY).status == 200
+        (tmp_path / "away.onnx").rename(model)
+        eventually(lambda: len(children(server.process.pid)) == 2, "a second worker")
+        assert second in children(server.process.pid)
+        assert server.stop() == 0
+
+
+def test_without_any_worker_left_a_failing_replacement_ends_the_server(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    shutil.copy(PACKAGED_MODEL, model)
+    with running_server("--workers", "2", "--model", str(model)) as server:
+        logged(server, "ready")  # the second is
+        model.unlink()
+        for worker in children(server.process.pid):
+            os.kill(worker, signal.SIGKILL)
+        assert server.process.wait(PATIENCE) == 1
+        assert logged(server, "no worker is left")
+
+
+def test_a_folder_of_metrics_that_vanished_stops_neither_requests_nor_workers(tmp_path: Path) -> None:
+    with running_server("--workers", "2", environment=ENVIRONMENT | {"TMPDIR": str(tmp_path)}) as server:
+        logged(server, "ready")  # the second is
+        (folder,) = tmp_path.iterdir()
+        shutil.rmtree(folder)
+        assert server.call("POST", "/predict", BODY).status == 200
+        assert server.call("GET", "/metrics").status == 200
+        shutil.rmtree(folder)
+        (first, *_) = children(server.process.pid)
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: len(set(children(server.process.pid)) - {first}) == 2, "a new worker")
+        eventually(lambda: b"mnist_" in server.call("GET", "/metrics").body, "the new worker's metrics")
+        assert server.stop() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_temporary_folder_several_workers_say_what_to_mount() -> None:
+    program = (
+        "import sys, tempfile; from mnist_serving.cli import main; tempfile._candidate_tempdir_list = lambda: [];"
+        "main(['serve', '--port', '0', '--workers', '2'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "--tmpfs /tmp" in done.stderr.splitlines()[-1]
 
 
 def test_sigterm_lets_workers_finish() -> None:
@@ -144,8 +222,8 @@ def supervise(work: str, preparation: str = "pass") -> subprocess.CompletedProce
     """Run two workers in a process of their own."""
     program = (
         "import os, signal, socket, sys; from mnist_serving.http.transport.workers import Supervisor;"
-        f"listener = socket.create_server(('127.0.0.1', 0)); {preparation};"
-        f"sys.exit(Supervisor(lambda ready: {work}, listener, count=2).run())"
+        f"listeners = [socket.create_server(('127.0.0.1', 0))]; {preparation};"
+        f"sys.exit(Supervisor(lambda ready: {work}, listeners, count=2).run())"
     )
     command = [sys.executable, "-c", program]
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=PATIENCE)
@@ -154,7 +232,7 @@ def supervise(work: str, preparation: str = "pass") -> subprocess.CompletedProce
 def test_a_worker_that_dies_before_it_is_ready_ends_the_server() -> None:
     done = supervise("os.abort()")
     assert done.returncode == 1
-    assert re.fullmatch(r"worker \d+ died with code -6 before it was ready; the server ends\n", done.stderr)
+    assert re.fullmatch(r"worker \d+ died with code -6 before it was ready\n", done.stderr)
 
 
 def test_a_signal_ends_a_worker_that_has_only_been_forked() -> None:

@@ -120,7 +120,7 @@ def test_a_colour_picture_becomes_grey_for_a_model_of_grey_ones(grey: Service) -
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"GIF89a", "no PNG or JPEG"),
+        (b"GIF89a", "cannot be read as PNG, JPEG"),
         (encoded(Image.new("1", (400, 300))), "400x300 pixels; at most 100,000 are taken"),
         (encoded(Image.new("RGB", (300, 300)))[:60], "damaged"),
     ],
@@ -137,11 +137,11 @@ def test_the_limits_of_pictures_are_the_same(service: Service, content: bytes, t
 def test_infer_takes_json_binary_and_raw_tensors_of_the_model_s_shape(service: Service, classifier: Classifier) -> None:
     expected = classifier.predict(IMAGES)
     outputs = json.loads(ask_json(service, INFER, infer_document(IMAGES)).body)["outputs"]
-    assert [output["shape"] for output in outputs] == [[2, 3], [2, 3]]
+    assert [output["shape"] for output in outputs] == [[2, 3], [2, 3], [2, 1]]
     assert np.array_equal(np.float32(outputs[0]["data"]).reshape(2, 3), expected.logits)
     body, header = infer_binary(IMAGES, parameters={"binary_data_output": True})
     assert split_reply(ask(service, INFER, body, header))[1] == (
-        expected.logits.tobytes() + expected.probabilities.tobytes()
+        expected.logits.tobytes() + expected.probabilities.tobytes() + expected.digit.tobytes()
     )
     raw = ask(service, INFER, IMAGES[0].tobytes(), {b"inference-header-content-length": b"0"})
     assert split_reply(raw)[0]["outputs"][0]["shape"] == [1, 3]
@@ -150,12 +150,12 @@ def test_infer_takes_json_binary_and_raw_tensors_of_the_model_s_shape(service: S
 def test_the_metadata_and_the_document_have_the_model_s_numbers(service: Service) -> None:
     metadata = json.loads(ask(service, "/v2/models/mnist").body)
     assert metadata["inputs"][0]["shape"] == [-1, 3, 24, 20]
-    assert [output["shape"] for output in metadata["outputs"]] == [[-1, 3], [-1, 3]]
+    assert [output["shape"] for output in metadata["outputs"]] == [[-1, 3], [-1, 3], [-1, 1]]
     model = json.loads(ask(service, "/model").body)
     assert model["labels"] == [*COLOURS]
     assert model["preprocessing"]["size"] == [24, 20]
     schemas = json.loads(ask(service, "/openapi.json").body)["components"]["schemas"]
-    flat, nested = schemas["Image"]["oneOf"]
+    flat, nested, _ = schemas["Image"]["oneOf"]
     assert (flat["minItems"], flat["maxItems"]) == (1440, 1440)
     assert (nested["minItems"], nested["items"]["minItems"], nested["items"]["items"]["maxItems"]) == (3, 24, 20)
     assert schemas["Prediction"]["properties"]["probabilities"]["maxItems"] == 3
@@ -200,7 +200,7 @@ def test_a_grey_image_on_its_side_is_refused(grey: Service) -> None:
     response = ask_json(grey, "/predict", {"image": [[0] * 12] * 9})
     assert (response.status, error_of(response)) == (
         400,
-        "`image` must be a list of 108 numbers, or of 12x9 or 1x12x9",
+        "`image` must be a list of 108 numbers, or of 12x9 or 1x12x9, or a picture file in base64",
     )
 
 
@@ -231,4 +231,4 @@ def test_the_command_prints_the_class_of_a_picture_file(
     assert stopped.value.code == 1
     said = capsys.readouterr()
     assert said.out.startswith(f"{tmp_path / 'red.png'}: red  ")
-    assert "none.png: no PNG or JPEG picture" in said.err
+    assert "none.png: cannot be read as PNG, JPEG" in said.err

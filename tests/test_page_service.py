@@ -162,8 +162,8 @@ def test_the_page_says_that_the_service_is_busy_and_asks_again(browser: Browser)
 
 def test_the_page_works_where_the_application_is_mounted_under_a_path(browser: Browser, tmp_path: Path) -> None:
     with mounted("uvicorn", tmp_path) as server:
-        show(browser, server, "/digits/")
+        show(browser, server, "/my%20digits/")
         draw(browser, "3")
         assert guess(browser) == "3"
         links = browser.run("return [...document.querySelectorAll('#links a')].map((link) => link.href)")
-        assert links == [f"{address(server)}/digits/{name}" for name in ("model", "docs")]
+        assert links == [f"{address(server)}/my%20digits/{name}" for name in ("model", "docs")]

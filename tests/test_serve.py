@@ -1,12 +1,28 @@
-"""The command `mnist-serving serve`: what it logs, and how it reports errors."""
+"""The command `mnist-serving serve`: where it listens, what it logs, its settings, and how it reports errors."""
 
 import json
 import re
+import resource
+import signal
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from tests.http_server import PATIENCE, Server, running_server, start
+from tests.http_server import (
+    BODY,
+    ENVIRONMENT,
+    PATIENCE,
+    PREDICT,
+    READY,
+    Server,
+    read_all,
+    running_server,
+    start,
+    statuses,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +69,154 @@ def test_wrong_usage_is_exit_code_2(flags: list[str]) -> None:
     assert said.splitlines()[-1].startswith("mnist-serving")
 
 
+def test_localhost_is_both_families() -> None:
+    if not has_ipv6():
+        pytest.skip("did not run: this machine has no IPv6")
+    with running_server("--host", "localhost") as server:
+        for address in ("127.0.0.1", "::1"):
+            with socket.create_connection((address, server.port), PATIENCE) as connection:
+                connection.sendall(READY)
+                assert statuses(connection.recv(65_536)) == [200]
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        code, said = complaint("--host", "localhost", "--port", str(taken.getsockname()[1]))
+        assert (code, "is taken" in said) == (1, True)
+
+
+def test_the_address_of_every_ipv6_interface_takes_ipv4_too() -> None:
+    if not has_ipv6():
+        pytest.skip("did not run: this machine has no IPv6")
+    process = start("--host", "::")
+    try:
+        assert process.stderr is not None
+        with process.stderr as said:
+            port = next(int(found[1]) for line in said if (found := re.search(r"http://\[::\]:(\d+)", line)))
+            for address in ("127.0.0.1", "::1"):
+                socket.create_connection((address, port), PATIENCE).close()
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_unix_socket_serves_and_is_removed_at_the_end(tmp_path: Path, workers: str) -> None:
+    path = tmp_path / "digits.sock"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    process = start("--uds", str(path), "--workers", workers)
+    assert process.stderr is not None
+    try:
+        assert any("ready" in line for line in process.stderr)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(PREDICT)
+            assert statuses(connection.recv(65_536)) == [200]
+        assert complaint("--uds", str(path)) == (
+            1,
+            f"mnist-serving: error: cannot listen on {path}: it is taken; choose another path with --uds\n",
+        )
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+        assert not path.exists()
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        process.stderr.close()
+
+
+@pytest.mark.parametrize("path", ["/nowhere/x.sock", "/tmp/" + "a" * 200, __file__])  # noqa: S108 (too long)
+def test_a_unix_socket_that_cannot_be_made_is_one_line(path: str) -> None:
+    code, said = complaint("--uds", path)
+    assert code == 1
+    assert re.fullmatch(r"mnist-serving: error: cannot listen on .*; choose another path with --uds\n", said)
+
+
+def test_connections_beyond_the_files_that_a_process_may_open_get_a_503() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64));"
+        "from mnist_serving.cli import main; main(['serve', '--port', '0', '--linger', '0', '--request-timeout', '60'])"
+    )
+    assert min(soft, hard) > 200
+    with running_server(command=["-c", program]) as server, ExitStack() as stack:
+        assert "at most 24 connections, not 512" in "".join(server.log)
+        held = [stack.enter_context(server.connect()) for _ in range(24)]
+        for connection in held:
+            connection.sendall(READY)
+            assert statuses(connection.recv(65_536)) == [200]
+        beyond = [stack.enter_context(server.connect()) for _ in range(100)]
+        assert [statuses(read_all(connection)) for connection in beyond] == [[503]] * 100
+        held[0].sendall(READY)
+        assert statuses(held[0].recv(65_536)) == [200]
+
+
+def test_every_flag_is_an_environment_variable_too() -> None:
+    settings = {"MNIST_SERVING_MAX_BODY": "100", "MNIST_SERVING_ACCESS_LOG": "yes", "MNIST_SERVING_LOG_JSON": "0"}
+    kubernetes = {"MNIST_SERVING_PORT": "tcp://10.0.0.1:80"}  # what it sets for a Service of this name
+    with running_server(environment=ENVIRONMENT | settings | kubernetes) as server:
+        assert server.call("POST", "/predict", bytes(101)).status == 413
+        assert server.process.stderr is not None
+        assert " 413 " in server.process.stderr.readline()
+    with running_server("--max-body", "200", environment=ENVIRONMENT | settings) as server:
+        assert server.call("POST", "/predict", bytes(101)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "70000"), ("ACCESS_LOG", "perhaps"), ("GRACE", "-1"), ("ROOT_PATH", "digits")]
+)
+def test_a_wrong_value_of_an_environment_variable_is_exit_code_2_and_names_it(name: str, value: str) -> None:
+    process = start(environment=ENVIRONMENT | {f"MNIST_SERVING_{name}": value}, port=())
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert f"{value!r} (in MNIST_SERVING_{name})" in said.splitlines()[-1]
+
+
+def test_below_a_root_path_the_page_is_found_with_and_without_its_slash() -> None:
+    with running_server("--root-path", "/my digits/") as server:
+        assert server.call("GET", "/my%20digits").headers["Location"] == "/my%20digits/"
+        assert b"<canvas" in server.call("GET", "/my%20digits/").body
+        assert server.call("POST", "/my%20digits/predict", BODY).status == 200
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_folder_of_another_programs_metrics_is_left_alone(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "counter_1.db").write_bytes(b"of a former run")
+    for folder in (tmp_path, tmp_path / "missing"):
+        others = {"PROMETHEUS_MULTIPROC_DIR": str(folder), "prometheus_multiproc_dir": str(folder)}
+        with running_server("--workers", workers, environment=ENVIRONMENT | others) as server:
+            assert server.call("POST", "/predict", b"").status == 400
+            assert b'status="400"} 1.0' in server.call("GET", "/metrics").body
+    assert [path.name for path in tmp_path.iterdir()] == ["counter_1.db"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_everything_on_standard_error_is_json_if_asked(workers: str) -> None:
+    program = (
+        "import sys, warnings, logging, threading; from mnist_serving.cli import main;"
+        "from mnist_serving.http import serve, logs; describe = logs.configure_logs\n"
+        "def configure(**flags):\n"
+        "    describe(**flags); warnings.warn('old'); logging.getLogger('PIL').warning('odd')\n"
+        "    thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()\n"
+        "logs.configure_logs = configure\n"
+        f"main(['serve', '--port', '0', '--log-json', '--workers', '{workers}', '--model', '/nowhere'])"
+    )
+    process = start(command=["-c", program])
+    _, said = process.communicate(timeout=PATIENCE)
+    messages = [json.loads(line) for line in said.splitlines()]
+    assert process.returncode == 1
+    assert [message["level"] for message in messages] == ["warning", "warning", "critical", "info", "error"]
+    assert "UserWarning: old" in messages[0]["message"]
+    assert "ZeroDivisionError" in messages[2]["exception"]
+    assert "/nowhere" in messages[4]["message"]
+
+
 def test_start_up_logs_the_address_the_model_and_its_checksum(server: Server) -> None:
     said = "".join(server.log)
     assert f"listening on http://127.0.0.1:{server.port}" in said
@@ -79,12 +243,16 @@ def test_the_access_log_is_a_json_line_a_request_when_asked() -> None:
         assert server.process.stderr is not None
         line = json.loads(server.process.stderr.readline())
         assert all(json.loads(start_up)["level"] == "info" for start_up in server.log)
+    assert line["client"] == "127.0.0.1"
     assert (line["method"], line["path"], line["status"], line["request"]) == ("GET", "/v2/nope", 404, "mine")
 
 
-def test_by_default_a_request_is_not_logged() -> None:
+def test_by_default_a_request_is_not_logged_but_the_end_and_its_reason_are() -> None:
     with running_server() as server:
         server.call("GET", "/v2")
         assert server.stop() == 0
         assert server.process.stderr is not None
-        assert server.process.stderr.read() == ""
+        assert server.process.stderr.read().splitlines() == [
+            "mnist-serving: SIGTERM arrived; finishing the requests in flight",
+            "mnist-serving: ended, with 0 connections dropped",
+        ]

@@ -15,6 +15,7 @@ from PIL import Image
 from benchmarks.degrade import KINDS, Picture, degrade
 from benchmarks.runtimes import RuntimeMissingError, draw_images, find_command
 from tests.conftest import ROOT
+from tests.test_canonicalize import LINES, PAPERS, drawn, small, written
 
 WEB = ROOT / "examples/web"
 STROKES = draw_images(60)[:-3, 0]  # without those that are blank, full and noise
@@ -41,7 +42,9 @@ TO_GREY = """
 import { readFileSync, writeFileSync } from "node:fs";
 import { toGrey } from "WEB/picture.js";
 
-writeFileSync("replies", JSON.stringify([...toGrey({ data: readFileSync("pixels") })]));
+const [[height, width]] = JSON.parse(readFileSync("shapes"));
+const picture = toGrey({ data: new Uint8ClampedArray(readFileSync("pixels")), width, height });
+writeFileSync("replies", JSON.stringify([[picture.height, picture.width], ...picture.grey]));
 """
 
 
@@ -121,6 +124,22 @@ def test_pages_of_any_size_cut_pages_and_noise_come_out_the_same(tmp_path: Path)
     assert sum(isinstance(reply, list) for reply in replies) >= 100
 
 
+def test_lines_frames_tables_and_several_digits_come_out_the_same(tmp_path: Path) -> None:
+    pictures = [written(digit, page) for digit in LINES for page in PAPERS.values()]
+    pictures += [written(digit, page)[60:, 40:] for digit in LINES for page in PAPERS.values()]
+    pictures.append(np.concatenate([drawn(4, scale=4), drawn(2, scale=4)], axis=1))
+    replies = assert_both_agree(pictures, tmp_path)
+    assert "there are 2 figures" in str(replies[-1])
+
+
+def test_grainy_pictures_come_out_the_same(tmp_path: Path) -> None:
+    random = np.random.default_rng(8)
+    pages = [150 - small(digit).astype(np.int64) // 12 for digit in LINES]
+    pictures = [np.clip(page + random.normal(0, 4, page.shape), 0, 255).astype(np.uint8) for page in pages]
+    replies = assert_both_agree(pictures, tmp_path)
+    assert any(isinstance(reply, list) for reply in replies)
+
+
 def test_what_is_canonical_stays_as_it_is(tmp_path: Path) -> None:
     once = [canonicalize(degrade(stroke, "enlarged", number)) for number, stroke in enumerate(STROKES[:20])]
     assert assert_both_agree(once, tmp_path) == [picture.ravel().tolist() for picture in once]
@@ -143,11 +162,27 @@ def test_long_and_large_pictures_come_out_the_same(tmp_path: Path) -> None:
     assert_both_agree(pictures, tmp_path)
 
 
-def test_colours_and_transparency_become_the_grey_that_pillow_makes_of_them(tmp_path: Path) -> None:
+def coloured_layers() -> dict[str, Picture]:
+    """Pictures in RGBA, [H, W, 4], of every way to be transparent and coloured."""
     level, alpha = np.meshgrid(np.arange(256), np.arange(256))
-    pixels = np.stack([level, 255 - level, (7 * level + alpha) % 256, alpha], -1).astype(np.uint8)
+    every = np.stack([level, 255 - level, (7 * level + alpha) % 256, alpha], -1).astype(np.uint8)
+    ink = np.zeros((60, 50, 4), np.uint8)
+    ink[10:50, 20:30, 3] = 255
+    white = ink.copy()
+    white[..., :3] = 255
+    page = np.zeros((60, 50, 4), np.uint8)
+    page[20:, 10:45] = (250, 130, 30, 255)
+    page[30:50, 20:30, :3] = (160, 20, 20)
+    alike = np.full((60, 50, 4), (150, 215, 235, 255), np.uint8)
+    alike[10:50, 20:30, :3] = (240, 190, 40)
+    return {"every level": every, "dark ink": ink, "light ink": white, "a page": page, "inks as light": alike}
+
+
+@pytest.mark.parametrize("name", coloured_layers())
+def test_colours_and_transparency_become_the_same_grey(name: str, tmp_path: Path) -> None:
+    pixels = coloured_layers()[name]
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    assert (
-        json.loads(run_in_node(TO_GREY, pixels.tobytes(), [], tmp_path)) == read_grey(file.getvalue()).ravel().tolist()
-    )
+    wanted = read_grey(file.getvalue())
+    replies = json.loads(run_in_node(TO_GREY, pixels.tobytes(), [pixels.shape[:2]], tmp_path))
+    assert replies == [[*wanted.shape], *wanted.ravel().tolist()]

@@ -3,8 +3,8 @@
 #
 #     sh classify.sh URL PICTURE...
 #
-# A picture is any PNG or JPEG of one digit. Prints the service's JSON, a line each. Exit codes: 0 done, 1 a picture was
-# refused or the service did not answer, 2 wrong usage.
+# A picture is any PNG, JPEG, WebP, GIF, BMP or TIFF file of one digit. Prints the service's JSON, a line each. Exit
+# codes: 0 done, 1 a picture was refused or the service did not answer, 2 wrong usage.
 
 if [ $# -lt 2 ]; then
     echo "usage: sh classify.sh URL PICTURE..." >&2

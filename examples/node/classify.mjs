@@ -8,6 +8,8 @@
 import { readFileSync } from "node:fs";
 import * as ort from "onnxruntime-node";
 
+process.env.ORT_DISABLE_TELEMETRY ??= "1"; // onnxruntime reads it when the first session is made
+
 function readPgm(path, [wantedHeight, wantedWidth]) {
   const content = readFileSync(path);
   const header = /^P5\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+255\s/.exec(content.toString("latin1"));

@@ -8,12 +8,15 @@ A picture is a binary PGM of the model's size, white ink on black. Exit codes: 0
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import, which would write to the home folder
 import onnxruntime
 
 

@@ -6,7 +6,9 @@ import { join } from "node:path";
 const HERE = import.meta.dirname;
 const PACKAGE = join(HERE, "../../serving/mnist_serving");
 const PAGE = join(PACKAGE, "http/static");
-const SCRIPTS = "canonicalize.js background.js stroke_width.js ndimage.js picture.js model.js worker.js local.js".split(" ");
+const SCRIPTS =
+  "canonicalize.js locate.js figures.js lines.js background.js stroke_width.js ndimage.js " +
+  "picture.js model.js worker.js local.js";
 const RUNTIME = ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"]; // for the processor, without threads
 
 // What the page may load: its own files, and WebAssembly.
@@ -19,7 +21,7 @@ const copied = new Set();
 mkdirSync(target, { recursive: true });
 
 copy(PAGE, readdirSync(PAGE).filter((name) => !["index.html", "service.js"].includes(name)));
-copy(HERE, SCRIPTS);
+copy(HERE, SCRIPTS.split(" "));
 copy(PACKAGE, ["model.onnx", "model.json"]);
 copy(join(HERE, "node_modules/onnxruntime-web/dist"), RUNTIME);
 writeFileSync(join(target, "index.html"), withLocalModel(readFileSync(join(PAGE, "index.html"), "utf8")));

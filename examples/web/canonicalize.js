@@ -1,19 +1,20 @@
 // Turn a picture of one digit into what MNIST looks like: the same bytes as `canonicalize` of the package.
 //
-// This and page.js, pen.js and raster.js are `canonicalize.py`, `page.py`, `pen.py` and `raster.py` of
-// `serving/mnist_serving` in JavaScript, function by function; why a step is as it is stands there.
+// This and the modules that it imports are those of `serving/mnist_serving/preprocess` in JavaScript, function by
+// function; why a step is as it is stands there.
 // `tests/test_web_canonicalize.py` compares the two. Change both or neither.
 
-import { INK_RANK, LEAST_CONTRAST, QUARTERS, findInk, grouped, masses, middlePoints, relief } from "./background.js";
+import { QUARTERS, middlePoints, relief } from "./background.js";
+import { mainFigure, partsOf } from "./figures.js";
+import { INK_RANK, LEAST_CONTRAST, LEAST_EXTENT, findInk } from "./locate.js";
 import { DIGIT_SIDE, HALF, evenPen } from "./stroke_width.js";
 import {
-  blockMean, box, boxOf, ceilDiv, chosen, components, cut, divided, maximumFilter, laid, mapped, quantile, resampled, uniformFilter,
+  blockMean, box, boxOf, ceilDiv, chosen, cut, divided, maximumFilter, laid, mapped, quantile, resampled, uniformFilter,
 } from "./ndimage.js";
 
 export const SIDE = 28; // of MNIST's picture
 const CENTRE = 14; // its digits' centre of mass
 const LEAST_SIDE = 8;
-const LEAST_EXTENT = 5; // of a digit, in coarse pixels
 
 // Sizes of the copies worked on, in pixels along the longer side.
 const [FINE_SIDE, COARSE_SIDE, WORK_SIDE] = [1024, 240, 80];
@@ -27,6 +28,8 @@ const SOFT = 2; // working pixels that the strokes' edges are blurred by: MNIST'
 const BLANK =
   "there is no digit in the picture: nothing larger than a speck stands out from the page; " +
   "send one digit, clearly darker or lighter than the page, at least a fiftieth of its size";
+
+const several = (figures) => `there are ${figures} figures in the picture: send one digit at a time`;
 
 /** What is wrong with the picture; its message is for people. */
 export class PictureError extends Error {}
@@ -48,7 +51,9 @@ export function canonicalize(grey, width, height) {
   const factor = Math.min(ceilDiv(Math.max(small.height, small.width), COARSE_SIDE), small.height, small.width);
   const found = findInk(blockMean(small, factor));
   if (box(found.mask).longer < LEAST_EXTENT) throw new PictureError(BLANK);
-  return Uint8Array.from(place(evenPen(crisp(cutOut(small, factor, found)))).data);
+  if (found.figures > 1) throw new PictureError(several(found.figures));
+  const ink = found.grainy ? enlarged(found.mask) : crisp(cutOut(small, factor, found));
+  return Uint8Array.from(place(evenPen(ink)).data);
 }
 
 function check(grey, width, height) {
@@ -100,6 +105,14 @@ function cutOut(small, factor, { mask, sign, surface }) {
   return { ink: mapped(relief(picture, surface, y, x), (level) => sign * level), near };
 }
 
+/** The mask of a grainy picture's digit as ink, 0 to 255 and about 80 pixels long: nothing finer is known. */
+function enlarged(mask) {
+  const part = box(mask);
+  const [rows, columns] = [part.height, part.width].map((length) => Math.max(1, divided(length * WORK_SIDE, part.longer)));
+  const ink = mapped(cut(mask, part), (is) => 255 * is);
+  return resampled(laid(ink, part.height + 2, part.width + 2, 1, 1), rows, columns);
+}
+
 /** The ink sharpened and cleaned of specks, 0 or 255 but for its softest edges. */
 function crisp({ ink: soft, near }) {
   const blurred = uniformFilter(uniformFilter(soft, SHARPEN_RADIUS), SHARPEN_RADIUS);
@@ -108,8 +121,8 @@ function crisp({ ink: soft, near }) {
   if (!strong.length) throw new PictureError(BLANK);
   const half = Math.floor(quantile(strong, INK_RANK) / 2);
   const full = quantile(chosen(strong, (level) => level > half), 0.5);
-  const parts = components(mapped(ink, (level) => (level > Math.floor(full / 2) ? 1 : 0)));
-  const digit = maximumFilter(grouped(ink, parts, masses(parts, ink.data)), 2);
+  const parts = partsOf(ink, mapped(ink, (level) => (level > Math.floor(full / 2) ? 1 : 0)));
+  const digit = maximumFilter(mainFigure(parts), 2);
   // From 30 % of full ink to 70 %, black to white.
   const level = (value) => Math.min(Math.max(Math.floor((2550 * value - 765 * full) / (4 * full)), 0), 255);
   return mapped(ink, (value, at) => level(value) * digit.data[at]);

@@ -1,4 +1,4 @@
-// Pictures as arrays: the few operations that `canonicalize` is made of, the numbers of `raster.py`.
+// Pictures as arrays: the few operations that `canonicalize` is made of, the numbers of `ndimage.py`.
 //
 // A picture is `{ height, width, data }`, its levels row by row. Sums are of whole numbers below 2**53, which a
 // double holds exactly: any order gives the same.
@@ -168,6 +168,34 @@ export function maximumFilter(picture, reach) {
   for (let y = 0; y < height; y++) slideMost(data, across.data, y * width, 1, width, reach);
   for (let x = 0; x < width; x++) slideMost(across.data, out.data, x, width, height, reach);
   return out;
+}
+
+/** The smallest level within `reach` pixels along each axis; what lies beyond the border is no smaller. */
+export function minimumFilter(picture, reach) {
+  const most = picture.data.reduce((high, level) => Math.max(high, level));
+  return mapped(maximumFilter(mapped(picture, (level) => most - level), reach), (level) => most - level);
+}
+
+/** The picture with rows and columns exchanged. */
+export function turned({ height, width, data }) {
+  return mapped(blank(width, height), (_, place) => data[(place % height) * width + Math.floor(place / height)]);
+}
+
+/** How far each of the mask's pixels lies from its edge, in sixteenths of a pixel; -8 outside. */
+export function innerDistance(mask) {
+  const { height, width } = mask;
+  const outside = mapped(laid(mask, height + 2, width + 2, 1, 1), (is) => 1 - is);
+  return mapped(cut(distance(outside), boxOf(1, height + 1, 1, width + 1)), (far) => far - SIXTEENTHS / 2);
+}
+
+/** The mean width of strokes: in one of width w the mean distance to the edge is w / 4. */
+export function meanWidth(mask) {
+  const depth = innerDistance(mask);
+  let [sum, count] = [0, 0];
+  mask.data.forEach((is, place) => {
+    if (is) [sum, count] = [sum + depth.data[place], count + 1];
+  });
+  return (4 * sum) / (SIXTEENTHS * count);
 }
 
 function slideMost(from, to, start, step, length, reach) {

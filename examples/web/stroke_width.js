@@ -1,4 +1,4 @@
-// The pen: the width of a digit's strokes, measured and brought into MNIST's range; what `pen.py` does.
+// The pen: the width of a digit's strokes, measured and brought into MNIST's range; what `stroke_width.py` does.
 
 import { REACH, SIXTEENTHS, box, distance, maximumFilter, laid, mapped, rounded, uniformFilter } from "./ndimage.js";
 

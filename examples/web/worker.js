@@ -37,6 +37,7 @@ async function warmUp() {
 }
 
 async function guess(pixels) {
-  const seen = canonicalize(toGrey(pixels), pixels.width, pixels.height);
+  const { grey, width, height } = toGrey(pixels);
+  const seen = canonicalize(grey, width, height);
   return { ...(await model.predict(seen)), seen };
 }

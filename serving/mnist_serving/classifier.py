@@ -25,19 +25,41 @@ class Prediction:
         labels: N names, each of the class with the largest logit.
         probabilities: float32 [N,classes], calibrated; rows sum to 1.
         logits: float32 [N,classes], the raw scores.
-        abstained: bool [N], true where the image looks like nothing that the model has learned from, so that its
-            label should not be trusted.
+        digit: float32 [N], the probability that the image is one of the classes at all.
+        abstained: bool [N], true where the label should not be trusted: `digit` times its probability is too low.
+        names: of all classes, in the order of the columns.
 
     """
 
     labels: list[str]
     probabilities: Floats
     logits: Floats
+    digit: Floats
     abstained: npt.NDArray[np.bool_]
+    names: tuple[str, ...]
 
     def part(self, rows: slice) -> "Prediction":
         """Return the prediction for some of the images."""
-        return Prediction(self.labels[rows], self.probabilities[rows], self.logits[rows], self.abstained[rows])
+        return Prediction(
+            self.labels[rows],
+            self.probabilities[rows],
+            self.logits[rows],
+            self.digit[rows],
+            self.abstained[rows],
+            self.names,
+        )
+
+    def reason(self, row: int) -> str:
+        """Return why the model abstains from an image: "no digit", or two candidates such as "1 or 7".
+
+        It is "no digit" where `digit` is lower than the label's probability. The text is empty where it answers.
+        """
+        if not self.abstained[row]:
+            return ""
+        if self.digit[row] < self.probabilities[row].max():
+            return "no digit"
+        second, first = self.probabilities[row].argsort()[-2:]
+        return f"{self.names[first]} or {self.names[second]}"
 
 
 class Classifier:
@@ -92,7 +114,9 @@ class Classifier:
             labels=[names[place] for place in logits.argmax(axis=1).tolist()],
             probabilities=probabilities,
             logits=logits,
+            digit=digit[:, 0],
             abstained=digit[:, 0] * probabilities.max(axis=1) < self.contract.confidence_threshold,
+            names=names,
         )
 
 

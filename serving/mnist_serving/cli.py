@@ -33,8 +33,14 @@ def build_parser() -> argparse.ArgumentParser:
         "is cut out, scaled and centred first. For a model of other images the picture is resized. Exit code 1 if a "
         "file cannot be read; the others are still answered.",
     )
-    predict.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a PNG or JPEG file")
-    predict.add_argument("--json", action="store_true", help="print one line of JSON a file")
+    predict.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a PNG, JPEG, WebP, GIF, BMP or TIFF")
+    predict.add_argument("--json", action="store_true", help="print one line of JSON per file")
+    predict.add_argument(
+        "--explain",
+        type=Path,
+        metavar="DIR",
+        help="also write how each picture was read: one PNG a file, stage by stage",
+    )
     predict.set_defaults(run=run_predict)
 
     info = commands.add_parser(
@@ -61,18 +67,38 @@ def run_predict(arguments: argparse.Namespace) -> int:
             answer = predict_file(classifier, path)
         except (FileError, ValueError) as error:
             print(f"mnist-serving: error: {path}: {error}", file=sys.stderr)
-            exit_code = 1
-            continue
-        if arguments.json:
-            print(json.dumps({"file": str(path), **answer}))
+            exit_code, said = 1, str(error)
+            if arguments.json:
+                print(json.dumps({"file": str(path), "error": said}))
         else:
-            sure = f"{answer['label']}  {answer['probability']:.1%}"
-            print(f"{path}: {f'not sure, perhaps {sure}' if answer['abstained'] else sure}")
+            said = in_words(answer)
+            print(json.dumps({"file": str(path), **answer}) if arguments.json else f"{path}: {said}")
+        if arguments.explain:
+            explain_file(path, said, arguments.explain)
     return exit_code
 
 
+def in_words(answer: dict[str, str | float | bool]) -> str:
+    """Return an answer as people read it."""
+    sure = f"{answer['label']}  {answer['probability']:.1%}"
+    return f"not sure ({answer['reason']}), perhaps {sure}" if answer["abstained"] else sure
+
+
+def explain_file(path: Path, said: str, folder: Path) -> None:
+    """Write the sheet of a picture's stages into a folder, named after the file; nothing for what is no picture."""
+    from .images import read_grey
+    from .preprocess.explain import sheet
+
+    try:
+        picture = sheet(read_grey(read_file(path)), said)
+    except (FileError, ValueError):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    picture.save(folder / f"{path.name}.png")
+
+
 def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | bool]:
-    """Return the answer to one picture file: `label`, `probability`, `abstained`.
+    """Return the answer to one picture file: `label`, `probability`, `digit`, `abstained`, and the `reason` if it does.
 
     Raises:
         FileError: it cannot be read.
@@ -81,6 +107,25 @@ def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | 
     """
     from .images import read_picture
 
+    prediction = classifier.predict(read_picture(read_file(path), classifier.contract))
+    answer: dict[str, str | float | bool] = {
+        "label": prediction.labels[0],
+        "probability": float(prediction.probabilities.max()),
+        "digit": float(prediction.digit[0]),
+        "abstained": bool(prediction.abstained[0]),
+    }
+    if answer["abstained"]:
+        answer["reason"] = prediction.reason(0)
+    return answer
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        FileError: it cannot be read, or is too large.
+
+    """
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_PICTURE + 1)  # its size is not asked for: devices and pipes have none
@@ -89,12 +134,7 @@ def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | 
     if len(content) > LARGEST_PICTURE:
         msg = f"larger than {LARGEST_PICTURE:,} bytes"
         raise FileError(msg)
-    prediction = classifier.predict(read_picture(content, classifier.contract))
-    return {
-        "label": prediction.labels[0],
-        "probability": float(prediction.probabilities.max()),
-        "abstained": bool(prediction.abstained[0]),
-    }
+    return content
 
 
 def run_info(arguments: argparse.Namespace) -> int:

@@ -1,23 +1,28 @@
-"""Stage `calibrate`: a temperature and a threshold for the trained model, fitted on the held-out images.
+"""Stage `calibrate`: a temperature and a threshold for the trained model, fitted on digits that it did not learn from.
 
 Dividing the logits by the temperature turns the model's probabilities into the frequencies of right answers. The model
 abstains from an image where
 
     confidence = P(a digit, by the detector) x P(the predicted class, if it is a digit)
 
-is below the threshold. No choice here depends on the test set.
+is below the threshold. The temperature is fitted on the held-out images; the threshold on digits that were read as
+people's pictures are, held-out images from enlarged pages and drawn ones. No choice here depends on the test set.
 """
 
 from math import exp
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from stages.config import Section, Share, load_params
-from stages.data import Data, load_dataset_info, load_split, train_val_split
+from stages.config import Count, Section, Share, load_params
+from stages.data import Data, DatasetInfo, load_dataset_info, load_split, train_val_split
+from stages.drawn.digits import DrawnDigits
+from stages.drawn.pages import read_again
 from stages.io import (
     CALIBRATION_FILE,
     DATASET_FILE,
@@ -34,9 +39,18 @@ from stages.models.inference import load_weights, predict
 
 
 class Calibrate(Section):
-    """The share of held-out images that the model may reject though they are digits."""
+    """How the threshold is fitted.
+
+    Attributes:
+        max_false_rejection_rate: the share of digits that the model may abstain from.
+        pages: held-out images that are read again from a page.
+        drawn_digits: drawn with another seed than those that are learned from.
+
+    """
 
     max_false_rejection_rate: Share
+    pages: Count
+    drawn_digits: DrawnDigits
 
 
 class Params(Section):
@@ -79,19 +93,8 @@ def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -
 
 
 def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> float:
-    """Return the largest threshold that rejects at most a given share of digits, of which these are a sample [N].
-
-    The upper end of the 95 % Wilson interval of the share that it rejects is at most `max_false_rejection_rate`.
-    """
-    from scipy.stats import binomtest
-
-    total, rejected = len(confidences), 0
-    while (
-        rejected < total - 1
-        and binomtest(rejected + 1, total).proportion_ci(method="wilson").high <= max_false_rejection_rate
-    ):
-        rejected += 1
-    return float(confidences.sort().values[rejected])
+    """Return the largest threshold that rejects at most a given share of digits with these confidences, float [N]."""
+    return float(confidences.sort().values[int(max_false_rejection_rate * (len(confidences) - 1))])
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -108,6 +111,12 @@ def load_calibration(path: Path) -> Calibration:
         raise StageError(msg) from error
 
 
+def held_out_digits(images: Tensor, info: DatasetInfo, params: Calibrate) -> Tensor:
+    """Return digits that nothing was learned from, as a model sees them in people's pictures, uint8 [N,C,H,W]."""
+    random = np.random.default_rng(params.drawn_digits.seed)
+    return torch.cat([read_again(images[: params.pages], info, random), params.drawn_digits.draw(info).images])
+
+
 def main() -> None:
     """Write `models/calibration.json`."""
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
@@ -115,9 +124,9 @@ def main() -> None:
     detector = load_detector(DETECTOR_FILE, info.shape)
     everything = load_split(TRAIN_FILE, info)
     _, validation = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
-    logits, detector_logits = predict(model, validation.images), predict(detector, validation.images)
-    temperature = fit_temperature(logits, validation.labels)
-    confidences = confidence(logits, detector_logits, temperature=temperature)
+    temperature = fit_temperature(predict(model, validation.images), validation.labels)
+    digits = held_out_digits(validation.images, info, params.calibrate)
+    confidences = confidence(predict(model, digits), predict(detector, digits), temperature=temperature)
     threshold = fit_threshold(confidences, max_false_rejection_rate=params.calibrate.max_false_rejection_rate)
     calibration = Calibration(temperature=temperature, confidence_threshold=threshold)
     atomic_write(CALIBRATION_FILE, (calibration.model_dump_json(indent=2) + "\n").encode())

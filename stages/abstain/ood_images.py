@@ -1,149 +1,198 @@
-"""Out-of-distribution pictures, anything but one digit, drawn by code: uint8 [N,1,28,28], 0 = background, 255 = ink.
+"""Pictures without a digit, or with several, drawn by code: letters, signs, shapes, photographs, numbers, noise.
 
-People send letters, scribbles and doodles too. The detector learns from the kinds in `TRAINED` and is evaluated on
-those in `REPORTED`; no kind and no font is in both.
+Pages are read as people's pictures are; noise and blank images go to the model as they are, as raw pixels may.
+`TRAINED` are the kinds that the detector learns from, `REPORTED` those that it is evaluated on: no kind of shape, no
+font and no photograph is in both.
 """
 
-from collections.abc import Sequence
-from functools import cache
-from math import cos, sin
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from importlib.resources import files
+from math import exp
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from mnist_serving.preprocess.canonicalize import PictureError
 from numpy.random import Generator
-from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import affine_transform
+from PIL import Image, ImageDraw, ImageFilter
+from sklearn.datasets import load_sample_image
 from torch import Tensor
 from torch.nn import functional
 
-from stages.abstain.strokes import FIGURES, NOISES, SIDE, Pixels, Points
-from stages.data import fit_into_frame
+from stages.abstain.strokes import FIGURES, NOISES
+from stages.data import DatasetInfo, Shape
+from stages.drawn.digits import write
+from stages.drawn.pages import UNIT, Draw, Pixels, Points, draw_images, draw_strokes, draw_text, read_page
 
-CANVAS = 96  # pixels a side to draw on
-# Without B D G I L O Q S Z and b g i l o q s z, which some hands and fonts draw like digits.
-LETTERS = "ACEFHJKMNPRTUVWXYacdefhjkmnprtuvwxy"
-TRAINED = ("beziers", "compositions", "triangles", "crossed_rings", "grains", "specks", "letters")
-REPORTED = {
-    "scribbles": ("scribbles",),
-    "shapes": ("curves", "squares", "stars", "hearts", "spirals"),
-    "letters": ("letters",),
-    "noise": ("uniform_noise", "stripes"),
-    "blank": ("blank",),
-}
+# Without letters that some hands and fonts draw like digits.
+LETTERS = "ACEFGHJKMNPQRTUVWXYacdefhjkmnprtuvwxy"
+GREEK = "αγεζηθκλμνξπρτυφχψωΓΔΘΛΞΠΣΦΨΩ"
+CYRILLIC = "ДЖИЛУФЦШЩЪЫЭЮЯвдежийклмнптфцшщъыэюя"
+DEVANAGARI = "कखगघचछजझञतथदधनपफबभमयरलवशषसह"
+SIGNS = "+-=[]{}<>?!@#$%&*~^;:÷±√∞€£§"
 
 
-def draw(kind: str, count: int, *, seed: int, fonts: Sequence[str] = ()) -> Tensor:
-    """Draw `count` pictures of a kind, uint8 [count,1,28,28]; the same seed gives the same pictures.
-
-    Args:
-        kind: a name in `FIGURES` or `NOISES`, or `letters`.
-        count: how many.
-        seed: for this kind.
-        fonts: files to draw letters with; without any, the font inside Pillow.
-
-    """
-    random = np.random.default_rng([seed, *kind.encode()])
-    return torch.from_numpy(np.stack([_draw_one(kind, random, fonts) for _ in range(count)])[:, np.newaxis])
+def _font(package: str, name: str) -> str:
+    return str(files(package) / "files" / name)
 
 
-def _draw_one(kind: str, random: Generator, fonts: Sequence[str]) -> Pixels:
-    if kind in NOISES:
-        return NOISES[kind](random)
-    return fit_into_frame(_letter(random, fonts) if kind == "letters" else _pen(FIGURES[kind](random), random))
+ROBOTO = _font("font_roboto", "Roboto-Light.ttf")
+CAVEAT = _font("fontpkg_caveat", "Caveat[wght].ttf")
+KALAM = _font("fontpkg_kalam", "Kalam-Regular.ttf")
+LEARNED_FONTS = (
+    *(ROBOTO, CAVEAT, KALAM),
+    _font("fontpkg_indie_flower", "IndieFlower-Regular.ttf"),
+    _font("fontpkg_permanent_marker", "PermanentMarker-Regular.ttf"),
+    _font("fontpkg_shadows_into_light", "ShadowsIntoLight.ttf"),
+)
+MANROPE = _font("font_manrope", "Manrope-Regular.ttf")
+UNSEEN_FONTS = (
+    MANROPE,
+    _font("font_amatic_sc", "AmaticSC-Regular.ttf"),
+    _font("font_caladea", "Caladea-Regular.ttf"),
+)
+
+Option = TypeVar("Option")
 
 
-def as_shape(pictures: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Bring grey pictures, uint8 [N,1,28,28], to the shape of another data set's images, uint8 [N,*shape]."""
-    channels, height, width = shape
-    if (height, width) != pictures.shape[2:]:
-        sized = functional.interpolate(pictures.float(), (height, width), mode="bilinear", align_corners=False)
-        pictures = sized.round().to(torch.uint8)
-    return pictures.expand(-1, channels, -1, -1).contiguous()
+def _pick(options: Sequence[Option], random: Generator) -> Option:
+    return options[int(random.integers(len(options)))]
 
 
-def redraw(images: Tensor, *, seed: int) -> Tensor:
-    """Redraw pictures, uint8 [N,1,28,28], with thinner or thicker pens, turned and stretched a little.
-
-    They are enlarged twofold, blurred, cut off at a random grey level and reduced again, so that digits and other
-    pictures cannot be told apart by how they were drawn.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    return torch.cat([_redraw(some, generator) for some in images.split(500)])  # as many as the caches hold
+def character(letters: str, fonts: Sequence[str], random: Generator) -> Pixels:
+    """Draw one of some letters in one of some fonts."""
+    return draw_text(_pick(letters, random), _pick(fonts, random), random)
 
 
-def _redraw(images: Tensor, generator: torch.Generator) -> Tensor:
-    count = len(images)
-
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(count, 1, 1, 1, generator=generator) * (high - low) + low
-
-    shear = torch.randn(count, 2, 2, generator=generator) * 0.07 + torch.eye(2)
-    grid = functional.affine_grid(
-        torch.cat([shear, torch.zeros(count, 2, 1)], dim=2), [count, 1, 2 * SIDE, 2 * SIDE], align_corners=False
-    )
-    large = functional.grid_sample(images.float(), grid, align_corners=False)
-    soft = functional.avg_pool2d(large, 5, stride=1, padding=2)
-    blur = uniform(0, 1)
-    large = (1 - blur) * large + blur * soft
-    level = torch.minimum(uniform(40, 180), 0.8 * large.amax(dim=(2, 3), keepdim=True))
-    crisp = (127.5 + (large - level) * 10 ** uniform(0.3, 1.5)).clamp(0, 255) * (large > level / 2)
-    return functional.avg_pool2d(crisp, 2).round().to(torch.uint8)
+def word(fonts: Sequence[str], random: Generator) -> Pixels:
+    """Draw two to four letters in one of some fonts."""
+    letters = "".join(random.choice([*LETTERS], random.integers(2, 5)))
+    return draw_text(letters, _pick(fonts, random), random)
 
 
-def jumble(images: Tensor, labels: Tensor, *, seed: int) -> Tensor:
-    """Turn digits into other pictures, uint8 [N,C,H,W]: halves of two, one on top of another, rotated or inverted.
-
-    A few still look like a digit.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    other = torch.randperm(len(images), generator=generator)
-    other = torch.where(labels[other] == labels, other.roll(1), other)
-    height, width = images.shape[2:]
-    upper, left = torch.arange(height)[:, None] < height // 2, torch.arange(width)[None] < width // 2
-    turned = images.rot90(1 if height == width else 2, (2, 3))
-    ways = [
-        torch.where(left, images, images[other]),
-        torch.where(upper, images, images[other]),
-        torch.maximum(images, images[other].roll(3, dims=3)),
-        torch.where((labels == 0).logical_or(labels == 8)[:, None, None, None], 255 - images, turned),
-    ]
-    way = torch.randint(len(ways), (len(images),), generator=generator)
-    return torch.stack(ways)[way, torch.arange(len(images))]
+def figure(name: str, random: Generator) -> Pixels:
+    """Draw one of `FIGURES` with a pen."""
+    return draw_strokes([UNIT / 2 * (stroke + 1) for stroke in FIGURES[name](random)], random)
 
 
-def _warp(random: Generator) -> npt.NDArray[np.float64]:
-    """Return a matrix, [2,2], that turns, stretches and slants points (x, y) a little."""
-    turn, stretch, slant = random.normal(0, 0.15), random.uniform(0.7, 1.3), random.normal(0, 0.15)
-    rotation = np.array([[cos(turn), sin(turn)], [-sin(turn), cos(turn)]])
-    return np.asarray(rotation @ np.array([[stretch, 0], [slant, 1]]))
+def number(random: Generator) -> Pixels:
+    """Draw two or three digits side by side, some of which touch."""
+    strokes: list[Points] = []
+    right = 0.0
+    for digit in random.integers(10, size=random.choice([2, 2, 3])).tolist():
+        written = write(digit, random)
+        shift = right + random.uniform(-12, 16) - min(stroke[:, 0].min() for stroke in written)
+        strokes += [stroke + np.array([shift, random.normal(0, 5)]) for stroke in written]
+        right = max(stroke[:, 0].max() for stroke in strokes)
+    return draw_strokes(strokes, random)
 
 
-def _pen(strokes: list[Points], random: Generator) -> Image.Image:
-    """Draw strokes with one round pen."""
-    matrix = _warp(random) * (CANVAS * 0.22)
-    width = CANVAS * random.uniform(0.03, 0.09)
-    picture = Image.new("L", (CANVAS, CANVAS))
-    pencil = ImageDraw.Draw(picture)
-    for stroke in strokes:
-        points = [(x, y) for x, y in (stroke @ matrix + CANVAS / 2).tolist()]
-        pencil.line(points, fill=255, width=round(width))
-        for point in points:
-            pencil.circle(point, width / 2, fill=255)
-    return picture
-
-
-def _letter(random: Generator, fonts: Sequence[str]) -> Image.Image:
-    letter = LETTERS[int(random.integers(len(LETTERS)))]
-    glyph = _glyph(letter, fonts[int(random.integers(len(fonts)))] if fonts else None)
-    matrix, middle = _warp(random), np.full(2, CANVAS / 2)
-    return Image.fromarray(affine_transform(glyph, matrix, middle - matrix @ middle, order=1))
+def photograph(name: str, random: Generator) -> Pixels:
+    """Cut a square out of one of scikit-learn's photographs, mirrored at random."""
+    photo = _photograph(name)
+    side = min(int(exp(random.uniform(4, 6))), *photo.shape)
+    top, left = (int(random.integers(length - side + 1)) for length in photo.shape)
+    return np.ascontiguousarray(photo[top : top + side, left : left + side][:, :: random.choice([-1, 1])])
 
 
 @cache
-def _glyph(letter: str, font: str | None) -> Pixels:
-    size = CANVAS // 2
-    loaded = ImageFont.truetype(font, size) if font else ImageFont.load_default(size)
-    picture = Image.new("L", (CANVAS, CANVAS))
-    ImageDraw.Draw(picture).text((CANVAS / 2, CANVAS / 2), letter, 255, loaded, anchor="mm")
-    return np.asarray(picture)
+def _photograph(name: str) -> Pixels:
+    return np.asarray(Image.fromarray(load_sample_image(name)).convert("L"))
+
+
+def blots(random: Generator) -> Pixels:
+    """Spill one to four filled polygons on a page."""
+    side = 160
+    page = Image.new("L", (side, side), int(random.integers(180, 256)))
+    pen = ImageDraw.Draw(page)
+    for _ in range(random.integers(1, 5)):
+        corners = random.normal(side / 2, side / 8, 2) + random.normal(0, side / 7, (random.integers(3, 9), 2))
+        pen.polygon([*map(tuple, corners.tolist())], fill=int(random.integers(120)))
+    return np.asarray(page.filter(ImageFilter.GaussianBlur(random.uniform(0, 4))))
+
+
+def ruling(random: Generator) -> Pixels:
+    """Draw empty lines of paper and of forms: one or two level lines, a crossing, a frame, a divided frame."""
+    right, bottom = random.uniform(30, 120, 2)
+    x, y, lower = random.uniform(0.1, 0.9, 3) * [right, bottom, bottom]
+    across, below = ([(0, level), (right, level)] for level in (y, lower))
+    down, frame = [(x, 0), (x, bottom)], [(0, 0), (right, 0), (right, bottom), (0, bottom), (0, 0)]
+    kinds = ([across], [across, below], [across, down], [frame], [frame, across])
+    return draw_strokes([np.array(stroke) for stroke in _pick(kinds, random)], random)
+
+
+TRAINED: dict[str, Draw] = {
+    "letters": partial(character, LETTERS, LEARNED_FONTS),
+    "greek": partial(character, GREEK, (ROBOTO,)),
+    "cyrillic": partial(character, CYRILLIC, (ROBOTO, CAVEAT)),
+    "devanagari": partial(character, DEVANAGARI, (KALAM,)),
+    "signs": partial(character, SIGNS, (ROBOTO, KALAM)),
+    "words": partial(word, LEARNED_FONTS),
+    "numbers": number,
+    "photographs": partial(photograph, "china.jpg"),
+    "blots": blots,
+    "ruling": ruling,
+    "beziers": partial(figure, "beziers"),
+    "compositions": partial(figure, "compositions"),
+    "triangles": partial(figure, "triangles"),
+    "polygons": partial(figure, "polygons"),
+    "arrows": partial(figure, "arrows"),
+    "crossed_rings": partial(figure, "crossed_rings"),
+}
+REPORTED: dict[str, tuple[Draw, ...]] = {
+    "letters": (partial(character, LETTERS, UNSEEN_FONTS),),
+    "greek": (partial(character, GREEK, (MANROPE,)),),
+    "words": (partial(word, UNSEEN_FONTS),),
+    "scribbles": (partial(figure, "scribbles"),),
+    "shapes": tuple(partial(figure, name) for name in ("curves", "squares", "stars", "hearts", "spirals")),
+    "photographs": (partial(photograph, "flower.jpg"),),
+}
+TRAINED_NOISE = ("grains", "specks")
+REPORTED_NOISE = {"noise": ("uniform_noise", "stripes"), "blank": ("blank",)}
+
+
+def draw_trained(count: int, info: DatasetInfo, *, seed: int) -> Tensor:
+    """Return what a model sees of `count` pictures of each kind that the detector learns from, uint8 [N,C,H,W]."""
+    random = np.random.default_rng(seed)
+    pages = [draw_images(draw, count, info, random) for draw in TRAINED.values()]
+    return torch.cat([*pages, *(draw_noise(kind, count, info.shape, random) for kind in TRAINED_NOISE)])
+
+
+def refused_shares(
+    refuses: Callable[[Tensor], Tensor], count: int, info: DatasetInfo, *, seed: int
+) -> dict[str, float]:
+    """Return, by group, the share of pictures that are refused: those that cannot be read, and those read in vain.
+
+    Args:
+        refuses: which of some images, uint8 [N,C,H,W], the model abstains from, bool [N].
+        count: pictures of a group.
+        info: the data set.
+        seed: the same seed gives the same pictures.
+
+    """
+    random = np.random.default_rng(seed)
+    shares = {}
+    for group, kinds in REPORTED.items():
+        images = []
+        for draw in (kinds * count)[:count]:
+            try:
+                images.append(read_page(draw(random), info))
+            except PictureError:
+                continue
+        answered = int((~refuses(torch.stack(images))).sum()) if images else 0
+        shares[group] = 1 - answered / count
+    for group, names in REPORTED_NOISE.items():
+        noise = torch.cat([draw_noise(name, count // len(names), info.shape, random) for name in names])
+        shares[group] = refuses(noise).double().mean().item()
+    return shares
+
+
+def draw_noise(kind: str, count: int, shape: Shape, random: Generator) -> Tensor:
+    """Return images without any drawing, of a data set's shape, uint8 [count,*shape]."""
+    images = torch.from_numpy(np.stack([NOISES[kind](random) for _ in range(count)])[:, np.newaxis])
+    channels, height, width = shape
+    if (height, width) != images.shape[2:]:
+        sized = functional.interpolate(images.float(), (height, width), mode="bilinear", align_corners=False)
+        images = sized.round().to(torch.uint8)
+    return images.expand(-1, channels, -1, -1)

@@ -57,9 +57,27 @@ def squares(random: Generator) -> list[Points]:
     return [_ring(1, random.uniform(0, 2 * pi), 5)]
 
 
+def polygons(random: Generator) -> list[Points]:
+    """Five to eight uneven sides; sometimes the last is missing."""
+    corners = int(random.integers(5, 9))
+    angles = np.linspace(0, 2 * pi, corners, endpoint=False) + random.normal(0, 0.2, corners)
+    around = np.stack([np.cos(angles), np.sin(angles)], axis=1) * random.uniform(0.7, 1, (corners, 1))
+    return [np.concatenate([around, around[:1]]) if random.random() < 0.8 else around]
+
+
+def arrows(random: Generator) -> list[Points]:
+    """A shaft in any direction with a head at one end or at both."""
+    angle = random.uniform(0, 2 * pi)
+    barb, spread = random.uniform(0.4, 0.8), random.uniform(0.4, 0.8)
+    tip = np.array([cos(angle), sin(angle)])
+    left, right = (tip - barb * np.array([cos(angle + side), sin(angle + side)]) for side in (spread, -spread))
+    head = np.array([left, tip, right])
+    return [np.array([-tip, tip]), head, *([-head] if random.random() < 0.4 else [])]
+
+
 def crossed_rings(random: Generator) -> list[Points]:
-    """A ring with one or two diameters."""
-    angles = random.uniform(0, pi) + np.arange(random.integers(1, 3)) * pi / 2
+    """A ring with two diameters; with one it could be a slashed 0."""
+    angles = random.uniform(0, pi) + np.arange(2) * pi / 2
     return [_ring(), *(np.array([[cos(a), sin(a)], [-cos(a), -sin(a)]]) for a in angles)]
 
 
@@ -130,7 +148,10 @@ def stripes(random: Generator) -> Pixels:
 
 FIGURES: dict[str, Callable[[Generator], list[Points]]] = {
     draw.__name__: draw
-    for draw in (beziers, compositions, triangles, crossed_rings, scribbles, curves, squares, stars, hearts, spirals)
+    for draw in (
+        *(beziers, compositions, triangles, polygons, arrows, crossed_rings),
+        *(scribbles, curves, squares, stars, hearts, spirals),
+    )
 }
 NOISES: dict[str, Callable[[Generator], Pixels]] = {
     draw.__name__: draw for draw in (blank, grains, specks, uniform_noise, stripes)

@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
-from .limits import Limits
 from .service import Service
 from .transport.batcher import Batcher
-from .transport.http_types import HttpError, Request, Response, add_header, too_many
+from .transport.http_types import HttpError, Request, Response, add_header, body_too_large, too_many
+from .transport.limits import BodyLimit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -70,19 +71,21 @@ class Application:
             request.error = too_many(service.limits.in_flight, "requests in flight")
             counted = False
         service.count_in_flight(counted)
+        large = _LargeBody(service)
         try:
             if request.error is None:
-                await self._read_body(request, receive)
+                await self._read_body(request, receive, large)
             return await self._work(request)
         finally:
             service.count_in_flight(-counted)
+            large.end()
 
-    async def _read_body(self, request: Request, receive: Receive) -> None:
+    async def _read_body(self, request: Request, receive: Receive, large: "_LargeBody") -> None:
         """Set the body, or the error if it is too large or too slow."""
         limits = self.service.limits
         try:
             async with asyncio.timeout(limits.request_seconds):
-                request.body = await _receive_body(receive, limits)
+                request.body = await _receive_body(receive, self.service.body_limit(request), large)
         except TimeoutError:
             request.error = HttpError(408, f"the body did not arrive within {limits.request_seconds:g} s")
         except HttpError as error:
@@ -106,20 +109,45 @@ def _read_head(scope: Scope) -> Request:
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         add_header(headers, name, value)
-    path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
-    path = path.removeprefix(scope.get("root_path", "")) or "/"
+    path = scope["raw_path"].decode("latin-1").partition("?")[0] if scope.get("raw_path") else quote(scope["path"])
+    client = (scope.get("client") or ("",))[0]
+    root = scope.get("root_path", "").rstrip("/")
     query = scope["query_string"].decode("latin-1")
-    return Request(scope["method"], path, headers, started=time.perf_counter(), query=query)
+    return Request(
+        scope["method"], path, headers, started=time.perf_counter(), query=query, root_path=root, client=client
+    )
 
 
-async def _receive_body(receive: Receive, limits: Limits) -> bytes:
+class _LargeBody:
+    """Counts a request's body among the large ones."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._counted = False
+
+    def begin(self) -> None:
+        """Count it once, or refuse it."""
+        if not self._counted:
+            most = self.service.limits.large_in_flight
+            if self.service.large_in_flight >= most:
+                raise too_many(most, "large requests in flight")
+            self._counted = True
+            self.service.large_in_flight += 1
+
+    def end(self) -> None:
+        """Count it no longer."""
+        self.service.large_in_flight -= self._counted
+
+
+async def _receive_body(receive: Receive, limit: BodyLimit, large: _LargeBody) -> bytes:
     """Return the body.
 
     Raises:
-        HttpError: 413, it is too large or arrives in too many pieces.
+        HttpError: 413, it is too large or arrives in too many pieces; 503, there are too many large ones.
         ClientGoneError: the client left.
 
     """
+    limits = large.service.limits
     pieces: list[bytes] = []
     size = count = 0
     while True:
@@ -129,8 +157,10 @@ async def _receive_body(receive: Receive, limits: Limits) -> bytes:
         piece = message.get("body", b"")
         size += len(piece)
         count += 1
+        if size > limit.size:
+            raise body_too_large(limit)
         if size > limits.body:
-            raise HttpError(413, f"the body is larger than {limits.body:,} bytes")
+            large.begin()
         if count > limits.chunks:
             raise HttpError(413, f"the body has more than {limits.chunks:,} chunks; send it in larger ones")
         pieces.append(piece)

@@ -6,18 +6,20 @@ import zlib
 from http import HTTPStatus
 
 from .transport.http_types import HttpError, Request, Response
+from .transport.limits import BodyLimit
 
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+PROTOCOLS = ("/v1", "/v2")
 WORTH_COMPRESSING = 256  # bytes; a shorter reply would hardly shrink
 WEIGHT_ZERO = re.compile(r"q=0(\.0*)?$")
 
 
-def decompress(request: Request, *, limit: int) -> bytes:
+def decompress(request: Request, *, limit: BodyLimit) -> bytes:
     """Return a request's body, decompressed.
 
     Args:
         request: its `Content-Encoding` may be absent, identity, gzip or deflate (RFC 9110, with zlib's header).
-        limit: the largest number of bytes that it may have then.
+        limit: how many bytes it may have then.
 
     Raises:
         HttpError: 415 for another encoding, 413 beyond the limit, 400 for damaged data.
@@ -30,11 +32,11 @@ def decompress(request: Request, *, limit: int) -> bytes:
         raise HttpError(415, f"Content-Encoding {encoding[:60]!r} is not supported; use gzip or deflate")
     inflater = zlib.decompressobj(WINDOWS[encoding])
     try:
-        content = inflater.decompress(request.body, limit + 1)
+        content = inflater.decompress(request.body, limit.size + 1)
     except zlib.error as error:
         raise HttpError(400, f"the body is not valid {encoding}: {error}") from error
-    if len(content) > limit:
-        raise HttpError(413, f"the body decompresses to more than {limit:,} bytes")
+    if len(content) > limit.size:
+        raise HttpError(413, f"the body decompresses to more than {limit.size:,} bytes; {limit.flag} allows more")
     if not inflater.eof or inflater.unused_data:
         problem = f"continues after its {encoding} data" if inflater.eof else "is cut short"
         raise HttpError(400, f"the body {problem}")
@@ -44,10 +46,13 @@ def decompress(request: Request, *, limit: int) -> bytes:
 def compress(request: Request, response: Response) -> None:
     """Compress a reply in place, if the client accepts it and it is worth it.
 
-    Errors are not compressed: some clients read them without looking at `Content-Encoding`.
+    Errors are not compressed, nor are the protocols' metadata: some clients, such as tritonclient's for asyncio, read
+    them without looking at `Content-Encoding`.
     """
     accepted = request.headers.get(b"accept-encoding")
-    if accepted is None or response.status != HTTPStatus.OK or len(response.body) < WORTH_COMPRESSING:
+    if accepted is None or (request.method == "GET" and request.route.startswith(PROTOCOLS)):
+        return
+    if response.status != HTTPStatus.OK or len(response.body) < WORTH_COMPRESSING:
         return
     offers = [offer.strip().partition(";") for offer in accepted.decode("latin-1").lower().split(",")]
     wanted = {name.strip() for name, _, weight in offers if not WEIGHT_ZERO.search(weight.strip())}

@@ -30,7 +30,7 @@ def render_infer_reply(
     outputs: list[dict[str, Any]] = []
     binary: list[bytes] = []
     for output in request.outputs:
-        tensor, raw = _render_output(output, getattr(prediction, output.name), labels)
+        tensor, raw = _render_output(output, _scores(prediction, output.name), labels)
         outputs.append(tensor)
         if raw is not None:
             binary.append(raw)
@@ -46,6 +46,12 @@ def render_infer_reply(
         response.content_type = BINARY
         response.body = b"".join([response.body, *binary])
     return response
+
+
+def _scores(prediction: Prediction, name: str) -> Floats:
+    """Return an output, float32 [N,numbers]."""
+    scores: Floats = getattr(prediction, name)
+    return scores.reshape(len(scores), -1)
 
 
 def _render_output(output: Output, scores: Floats, labels: tuple[str, ...]) -> tuple[dict[str, Any], bytes | None]:
@@ -65,9 +71,13 @@ def _render_output(output: Output, scores: Floats, labels: tuple[str, ...]) -> t
 
 
 def _best_classes(scores: Floats, k: int, labels: tuple[str, ...]) -> list[str]:
-    """Return the k best classes, or all if k is larger, as `value:index:label`, highest first."""
+    """Return the k best classes, or all if k is larger, as `value:index:label`, highest first.
+
+    An output that has no number for each class has no labels, and gives `value:index`.
+    """
     best = np.argsort(-scores, kind="stable")[:k].tolist()
-    return [f"{scores[index]:f}:{index}:{labels[index]}" for index in best]
+    names = [f":{label}" for label in labels] if len(labels) == len(scores) else [""] * len(scores)
+    return [f"{scores[index]:f}:{index}{names[index]}" for index in best]
 
 
 def _length_prefixed(text: str) -> bytes:

@@ -9,7 +9,7 @@ from .pixels import MESSAGE_LENGTH, Images, Shape, read_pixels, to_images
 from .transport.http_types import HttpError
 
 INPUT = "image"
-SERVED_OUTPUTS = ("logits", "probabilities")
+SERVED_OUTPUTS = ("logits", "probabilities", "digit")
 DATATYPE = "UINT8"
 
 
@@ -145,7 +145,7 @@ def _output(item: object, *, binary_by_default: bool) -> Output:
         raise HttpError(400, f"`outputs` must hold objects, not {kind(item)}")
     name = item.get("name")
     if type(name) is not str or name not in SERVED_OUTPUTS:
-        raise HttpError(400, f"the outputs are {' and '.join(SERVED_OUTPUTS)}, not {_quote(name)}")
+        raise HttpError(400, f"the outputs are {', '.join(SERVED_OUTPUTS)}, not {_quote(name)}")
     parameters = _parameters(item, name)
     classes = parameters.get("classification", 0)
     if type(classes) is not int or ("classification" in parameters and classes < 1):

@@ -35,7 +35,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     if type(document) is not dict:
         raise HttpError(400, f"the body is {kind(document)}; send a JSON object")
     # A colon follows every key and is otherwise only in strings: with as many colons as keys, no key is there twice.
-    if body.count(b":") != _count_keys(document):
+    if has_more(b":", _count_keys(document), body):
         _refuse_duplicate_keys(body)
     return document
 
@@ -50,6 +50,16 @@ def may_hold_booleans(body: bytes) -> bool:
     """Return whether JSON may hold true or false, which are numbers to Python and not to the protocol."""
     # Single letters, which only such values and few names have, are found many times as fast as words.
     return b"f" in body or (b"r" in body and b"true" in body)
+
+
+def has_more(byte: bytes, most: int, body: bytes) -> bool:
+    """Return whether a byte occurs more often; finding each is many times as fast as counting them all."""
+    place = -1
+    for _ in range(most + 1):
+        place = body.find(byte, place + 1)
+        if place < 0:
+            return False
+    return True
 
 
 def _count_keys(document: dict[str, Any]) -> int:

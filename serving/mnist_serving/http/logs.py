@@ -1,9 +1,12 @@
-"""Log lines on standard error: plain text, or one JSON object each."""
+"""Log lines on standard error, libraries' warnings among them: plain text, or one JSON object each."""
 
 import json
 import logging
 import sys
+import threading
 import time
+import warnings
+from types import TracebackType
 
 ACCESS = "mnist_serving.http.access"
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}  # what a record holds besides its `extra`
@@ -27,8 +30,17 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(document)
 
 
+class TextFormatter(logging.Formatter):
+    """What a person reads: who speaks, the level if it is not the usual one, the message."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """Return the line."""
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return f"mnist-serving: {level}{record.message}"
+
+
 def configure_logs(*, as_json: bool, access: bool) -> None:
-    """Send the package's log to standard error.
+    """Send everything to standard error: the package's log, others' warnings, what nobody catches.
 
     Args:
         as_json: one JSON object a line, for machines.
@@ -36,9 +48,26 @@ def configure_logs(*, as_json: bool, access: bool) -> None:
 
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("mnist-serving: %(message)s"))
-    package = logging.getLogger("mnist_serving")
-    package.handlers[:] = [handler]
-    package.setLevel(logging.INFO)
-    package.propagate = False
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    logging.getLogger().handlers[:] = [handler]
+    logging.getLogger("mnist_serving").setLevel(logging.INFO)
+    warnings.showwarning = _log_warning
+    sys.excepthook = _log_failure
+    threading.excepthook = lambda failed: _log_failure(failed.exc_type, failed.exc_value, failed.exc_traceback)
     logging.getLogger(ACCESS).setLevel(logging.INFO if access else logging.WARNING)
+
+
+def _log_warning(  # noqa: PLR0913, PLR0917 (as `warnings` calls it)
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: object = None,
+) -> None:
+    del file, line
+    logging.getLogger("mnist_serving").warning("%s: %s (%s:%s)", category.__name__, message, filename, lineno)
+
+
+def _log_failure(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    logging.getLogger("mnist_serving").critical("failed", exc_info=(kind, error or kind(), trace))

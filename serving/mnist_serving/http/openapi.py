@@ -11,6 +11,7 @@ from .json_body import JSON
 from .limits import Limits
 from .pixels import Shape
 from .predict import PICTURE_TYPES
+from .uploads import FORM
 
 Json = dict[str, Any]
 
@@ -27,7 +28,7 @@ REASONS = {
     400: "The request does not follow this description.",
     404: "There is no such model or version.",
     408: "The request took too long to arrive.",
-    413: "The request has too many bytes or too many images.",
+    413: "The request has too many bytes or too many images; the error names the flag that allows more bytes.",
     415: "The content type or encoding is not supported.",
     503: "The service is not ready, or too many requests are in flight; `Retry-After` says when to try again.",
 }
@@ -51,6 +52,7 @@ def describe_api(contract: Contract, limits: Limits, *, version: str) -> Json:
             "/model": {"get": _get("The model's metadata", _json(_ref("Model")), 503)},
             **_health_paths(),
             **_model_paths(contract.image_shape),
+            **_v1_paths(),
             "/metrics": {"get": _get("Counts and latencies for Prometheus", {"text/plain": {"schema": STRING}})},
             "/openapi.json": {"get": _get("This document", _json({"type": "object"}), 503)},
             "/docs": {"get": _get("This document as a page", HTML, 503)},
@@ -60,17 +62,27 @@ def describe_api(contract: Contract, limits: Limits, *, version: str) -> Json:
 
 
 def _predict(contract: Contract, limits: Limits) -> Json:
-    pictures = dict.fromkeys(PICTURE_TYPES, FILE)
+    pictures = dict.fromkeys((*PICTURE_TYPES, BINARY), FILE)
+    files = {"type": "array", "items": FILE["schema"], "minItems": 1, "maxItems": limits.parts}
+    form = {FORM: {"schema": {"type": "object", "properties": {"file": files}}}}
     return {
         "summary": "Classify images",
         "description": (
-            "Send one image as `image`, several as `images`, or a PNG or JPEG file of at most "
-            f"{limits.pixels:,} pixels{_preparation(contract)}."
+            f"Send one image as `image` or several as `images`{_polarity(contract)}. Or send a PNG, JPEG, WebP, GIF, "
+            f"BMP or TIFF file of at most {limits.pixels:,} pixels{_preparation(contract)}: as the body, where its "
+            "bytes decide what it is, as the files of a form, whatever the field is called, or in base64 in place of "
+            "the numbers. "
+            f"JSON may have {limits.body:,} bytes, a picture file or a form {limits.picture:,}."
         ),
         "parameters": [_parameter("seen", "query", BOOLEAN | {"default": False, "description": SEEN})],
-        "requestBody": {"required": True, "content": _json(_ref("PredictRequest")) | pictures},
+        "requestBody": {"required": True, "content": _json(_ref("PredictRequest")) | pictures | form},
         "responses": _responses("The predictions", _json(_ref("PredictReply")), *BODY_ERRORS),
     }
+
+
+def _polarity(contract: Contract) -> str:
+    """Return which pixels are ink, as an apposition."""
+    return ", white ink (255) on black (0), not black on white" if contract.centred else ""
 
 
 def _preparation(contract: Contract) -> str:
@@ -87,6 +99,7 @@ def _health_paths() -> Json:
     return {
         "/v2/health/live": {"get": _get("Whether the process answers", health)},
         "/v2/health/ready": {"get": _get("Whether requests should be sent here", health, 503)},
+        "/v2/repository/index": {"post": _get("The models and their states", _json({"type": "array"}))},
         "/v2": {"get": _get("The server's name, version and extensions", _json(_object(server)))},
     }
 
@@ -99,6 +112,9 @@ def _model_paths(shape: Shape) -> Json:
     ready = _object({"name": STRING, "ready": BOOLEAN})
     paths = {
         "": {"get": _get("The model's inputs and outputs", _json(_object(metadata)), 404, 503)},
+        "/config": {
+            "get": _get("The model's configuration, as Triton describes it", _json({"type": "object"}), 404, 503)
+        },
         "/ready": {"get": _get("Whether the model is ready", _json(ready), 404, 503)},
         "/infer": {"post": _infer(shape)},
     }
@@ -109,6 +125,23 @@ def _model_paths(shape: Shape) -> Json:
         described[f"/v2/models/{{model}}{end}"] = {"parameters": [model], **methods}
         described[f"/v2/models/{{model}}/versions/{{version}}{end}"] = {"parameters": [model, number], **methods}
     return described
+
+
+def _v1_paths() -> Json:
+    """Return the routes of KServe's V1 protocol, which are TensorFlow Serving's too."""
+    status = _json(_object({"name": STRING, "ready": BOOLEAN}))
+    predict = {
+        "summary": "Classify images, by KServe's V1 protocol",
+        "description": "An instance is an image as in `/predict`, or an object of one key around it.",
+        "requestBody": {"required": True, "content": _json(_ref("V1Request"))},
+        "responses": _responses("The predictions", _json(_ref("PredictReply")), 404, *BODY_ERRORS),
+    }
+    model = {"parameters": [_parameter("model", "path", STRING | {"enum": [MODEL_NAME]})]}
+    return {
+        "/v1/models": {"get": _get("The names of the models", _json(_object({"models": STRINGS})))},
+        "/v1/models/{model}": {**model, "get": _get("Whether the model is ready", status, 404, 503)},
+        "/v1/models/{model}:predict": {**model, "post": predict},
+    }
 
 
 def _infer(shape: Shape) -> Json:
@@ -138,7 +171,8 @@ def _schemas(contract: Contract, limits: Limits) -> Json:
     return {
         "Error": _object({"error": STRING}),
         "Pixel": {"type": "integer", "minimum": 0, "maximum": 255, "description": meaning},
-        "Image": {"oneOf": forms},
+        "Image": {"oneOf": [*forms, {"type": "string", "description": "A picture file in base64, or a data URL."}]},
+        "V1Request": _object({"instances": images}),
         "PredictRequest": {"oneOf": [_object({"image": _ref("Image")}) | closed, _object({"images": images}) | closed]},
         "PredictReply": _object({"predictions": predictions}),
         "Prediction": _prediction(flat, classes=len(contract.labels)),
@@ -166,9 +200,12 @@ def _prediction(pixels: Json, *, classes: int) -> Json:
             "label": STRING,
             "probability": PROBABILITY,
             "probabilities": _list_of(PROBABILITY, classes),
+            "digit": PROBABILITY | {"description": "How probable it is that the image is of any class at all."},
             "abstained": {"type": "boolean", "description": "The model does not trust this prediction."},
         }
     )
+    prediction["properties"]["reason"] = STRING | {"description": "Why it does not; only if `abstained` is true."}
+    prediction["properties"]["hint"] = STRING | {"description": "Only if the image looks inverted."}
     prediction["properties"]["seen"] = pixels | {"description": "What the model saw; only with `seen=true`."}
     return prediction
 

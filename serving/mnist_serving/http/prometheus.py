@@ -4,17 +4,47 @@ With several workers the official client's multiprocess mode adds their counts u
 folder before this module is imported.
 """
 
+import collections
+import logging
 import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
-from mnist_serving.classifier import Classifier
+from mnist_serving.classifier import Classifier, Prediction
+
+logger = logging.getLogger("mnist_serving.http")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class AllProcesses(Collector):
+    """What the workers and the process that started them use, added up; the start is the earliest."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder of metrics, in which each living worker has a file named after it."""
+        workers = [int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livesum_*.db")]
+        self._processes = [ProcessCollector(pid=partial(int, pid), registry=None) for pid in [os.getppid(), *workers]]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of `ProcessCollector`, for all processes together."""
+        found: dict[str, list[Metric]] = {}
+        for process in self._processes:
+            for metric in process.collect():
+                found.setdefault(metric.name, []).append(metric)
+        for name, (together, *_) in found.items():
+            values = [metric.samples[0].value for metric in found[name]]
+            value = min(values) if name == "process_start_time_seconds" else sum(values)
+            together.samples[0] = together.samples[0]._replace(value=value)
+            yield together
 
 
 class Metrics:
@@ -33,6 +63,7 @@ class Metrics:
             registry=registry,
         )
         self._images = Counter("mnist_images", "Images classified.", registry=registry)
+        self._labels = Counter("mnist_predictions", "Predictions by label.", ["label"], registry=registry)
         self._batch = Histogram(
             "mnist_batch_images", "Images in a run of the model.", buckets=IMAGES, registry=registry
         )
@@ -57,6 +88,7 @@ class Metrics:
 
     def describe_model(self, classifier: Classifier, *, name: str, version: str) -> None:
         """Publish which model answers."""
+        self._by_label = {label: self._labels.labels(label) for label in classifier.labels}
         described = [classifier.metadata.get(key, "") for key in ("dataset", "accuracy")]
         self._model.labels(name, version, classifier.checksum, *described).set(1)
 
@@ -69,17 +101,26 @@ class Metrics:
         children[0].inc()
         children[1].observe(seconds)
 
-    def count_images(self, images: int, abstained: int) -> None:
+    def count_run(self, prediction: Prediction) -> None:
         """Count one run of the model."""
+        images, abstained = len(prediction.labels), int(prediction.abstained.sum())
         self._images.inc(images)
         self._batch.observe(images)
+        for label, count in collections.Counter(prediction.labels).items():
+            self._by_label[label].inc(count)
         if abstained:
             self._abstained.inc(abstained)
 
     def render(self) -> bytes:
         """Return the text that Prometheus reads; with several workers, their sum."""
-        if MULTIPROCESS not in os.environ:
-            return generate_latest(self._registry)
-        every_worker = CollectorRegistry()
-        MultiProcessCollector(every_worker)  # type: ignore[no-untyped-call]
-        return generate_latest(every_worker)
+        if MULTIPROCESS in os.environ:
+            every_worker = CollectorRegistry()
+            try:
+                folder = Path(os.environ[MULTIPROCESS])
+                folder.mkdir(parents=True, exist_ok=True)  # somebody may have removed it
+                MultiProcessCollector(every_worker)  # type: ignore[no-untyped-call]
+                every_worker.register(AllProcesses(folder))
+                return generate_latest(every_worker)
+            except (OSError, ValueError) as error:
+                logger.warning("/metrics shows one worker alone: %s", error)
+        return generate_latest(self._registry)

@@ -18,6 +18,21 @@ def find_route(routes: dict[str, Route], path: str) -> Route:
     return routes.get(path) or routes.get(_decoded(path)) or UNKNOWN
 
 
+def path_below(root: str, path: str) -> str:
+    """Return a path without the one that the application is mounted at, or as it is if a proxy has taken that off.
+
+    Args:
+        root: decoded, empty or with a slash in front and none behind.
+        path: percent-encoded.
+
+    """
+    parts = path.split("/")
+    count = root.count("/") + 1
+    if not root or _decoded("/".join(parts[:count])) != root:
+        return path
+    return "".join(f"/{part}" for part in parts[count:])
+
+
 def find_handler(request: Request, handlers: dict[str, Handler]) -> Handler:
     """Return a route's handler for the request's method.
 
@@ -45,9 +60,10 @@ def _decoded(path: str) -> str:
 def _not_found(path: str) -> str:
     """Say which part of a path is unknown."""
     parts = _decoded(path).split("/")
-    if parts[1:3] == ["v2", "models"] and len(parts) > 3:  # noqa: PLR2004 (/v2/models/NAME/versions/VERSION)
-        if parts[3] != MODEL_NAME:
-            return f"there is no model {parts[3][:60]!r}; the model is {MODEL_NAME!r}"
+    if parts[1:3] in (["v1", "models"], ["v2", "models"]) and len(parts) > 3:  # noqa: PLR2004 (/v2/models/NAME/...)
+        name = parts[3].partition(":")[0] if parts[1] == "v1" else parts[3]
+        if name != MODEL_NAME:
+            return f"there is no model {name[:60]!r}; the model is {MODEL_NAME!r}"
         if parts[4:5] == ["versions"] and parts[5:6] != [MODEL_VERSION]:
             return f"{MODEL_NAME!r} has no version {'/'.join(parts[5:6])[:60]!r}; its version is {MODEL_VERSION!r}"
     return f"there is nothing at {path[:200]!r}; /docs lists the routes"

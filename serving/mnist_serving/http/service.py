@@ -3,48 +3,74 @@
 import logging
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import numpy as np
 
 from mnist_serving import Classifier, Prediction, __version__
 
+from .clients import Clients
 from .compression import compress, decompress
+from .cors import Cors
 from .infer_reply import BINARY, MODEL_NAME, MODEL_VERSION, render_infer_reply
-from .infer_request import INPUT, SERVED_OUTPUTS, read_infer_request
+from .infer_request import read_infer_request
 from .jobs import Job, split_by_images
 from .json_body import JSON, error_response, json_response
 from .limits import Limits
 from .logs import ACCESS
+from .models import describe_model, triton_config, triton_index, v1_status, v2_metadata
 from .openapi import describe_api
 from .pages import Page, drawing_page, reference_page
 from .pixels import Images
 from .predict import (
-    PICTURE_TYPES,
-    describe_model,
-    read_picture_request,
-    read_predict_request,
+    body_limit,
+    is_slow,
+    media_type,
+    read_images,
+    read_instances,
     read_seen,
     render_predictions,
 )
 from .prometheus import CONTENT_TYPE as PROMETHEUS
 from .prometheus import Metrics
 from .request_id import RequestIds
-from .routing import Handler, Route, find_handler, find_route
+from .routing import Handler, Route, find_handler, find_route, path_below
 from .transport.http_types import RETRY, HttpError, Request, Response
+from .transport.limits import BodyLimit
 
 logger = logging.getLogger("mnist_serving.http")
 access = logging.getLogger(ACCESS)
 
+EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration"]
+PICTURE_ROUTES = ("/predict", "/v1/models/{model}:predict")
 SERVER_ERROR = HttpError(500, "the server failed; its log says why")
 
 
 class Service:
     """Answers requests with one classifier; `open` makes it ready, `close` unready."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        """Make a service that is alive but not ready."""
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        root_path: str = "",
+        origins: tuple[str, ...] = (),
+        proxies: tuple[str, ...] = (),
+    ) -> None:
+        """Make a service that is alive but not ready.
+
+        Args:
+            limits: how much is accepted.
+            root_path: below which a proxy offers it.
+            origins: the sites, besides its own, whose pages may use it.
+            proxies: whose `X-Forwarded-For` the access log believes.
+
+        """
         self.limits = limits or Limits()
-        self.in_flight = 0
+        self.root_path = root_path
+        self.in_flight = self.large_in_flight = 0
+        self._cors = Cors(origins)
+        self._clients = Clients(proxies)
         self.metrics = Metrics()
         self._request_ids = RequestIds()
         self._classifier: Classifier | None = None
@@ -73,20 +99,34 @@ class Service:
 
     def is_slow(self, request: Request) -> bool:
         """Return whether `answer` takes milliseconds, so that a server should call it in a thread."""
-        return request.error is None and _media_type(request) in PICTURE_TYPES
+        if request.error is not None or not request.body or not is_slow(request):
+            return False
+        return self._find_route(request)[0] in PICTURE_ROUTES
+
+    def body_limit(self, request: Request) -> BodyLimit:
+        """Return how large a request's body may be."""
+        limit = body_limit(request, self.limits)
+        if limit is self.limits.of_json or self._find_route(request)[0] == "/predict":
+            return limit
+        return self.limits.of_json
 
     def answer(self, request: Request) -> Response | Job:
         """Return the reply to a request, or the job that `run` turns into the reply."""
         request.request_id = self._request_ids.pick(request.headers)
-        request.route, handlers = find_route(self._routes, request.path)
+        request.route, handlers = self._find_route(request)
         try:
-            outcome = find_handler(request, handlers)(request)
+            outcome = self._cors.preflight(request, [*handlers]) or find_handler(request, handlers)(request)
         except HttpError as error:
             outcome = error_response(error)
         except Exception:
             logger.exception("request %s failed", request.request_id)
             outcome = error_response(SERVER_ERROR)
         return self._finish(request, outcome) if isinstance(outcome, Response) else outcome
+
+    def _find_route(self, request: Request) -> Route:
+        request.root_path = request.root_path or self.root_path
+        path = path_below(request.root_path, request.path) if request.root_path else request.path
+        return find_route(self._routes, path)
 
     def run(self, jobs: list[Job]) -> Iterator[Response]:
         """Yield the replies to jobs, in their order; a run of the model takes as many images as a request may hold."""
@@ -107,51 +147,66 @@ class Service:
         except Exception:
             logger.exception("the model failed on %s images", len(together))
             return None
-        self.metrics.count_images(len(together), int(prediction.abstained.sum()))
+        self.metrics.count_run(prediction)
         return prediction
 
     def _finish(self, request: Request, response: Response) -> Response:
         """Compress a reply, give it the request's id, count it."""
         compress(request, response)
+        if self._cors.on:
+            self._cors.mark(request, response)
         response.headers["X-Request-Id"] = request.request_id
         seconds = time.perf_counter() - request.started
         self.metrics.count_request(request.route, response.status, seconds)
         if access.isEnabledFor(logging.INFO):
-            _log_access(request, response, seconds)
+            _log_access(self._clients.find(request), request, response, seconds)
         return response
 
     def _list_routes(self) -> dict[str, Route]:
         """Return the routes by path."""
         handlers: dict[str, dict[str, Handler]] = {
+            "": {"GET": _redirect_to_page},
             "/": {"GET": lambda _: self._drawing.response()},
             "/predict": {"POST": self._predict_images},
             "/model": {"GET": lambda _: json_response(describe_model(self._loaded()))},
             "/metrics": {"GET": lambda _: Response(200, self.metrics.render(), PROMETHEUS)},
             "/openapi.json": {"GET": self._openapi},
             "/docs": {"GET": self._docs},
+            "/v1/models": {"GET": lambda _: json_response({"models": [MODEL_NAME]})},
             "/v2": {"GET": self._server_metadata},
             "/v2/health/live": {"GET": self._live},
             "/v2/health/ready": {"GET": self._ready},
+            "/v2/repository/index": {"POST": self._index},
         }
         routes = {path: (path, methods) for path, methods in handlers.items()}
         routes["/v2/"] = routes["/v2"]
         of_model: dict[str, dict[str, Handler]] = {
             "": {"GET": self._model_metadata},
+            "/config": {"GET": self._config},
             "/ready": {"GET": self._model_ready},
             "/infer": {"POST": self._infer},
         }
-        for end, methods in of_model.items():
-            for version in ("", f"/versions/{MODEL_VERSION}"):
-                routes[f"/v2/models/{MODEL_NAME}{version}{end}"] = (f"/v2/models/{{model}}{end}", methods)
+        of_v1_model: dict[str, dict[str, Handler]] = {
+            "": {"GET": self._v1_status},
+            ":predict": {"POST": self._predict_instances},
+        }
+        for protocol, ends in (("v1", of_v1_model), ("v2", of_model)):
+            for end, methods in ends.items():
+                for version in ("", f"/versions/{MODEL_VERSION}"):
+                    name = f"/{protocol}/models/{{model}}{end}"
+                    routes[f"/{protocol}/models/{MODEL_NAME}{version}{end}"] = (name, methods)
         return routes
 
     def _docs(self, _: Request) -> Response:
         self._loaded()
         return self._reference.response()
 
-    def _openapi(self, _: Request) -> Response:
+    def _openapi(self, request: Request) -> Response:
         self._loaded()
-        return Response(200, self._described)
+        if not request.root_path:
+            return Response(200, self._described)
+        servers = json_response({"servers": [{"url": quote(request.root_path)}]}).body
+        return Response(200, servers[:-1] + b"," + self._described[1:])
 
     def _live(self, _: Request) -> Response:
         return json_response({"live": True, "ready": self._classifier is not None and not self._closing})
@@ -165,44 +220,36 @@ class Service:
         return json_response({"name": MODEL_NAME, "ready": True})
 
     def _server_metadata(self, _: Request) -> Response:
-        return json_response(
-            {"name": "mnist-serving", "version": __version__, "extensions": ["binary_tensor_data", "classification"]}
-        )
+        return json_response({"name": "mnist-serving", "version": __version__, "extensions": EXTENSIONS})
 
     def _model_metadata(self, _: Request) -> Response:
-        contract = self._loaded().contract
-        outputs = [{"name": name, "datatype": "FP32", "shape": [-1, len(contract.labels)]} for name in SERVED_OUTPUTS]
-        return json_response(
-            {
-                "name": MODEL_NAME,
-                "versions": [MODEL_VERSION],
-                "platform": "onnx_onnxv1",
-                "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, *contract.image_shape]}],
-                "outputs": outputs,
-            }
-        )
+        return json_response(v2_metadata(self._loaded().contract))
+
+    def _config(self, _: Request) -> Response:
+        return json_response(triton_config(self._loaded().contract, most_images=self.limits.images))
+
+    def _index(self, _: Request) -> Response:
+        return json_response(triton_index(ready=self._classifier is not None and not self._closing))
+
+    def _v1_status(self, _: Request) -> Response:
+        self._check_ready()
+        return json_response(v1_status())
 
     def _predict_images(self, request: Request) -> Job:
         contract = self._loaded().contract
         seen = read_seen(request.query)
-        kind = _media_type(request)
-        if kind not in ("", JSON, *PICTURE_TYPES):
-            raise HttpError(
-                415, f"Content-Type {kind[:60]!r} is not supported; use {', '.join([JSON, *PICTURE_TYPES])}"
-            )
-        body = decompress(request, limit=self.limits.body)
-        if kind in PICTURE_TYPES:
-            images = read_picture_request(body, self.limits, contract)
-        else:
-            images = read_predict_request(body, self.limits, contract.image_shape)
-        return Job(request, images, lambda prediction: render_predictions(prediction, images if seen else None))
+        return _job(request, read_images(request, self.limits, contract), seen=seen, inked=contract.centred)
+
+    def _predict_instances(self, request: Request) -> Job:
+        contract = self._loaded().contract
+        return _job(request, read_instances(request, self.limits, contract), seen=False, inked=contract.centred)
 
     def _infer(self, request: Request) -> Job:
         contract = self._loaded().contract
-        kind = _media_type(request)
+        kind = media_type(request)
         if kind not in ("", JSON, BINARY):
             raise HttpError(415, f"Content-Type {kind[:60]!r} is not supported; use {JSON} or {BINARY}")
-        body = decompress(request, limit=self.limits.body)
+        body = decompress(request, limit=self.limits.of_json)
         header_length = request.headers.get(b"inference-header-content-length")
         infer = read_infer_request(body, header_length, contract.image_shape, most_images=self.limits.images)
         return Job(
@@ -224,14 +271,19 @@ class Service:
             raise HttpError(503, "the server is shutting down; send requests to another", RETRY)
 
 
-def _media_type(request: Request) -> str:
-    """Return the `Content-Type` without its parameters; empty if the request has none."""
-    return request.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+def _redirect_to_page(request: Request) -> Response:
+    """Add the slash that the page's own links need; a path alone cannot lead to another host."""
+    return Response(307, b"{}", headers={"Location": f"{quote(request.root_path)}/"})
 
 
-def _log_access(request: Request, response: Response, seconds: float) -> None:
+def _job(request: Request, images: Images, *, seen: bool, inked: bool) -> Job:
+    return Job(request, images, lambda prediction: render_predictions(prediction, images, seen=seen, inked=inked))
+
+
+def _log_access(client: str, request: Request, response: Response, seconds: float) -> None:
     """Log a request."""
     extra = {
+        "client": client,
         "method": request.method,
         "path": request.path,
         "status": response.status,
@@ -239,5 +291,5 @@ def _log_access(request: Request, response: Response, seconds: float) -> None:
         "bytes": len(response.body),
         "request": request.request_id,
     }
-    line = "%(method)s %(path)r %(status)s %(milliseconds)s ms %(bytes)s bytes %(request)s"
+    line = "%(client)s %(method)s %(path)r %(status)s %(milliseconds)s ms %(bytes)s bytes %(request)s"
     access.info(line, extra, extra=extra)

@@ -17,7 +17,9 @@ import numpy as np
 
 from mnist_serving.errors import MnistServingError
 
-from .background import INK_RANK, LEAST_CONTRAST, QUARTERS, Found, find_ink, grouped, middle_points, relief, summed
+from .background import QUARTERS, middle_points, relief
+from .figures import main_figure, parts_of
+from .locate import INK_RANK, LEAST_CONTRAST, LEAST_EXTENT, Found, find_ink
 from .ndimage import (
     Box,
     Grey,
@@ -26,7 +28,6 @@ from .ndimage import (
     block_mean,
     box,
     ceil_div,
-    components,
     divided,
     maximum_filter,
     quantile,
@@ -38,7 +39,6 @@ from .stroke_width import DIGIT_SIDE, HALF, even_pen
 SIDE, CENTRE = 28, 14  # of MNIST's picture; its digits' centre of mass
 MAX_PIXELS = 16_000_000  # width times height of a picture file; `images.py` and the service decode no larger one
 LEAST_SIDE = 8
-LEAST_EXTENT = 5  # of a digit, in coarse pixels
 
 # Sizes of the copies worked on, in pixels along the longer side.
 FINE_SIDE, COARSE_SIDE, WORK_SIDE = 1024, 240, 80
@@ -54,6 +54,9 @@ BLANK = (
     "there is no digit in the picture: nothing larger than a speck stands out from the page; "
     "send one digit, clearly darker or lighter than the page, at least a fiftieth of its size"
 )
+
+
+SEVERAL = "there are {} figures in the picture: send one digit at a time"
 
 
 class PictureError(MnistServingError, ValueError):
@@ -76,11 +79,14 @@ def canonicalize(grey: Grey) -> Grey:
     if _is_canonical(grey):
         return grey.copy()
     fine = _fine(grey)
-    factor = min(ceil_div(max(fine.shape), COARSE_SIDE), *fine.shape)
+    factor = _coarse_factor(fine)
     found = find_ink(block_mean(fine, factor))
     if max(box(found.mask).shape) < LEAST_EXTENT:
         raise PictureError(BLANK)
-    return _place(even_pen(_crisp(*_cut_out(fine, factor, found))))
+    if found.figures > 1:
+        raise PictureError(SEVERAL.format(found.figures))
+    ink = _enlarged(found.mask) if found.grainy else _crisp(*_cut_out(fine, factor, found))
+    return _place(even_pen(ink))
 
 
 def _check(grey: object) -> None:
@@ -113,6 +119,18 @@ def _fine(grey: Grey) -> Grey:
     return block_mean(grey, min(ceil_div(longer, FINE_SIDE), *grey.shape))
 
 
+def _coarse_factor(fine: Grey) -> int:
+    """Return by how much the picture shrinks to be looked at."""
+    height, width = fine.shape
+    return int(min(ceil_div(max(height, width), COARSE_SIDE), height, width))
+
+
+def coarse_copy(grey: Grey) -> Grey:
+    """Return the small copy that the digit is looked for on."""
+    fine = _fine(grey)
+    return block_mean(fine, _coarse_factor(fine))
+
+
 def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:
     """Return the ink with a margin, in quarter levels, about 80 pixels long, and where the digit may lie in it."""
     height, width = found.mask.shape
@@ -130,6 +148,13 @@ def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:
     return found.sign * relief(picture, found.surface, y, x), near > 0
 
 
+def _enlarged(mask: Mask) -> Ints:
+    """Return the mask of a grainy picture's digit as ink, 0 to 255 and about 80 pixels long: nothing finer is known."""
+    part = box(mask)
+    rows, columns = (max(1, divided(length * WORK_SIDE, max(part.shape))) for length in part.shape)
+    return resampled(np.pad(255 * mask[part.scaled(1)].astype(np.int64), 1), (rows, columns))
+
+
 def _crisp(ink: Ints, near: Mask) -> Ints:
     """Return the ink sharpened and cleaned of specks, 0 or 255 but for its softest edges."""
     ink = (ink + SHARPEN * (ink - uniform_filter(uniform_filter(ink, SHARPEN_RADIUS), SHARPEN_RADIUS))) * near
@@ -137,8 +162,7 @@ def _crisp(ink: Ints, near: Mask) -> Ints:
     if not strong.size:
         raise PictureError(BLANK)
     full = int(quantile(strong[strong > quantile(strong, INK_RANK) // 2], 0.5))
-    where, label = components(ink > full // 2)
-    digit = grouped(ink.shape, where, label, summed(label, ink.ravel()[where]))
+    digit = main_figure(parts_of(ink, ink > full // 2))
     # From 30 % of full ink to 70 %, black to white.
     crisp = np.clip((2550 * ink - 765 * full) // (4 * full), 0, 255)
     return crisp * maximum_filter(digit.astype(np.int64), 2)

@@ -84,20 +84,29 @@ def block_mean(grey: Grey, factor: int) -> Grey:
 
 
 def resampled(values: Grey | Ints, shape: tuple[int, int]) -> Ints:
-    """Return the picture at another size: area means to shrink, linear between middles to grow."""
-    down, across = _weights(values.shape[0], shape[0]), _weights(values.shape[1], shape[1])
-    total = int(down[0].sum() * across[0].sum())
-    return divided((down @ values.astype(np.float64) @ across.T).astype(np.int64), total)
+    """Return the picture at another size: area means to shrink, linear between middles to grow.
+
+    Whole numbers are added along each axis instead of multiplying matrices: exact, and no BLAS library starts its
+    threads for it.
+    """
+    down, height = _resized(values.astype(np.int64), shape[0])
+    across, width = _resized(down.T, shape[1])
+    return divided(across.T, height * width)
 
 
-def _weights(source: int, target: int) -> Floats:
-    """Return whole-numbered weights [target, source]; all rows have the same sum."""
-    old, new = np.arange(source), np.arange(target)[:, None]
+def _resized(values: Ints, target: int) -> tuple[Ints, int]:
+    """Return `target` weighted sums of rows, and the sum of the weights of each."""
+    source = len(values)
     if target <= source:
-        overlap = np.minimum((new + 1) * source, (old + 1) * target) - np.maximum(new * source, old * target)
-        return np.asarray(np.maximum(0, overlap), np.float64)
-    middle = np.clip((2 * new + 1) * source, target, (2 * source - 1) * target)
-    return np.asarray(np.maximum(0, 2 * target - abs(middle - (2 * old + 1) * target)), np.float64)
+        edges = np.arange(target + 1) * source
+        place, rest = edges // target, edges % target
+        sums: Ints = np.pad(np.cumsum(values, 0, np.int64), ((1, 0), (0, 0)))
+        integral: Ints = target * sums[place] + rest[:, None] * values[np.minimum(place, source - 1)]
+        return np.diff(integral, axis=0), source
+    middle = np.clip((2 * np.arange(target) + 1) * source, target, (2 * source - 1) * target) - target
+    place, rest = np.divmod(middle, 2 * target)
+    after = values[np.minimum(place + 1, source - 1)]
+    return (2 * target - rest)[:, None] * values[place] + rest[:, None] * after, 2 * target
 
 
 def uniform_filter(values: Ints, radius: int) -> Ints:
@@ -110,10 +119,23 @@ def uniform_filter(values: Ints, radius: int) -> Ints:
 
 def maximum_filter(values: Ints, reach: int) -> Ints:
     """Return the largest value within `reach` pixels along each axis; zero lies beyond the border."""
-    height, width = values.shape
-    padded = np.pad(values, reach)
-    rows = np.maximum.reduce([padded[shift:][:height] for shift in range(2 * reach + 1)])
-    return np.asarray(np.maximum.reduce([rows[:, shift:][:, :width] for shift in range(2 * reach + 1)]))
+    return _largest(_largest(values, reach).T, reach).T
+
+
+def minimum_filter(values: Ints, reach: int) -> Ints:
+    """Return the smallest value within `reach` pixels along each axis; what lies beyond the border is no smaller."""
+    most = int(values.max())
+    return most - maximum_filter(most - values, reach)
+
+
+def _largest(values: Ints, reach: int) -> Ints:
+    """Return the largest value within `reach` rows: of windows of 1, 2, 4, ... rows, then of two that overlap."""
+    size, length = 1, 2 * reach + 1
+    windows = np.pad(values, ((reach, reach), (0, 0)))
+    while 2 * size <= length:
+        windows = np.maximum(windows[:-size], windows[size:])
+        size *= 2
+    return np.maximum(windows[: len(values)], windows[length - size :][: len(values)])
 
 
 def distance(mask: Mask) -> Ints:
@@ -132,6 +154,16 @@ def distance(mask: Mask) -> Ints:
     for step in range(-REACH, REACH + 1):
         np.minimum(squared, column[:, REACH + step :][:, :width] + step * step, out=squared)
     return rounded(SIXTEENTHS * np.sqrt(np.arange(most + 1)))[squared]
+
+
+def inner_distance(mask: Mask) -> Ints:
+    """Return how far each of the mask's pixels lies from its edge, in sixteenths of a pixel; -8 outside."""
+    return distance(~np.pad(mask, 1))[1:-1, 1:-1] - SIXTEENTHS // 2
+
+
+def mean_width(mask: Mask) -> float:
+    """Return the mean width of strokes: in one of width w the mean distance to the edge is w / 4."""
+    return 4 * int(inner_distance(mask)[mask].sum()) / (SIXTEENTHS * int(mask.sum()))
 
 
 def components(mask: Mask) -> tuple[Ints, Ints]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from .batcher import Batcher
 from .http_types import App, HttpError, Request, Response, too_many
+from .limits import BodyLimit
 from .reader import CONTINUE, RequestReader
 
 PIPELINED = 16  # complete requests waiting for their turn; beyond, the socket is not read
@@ -64,12 +65,15 @@ class Connection(asyncio.Protocol):
         self._write_blocked = False  # the client does not read its replies
         self._paused = False  # the socket is not read
         self._in_flight = False  # counted among the requests in flight
+        self._large = False  # counted among those with a large body
+        self._client = ""  # its address
 
     # The event loop calls these.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock; refuse the client if there are too many."""
         self.transport = cast("asyncio.Transport", transport)
+        self._client = (transport.get_extra_info("peername") or ("",))[0]
         self._set_deadline(self.limits.request_seconds)
         self.state.connections.add(self)
         if len(self.state.connections) > self.limits.connections:
@@ -117,6 +121,19 @@ class Connection(asyncio.Protocol):
         """Start the clock of a request."""
         self._set_deadline(self.limits.request_seconds)
 
+    def body_limit(self, request: Request) -> BodyLimit:
+        """Return how large the body may be."""
+        request.client = self._client
+        return self.app.body_limit(request)
+
+    def large_body_begun(self) -> None:
+        """Count a large body, or refuse it: many of them would fill the memory."""
+        if not self._large:
+            if self.app.large_in_flight >= self.limits.large_in_flight:
+                raise too_many(self.limits.large_in_flight, "large requests in flight")
+            self._large = True
+            self.app.large_in_flight += 1
+
     def head_read(self, request: Request) -> None:
         """Count a request with a body as in flight, or refuse it; tell a client that waits to go ahead."""
         if request.has_body and not self._in_flight:
@@ -130,7 +147,7 @@ class Connection(asyncio.Protocol):
     def request_read(self, request: Request, *, keep: bool) -> None:
         """Answer a request once those before it are answered."""
         self._queue.append((request, keep))
-        if len(self._queue) > PIPELINED:
+        if len(self._queue) > PIPELINED or self._large:
             self._pause_reading()
         self._advance()
 
@@ -218,7 +235,8 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._queue.clear()
         self._release()
-        if self._half_closed or not self.transport.can_write_eof():
+        crowded = len(self.state.connections) > self.limits.connections * 4 // 3  # nobody may linger then
+        if self._half_closed or crowded or not self.transport.can_write_eof():
             self.transport.close()
             return
         self.transport.write_eof()
@@ -234,6 +252,9 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def _release(self) -> None:
+        if self._large:
+            self._large = False
+            self.app.large_in_flight -= 1
         if self._in_flight:
             self._in_flight = False
             self.app.count_in_flight(-1)

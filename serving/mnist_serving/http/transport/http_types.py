@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from .limits import TransportLimits
+from .limits import BodyLimit, TransportLimits
 
 RETRY = {"Retry-After": "1"}
 
@@ -41,6 +41,8 @@ class Request:
         started: when its head was complete, on the clock `time.perf_counter`.
         error: set by a transport that could not read the whole request; the application answers with it.
         query: what follows the question mark in the target, percent-encoded.
+        root_path: below which the application is mounted, decoded; empty, or with a slash in front and none behind.
+        client: the address at the other end of the connection; empty for a Unix socket.
         request_id: the client's `X-Request-Id` or a new one; the application sets it.
         route: which of its routes the application took; it names the request in the metrics.
 
@@ -53,6 +55,8 @@ class Request:
     started: float = 0.0
     error: HttpError | None = None
     query: str = ""
+    root_path: str = ""
+    client: str = ""
     request_id: str = ""
     route: str = "other"
 
@@ -76,10 +80,14 @@ class App(Protocol[Job]):
     """What the transport needs of an application; a `Job` is the application's own, and only handed back to it."""
 
     in_flight: int  # requests with a body that are being received or worked on
+    large_in_flight: int  # of these, with a body larger than most may have
 
     @property
     def limits(self) -> TransportLimits:
         """How much the transport accepts."""
+
+    def body_limit(self, request: Request) -> BodyLimit:
+        """Return how large the body of a request may be, of which the head is known."""
 
     def is_slow(self, request: Request) -> bool:
         """Return whether `answer` takes milliseconds, so that it should run in a thread."""
@@ -101,6 +109,11 @@ def add_header(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
     """Add a request's header; a second one of the same name is appended to the first, after a comma."""
     key = name.lower()
     headers[key] = headers[key] + b", " + value if key in headers else value
+
+
+def body_too_large(limit: BodyLimit) -> HttpError:
+    """Return the error of a body beyond its limit."""
+    return HttpError(413, f"the body is larger than {limit.size:,} bytes; {limit.flag} allows more")
 
 
 def too_many(limit: int, what: str) -> HttpError:

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from .http_types import HttpError, Request, add_header
-from .limits import TransportLimits
+from .http_types import HttpError, Request, add_header, body_too_large
+from .limits import BodyLimit, TransportLimits
 
 VERSIONS = ("1.0", "1.1")
 CONTINUE = b"100-continue"
@@ -21,6 +21,12 @@ class Receiver(Protocol):
 
     def request_begun(self) -> None:
         """Called at the first byte of a request."""
+
+    def body_limit(self, request: Request) -> BodyLimit:
+        """Return how large the body may be; called when the head is complete."""
+
+    def large_body_begun(self) -> None:
+        """Called when a body is larger than most may have; an `HttpError` raised here refuses it."""
 
     def head_read(self, request: Request) -> None:
         """Called when the head is complete; an `HttpError` raised here refuses the request before its body is read."""
@@ -52,9 +58,7 @@ class RequestReader:
         """
         self._called = False
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return  # declined: answered in HTTP/1.1, after which the connection is closed
+            self._parse(data)
         except httptools.HttpParserCallbackError as error:
             if isinstance(error.__context__, HttpError):
                 raise error.__context__ from None
@@ -64,6 +68,34 @@ class RequestReader:
         self._held_back = 0 if self._called else self._held_back + len(data)
         if self.receiving and self._held_back > self._limits.header:
             raise self._head_too_large()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse some bytes, as if no request in them offered to upgrade, which a server may ignore (RFC 9110, 7.8).
+
+        The parser skips the body of such a request. So a new one reads its head once more, without the offer.
+        """
+        rest = memoryview(data)
+        while (end := self._feed_parser(rest)) is not None:
+            if self._parser.get_method() == b"CONNECT":
+                return  # refused, after which the connection is closed: what follows is not HTTP
+            rest = rest[end:]
+            head = self._head_without_offer()
+            self._parser = httptools.HttpRequestParser(self)
+            self._feed_parser(head)
+
+    def _feed_parser(self, data: bytes | memoryview) -> int | None:
+        """Parse some bytes; return where a head ends that offers to upgrade, at which the parser stops."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            return int(offer.args[0])
+        return None
+
+    def _head_without_offer(self) -> bytes:
+        version = self._parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, version)]
+        lines += [b"%s: %s" % header for header in self._headers.items() if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def abandon(self) -> Request:
         """Return what is known of a request that cannot be read to its end."""
@@ -97,14 +129,16 @@ class RequestReader:
         """Make the request; refuse what need not be read further."""
         headers = self._headers
         method = self._parser.get_method().decode("latin-1")
+        if self._parser.should_upgrade() and method != "CONNECT":
+            return  # read once more
         path, query = _split_target(self._url)
         self._request = Request(method, path, headers, started=time.perf_counter(), query=query)
         version = self._parser.get_http_version()
         _check_version_and_host(version, headers)
         if version == "1.0":
             headers.pop(b"expect", None)  # RFC 9110, 10.1.1: such a client knows no 100 Continue
-        if int(headers.get(b"content-length", b"0")) > self._limits.body:
-            raise self._body_too_large()
+        self._body_limit = self._receiver.body_limit(self._request)
+        self._check_size(int(headers.get(b"content-length", b"0")))
         self._receiver.head_read(self._request)
 
     def on_chunk_header(self) -> None:
@@ -118,8 +152,7 @@ class RequestReader:
         """Take part of the body."""
         self._called = True
         self._body_size += len(piece)
-        if self._body_size > self._limits.body:
-            raise self._body_too_large()
+        self._check_size(self._body_size)
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
@@ -147,8 +180,11 @@ class RequestReader:
     def _head_too_large(self) -> HttpError:
         return HttpError(431, f"the request line and headers exceed {self._limits.header:,} bytes")
 
-    def _body_too_large(self) -> HttpError:
-        return HttpError(413, f"the body is larger than {self._limits.body:,} bytes")
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.body:
+            if size > self._body_limit.size:
+                raise body_too_large(self._body_limit)
+            self._receiver.large_body_begun()
 
 
 def _check_version_and_host(version: str, headers: dict[bytes, bytes]) -> None:

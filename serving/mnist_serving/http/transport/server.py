@@ -35,7 +35,7 @@ class ShutdownTimeouts:
 
 async def run_server(
     app: App[Any],
-    listener: socket.socket,
+    listeners: list[socket.socket],
     load: Callable[[], None] | None,
     *,
     ready: Callable[[], None],
@@ -45,7 +45,7 @@ async def run_server(
 
     Args:
         app: answers the requests, also before it is loaded.
-        listener: bound, so that several processes can share it.
+        listeners: bound, so that several processes can share them.
         load: makes the application ready; it runs in a thread, and what it raises ends the server. None if it is ready.
         ready: called once the application is loaded.
         timeouts: of the shutdown.
@@ -53,20 +53,27 @@ async def run_server(
     """
     loop = asyncio.get_running_loop()
     state = ServerState(app, loop)
-    stopped = asyncio.Event()
+    stopped: asyncio.Future[str] = loop.create_future()
     _end_on_signals(loop, stopped)
-    server = await loop.create_server(lambda: Connection(state), sock=listener, backlog=app.limits.connections)
+    servers = [await _serve_on(listener, state) for listener in listeners]
     sweeping = loop.create_task(sweep(state))
     try:
         if load:
             await asyncio.to_thread(load)
         logger.info("ready")
         ready()
-        await stopped.wait()
-        await drain(state, server, timeouts)
+        logger.info("%s arrived; finishing the requests in flight", await stopped)
+        dropped = await drain(state, servers, timeouts)
+        logger.info("ended, with %s connections dropped", dropped, extra={"dropped": dropped})
     finally:
-        server.close()
+        for server in servers:
+            server.close()
         sweeping.cancel()
+
+
+async def _serve_on(listener: socket.socket, state: ServerState) -> asyncio.Server:
+    create = state.loop.create_unix_server if listener.family == socket.AF_UNIX else state.loop.create_server
+    return await create(lambda: Connection(state), sock=listener, backlog=state.app.limits.connections)
 
 
 async def sweep(state: ServerState) -> None:
@@ -79,24 +86,27 @@ async def sweep(state: ServerState) -> None:
             connection.expire(now)
 
 
-async def drain(state: ServerState, server: asyncio.Server, timeouts: ShutdownTimeouts) -> None:
+async def drain(state: ServerState, servers: list[asyncio.Server], timeouts: ShutdownTimeouts) -> int:
     """Report "not ready", linger, stop listening, and finish within the grace period.
 
     From the start each reply closes its connection, and says so, so that clients go elsewhere without losing a
-    request. Requests that are not answered at the end of the grace period are dropped.
+    request. Requests that are not answered at the end of the grace period are dropped; the number is returned.
     """
     end = state.loop.time() + timeouts.grace
     state.app.close()
     state.draining = True
     await asyncio.sleep(min(timeouts.linger, timeouts.grace))
-    server.close()
+    for server in servers:
+        server.close()
     while state.connections and state.loop.time() < end:
         for connection in list(state.connections):
             connection.close_if_idle()
         await asyncio.sleep(0.01)
-    for connection in list(state.connections):
+    dropped = list(state.connections)
+    for connection in dropped:
         connection.transport.abort()
     state.threads.shutdown(wait=False, cancel_futures=True)  # otherwise Python waits for everything in the queue
+    return len(dropped)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -108,13 +118,13 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _end_on_signals(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
-    """Set the event at the first signal; end the process at the second."""
+def _end_on_signals(loop: asyncio.AbstractEventLoop, stopped: "asyncio.Future[str]") -> None:
+    """Give the future the first signal's name; end the process at the second."""
 
     def stop(number: int) -> None:
-        if stopped.is_set():
+        if stopped.done():
             os._exit(128 + number)
-        stopped.set()
+        stopped.set_result(signal.Signals(number).name)
 
     for number in STOP_SIGNALS:
         with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C interrupts, which ends the loop

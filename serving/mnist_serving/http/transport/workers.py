@@ -25,6 +25,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CANNOT_START = 1  # a worker's exit code when it has said why
 CLEAN_EXITS = (0, -signal.SIGTERM)  # exit codes: finished, or ended before it began to serve
 LOOK_SECONDS = 0.2  # between looks for a signal, and for whether the supervisor is still alive
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds before a replacement that could not start is tried again
 
 Work = Callable[[Callable[[], None]], int]
 
@@ -34,46 +35,53 @@ class Supervisor:
 
     Args:
         work: serves until SIGTERM and returns an exit code; it calls its argument once it is ready.
-        listener: inherited by the workers; closed here at the signal, so that it closes when they end.
+        listeners: inherited by the workers; closed here at the signal, so that they close when the workers end.
         count: how many workers.
         died: called with the process id of each worker that is replaced.
 
     """
 
     def __init__(
-        self, work: Work, listener: socket.socket, *, count: int, died: Callable[[int], object] = lambda _: None
+        self, work: Work, listeners: list[socket.socket], *, count: int, died: Callable[[int], object] = lambda _: None
     ) -> None:
         self._work = work
-        self._listener = listener
+        self._listeners = listeners
         self._count = count
         self._died = died
         self._context = multiprocessing.get_context("fork")  # workers inherit the listening socket
         self._workers: list[ForkProcess] = []
         self._stopping = False
+        self._served = False  # a worker has been ready
+        self._pause = FIRST_PAUSE
+        self._next_start = 0.0  # on the clock `time.monotonic`
 
     def run(self) -> int:
         """Start the workers, replace those that die, and end them at a signal.
 
+        A replacement that cannot start is tried again, after pauses that grow, as long as another worker serves.
+
         Returns:
-            0 if all workers ended cleanly, 1 if one could not start or did not end cleanly.
+            0 if all workers ended cleanly, 1 if none could start or one did not end cleanly.
 
         """
         for number in STOP_SIGNALS:
             signal.signal(number, self._stop)
         while not self._stopping:
-            if len(self._workers) < self._count and not self._start():
-                self._end_all()
-                return 1
-            if len(self._workers) == self._count:
+            if len(self._workers) < self._count and time.monotonic() >= self._next_start and not self._start():
+                if not self._workers:
+                    if self._served:
+                        logger.error("no worker is left and none can start; the server ends")
+                    return 1
+                logger.error("a worker could not start; the next try is in %g s", self._pause)
+                self._next_start = time.monotonic() + self._pause
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            if len(self._workers) == self._count or time.monotonic() < self._next_start:
                 wait([worker.sentinel for worker in self._workers], timeout=LOOK_SECONDS)
             self._forget_dead()
         return self._end_all()
 
     def _start(self) -> bool:
-        """Start a worker and wait until it is ready; return whether to start others.
-
-        If it ended first, the next one would end the same way, and so on for ever.
-        """
+        """Start a worker and wait until it is ready; return whether it is, or a signal has arrived."""
         ready, said = self._context.Pipe(duplex=False)
         worker = self._context.Process(target=_run_worker, args=(self._work, said.send_bytes, os.getpid()))
         # Signals wait until this process knows the worker, and the worker no longer has the handler of this process.
@@ -86,13 +94,15 @@ class Supervisor:
         said.close()
         with ready, contextlib.suppress(EOFError):
             ready.recv_bytes()
+            self._served, self._pause = True, FIRST_PAUSE
             return True
         worker.join()  # it ended first
-        if not self._stopping and worker.exitcode != CANNOT_START:
-            logger.error(
-                "worker %s died with code %s before it was ready; the server ends", worker.pid, worker.exitcode
-            )
-        return self._stopping
+        if self._stopping:
+            return True
+        self._workers.remove(worker)
+        if worker.exitcode != CANNOT_START:
+            logger.error("worker %s died with code %s before it was ready", worker.pid, worker.exitcode)
+        return False
 
     def _forget_dead(self) -> None:
         """Make room for others, except during the shutdown, when exit codes count."""
@@ -108,8 +118,10 @@ class Supervisor:
                 (worker.kill if self._stopping else worker.terminate)()
         if self._stopping:
             os._exit(128 + number)
+        logger.info("%s arrived; the workers finish their requests", signal.Signals(number).name)
         self._stopping = True
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
 
     def _end_all(self) -> int:
         """Wait until all workers have ended; return 1 if one of them did not end cleanly."""

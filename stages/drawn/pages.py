@@ -1,0 +1,131 @@
+"""Pages as people send them: strokes of a pen or a mouse, text in a font, an image of a data set enlarged.
+
+What is drawn here is read in the same way as a picture that somebody sends, so that it differs from one in nothing but
+who drew it. A page is uint8 [height,width], 0 = black.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from math import cos, exp, sin
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from mnist_serving.preprocess.canonicalize import PictureError, canonicalize
+from numpy.random import Generator
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from stages.data import DatasetInfo
+
+Points = npt.NDArray[np.float64]  # of a stroke, [n,2], x to the right and y downwards
+Pixels = npt.NDArray[np.uint8]
+Draw = Callable[[Generator], Pixels]  # returns a page
+
+UNIT = 100  # strokes lie on a page of 100 by 100
+SIDES = (100, 280)  # pixels that such a page may have a side
+PENS = (0.03, 0.16)  # widths of a pen, as shares of the side
+FONT_SIZE, FONT_MARGIN = 110, 50  # pixels
+FEW = 16  # points that a mouse reports at least of a curve
+
+
+def read_page(page: Pixels, info: DatasetInfo) -> Tensor:
+    """Return what a model of a data set sees of a page, uint8 [C,H,W], as `mnist_serving.images` does of a picture.
+
+    Raises:
+        PictureError: there is nothing to see on it, or several figures.
+
+    """
+    channels, height, width = info.shape
+    if info.centred:
+        return torch.from_numpy(canonicalize(page))[None]
+    sized = Image.fromarray(page).resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(sized)).expand(channels, -1, -1)
+
+
+def draw_images(draw: Draw, count: int, info: DatasetInfo, random: Generator) -> Tensor:
+    """Draw until `count` pages could be read; return what a model sees of them, uint8 [count,C,H,W]."""
+    images = torch.empty(count, *info.shape, dtype=torch.uint8)
+    drawn = 0
+    while drawn < count:
+        try:
+            images[drawn] = read_page(draw(random), info)
+        except PictureError:
+            continue
+        drawn += 1
+    return images
+
+
+def draw_strokes(strokes: Sequence[Points], random: Generator) -> Pixels:
+    """Draw strokes with one round pen, slanted and stretched a little, with a margin around them."""
+    slanted = _slant(strokes, random)
+    points = np.concatenate(slanted)
+    side = random.uniform(*SIDES) * random.uniform(0.3, 0.8)
+    width = max(2, round(side * PENS[0] * (PENS[1] / PENS[0]) ** random.random()))
+    margin = side * random.uniform(0.1, 1, 4) + width
+    page = Image.new("L", tuple((np.ptp(points, axis=0) * side / UNIT + margin[:2] + margin[2:]).astype(int)), 255)
+    pen = ImageDraw.Draw(page)
+    mouse = random.random() < 0.4  # noqa: PLR2004
+    for stroke in slanted:
+        path = (stroke - points.min(axis=0)) * side / UNIT + margin[:2]
+        path = np.round(_by_mouse(path, random) if mouse else path)
+        pen.line([*map(tuple, path.tolist())], fill=0, width=width, joint="curve")
+        for end in path[[0, -1]].tolist():
+            pen.circle(end, width / 2, fill=0)
+    return np.asarray(page)
+
+
+def _slant(strokes: Sequence[Points], random: Generator) -> list[Points]:
+    """Stretch, slant and turn strokes."""
+    stretch, slant, turn = exp(random.normal(0, 0.22)), random.normal(0, 0.18), random.normal(0, 0.08)
+    turned = np.array([[cos(turn), sin(turn)], [-sin(turn), cos(turn)]])
+    return [stroke @ np.array([[stretch, 0], [slant, 1]]) @ turned for stroke in strokes]
+
+
+def _by_mouse(path: Points, random: Generator) -> Points:
+    """Return what a mouse reports of a path in pixels: some of a curve's points, each a little off."""
+    if len(path) > FEW:
+        count = max(FEW, len(path) // int(random.integers(3, 9)))
+        path = path[np.unique([0, *random.choice(len(path), count, replace=False), len(path) - 1])]
+    return path + random.normal(0, 0.8, path.shape)
+
+
+def draw_text(text: str, font: str, random: Generator) -> Pixels:
+    """Draw text in a font file, slanted and stretched a little."""
+    text_image = _text_image(text, font)
+    turn, stretch, slant = random.normal(0, 0.1), exp(random.normal(0.1, 0.3)), random.normal(0, 0.15)
+    matrix = np.array([[cos(turn) * stretch, sin(turn) + slant], [-sin(turn), cos(turn)]])
+    middle = np.array(text_image.size) / 2
+    rows = np.column_stack([matrix, middle - matrix @ middle])
+    ink = text_image.transform(
+        text_image.size, Image.Transform.AFFINE, rows.ravel().tolist(), Image.Resampling.BILINEAR
+    )
+    return 255 - np.asarray(ink)
+
+
+@cache
+def _text_image(text: str, font: str) -> Image.Image:
+    """Return the text in white on black, with a margin."""
+    loaded = ImageFont.truetype(font, FONT_SIZE)
+    left, top, right, bottom = (round(side) for side in loaded.getbbox(text))
+    image = Image.new("L", (right - left + 2 * FONT_MARGIN, bottom - top + 2 * FONT_MARGIN))
+    ImageDraw.Draw(image).text((FONT_MARGIN - left, FONT_MARGIN - top), text, 255, loaded)
+    return image
+
+
+def read_again(images: Tensor, info: DatasetInfo, random: Generator) -> Tensor:
+    """Return what a model sees of images that are enlarged and sent as pictures, uint8 [N,C,H,W].
+
+    Of a data set that is not like MNIST it is the images themselves. Those in which nothing is found are left out.
+    """
+    if not info.centred:
+        return images
+    read = []
+    for image in images[:, 0].numpy():
+        side = int(random.integers(*SIDES))
+        large = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+        try:
+            read.append(read_page(255 - np.asarray(large), info))
+        except PictureError:
+            continue
+    return torch.stack(read) if read else images[:0]

@@ -17,16 +17,16 @@ repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file
 recipe: $(VENV)/installed  ## fill boxes 1 to 4 of params.yaml: make recipe NAME=tutorial, quick, accurate or cnn
 	@python -m stages.recipe $(NAME)
 
-test: $(VENV)/installed  ## linters, type checks and all tests, on all cores
+test: $(VENV)/installed  ## run linters, type checks and all tests, on all cores
 	ruff check
 	ruff format --check
 	mypy
 	pytest -n auto --dist loadfile
 
-serve: $(VENV)/installed  ## the HTTP service, on http://127.0.0.1:8000
+serve: $(VENV)/installed  ## serve the model and the drawing page on http://127.0.0.1:8000
 	mnist-serving serve
 
-bench: $(VENV)/installed  ## all benchmarks, each against its rival in the same run; about an hour
+bench: $(VENV)/installed  ## run all benchmarks, each beside an alternative; about an hour
 	python -m benchmarks.training
 	python -m benchmarks.inference
 	python -m benchmarks.canonicalize
@@ -35,14 +35,14 @@ bench: $(VENV)/installed  ## all benchmarks, each against its rival in the same 
 	python -m benchmarks.soak --requests 1000000
 	python -m benchmarks.web
 
-wheel: $(VENV)/installed  ## the package, with the model in it, into dist/
+wheel: $(VENV)/installed  ## build the package, with the model in it, into dist/
 	python -m hatchling build --target wheel
 
-runtimes: $(VENV)/installed  ## the model in every runtime: the same answers?
+runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
 	@python -m benchmarks.environments || echo "what needs these will say that it did not run"
 	python -m benchmarks.runtimes
 
-environments: $(VENV)/installed  ## install the other runtimes and the clients that tests use: once, 2 GB
+environments: $(VENV)/installed  ## install the other runtimes and the clients that tests use, 2 GB
 	python -m benchmarks.environments
 	python -m benchmarks.peer_environments tritonclient kserve schemathesis
 

@@ -51,7 +51,7 @@ class PythonEnvironment:
         return (self.folder / "installed").exists()
 
     def make(self) -> None:
-        """Make it anew."""
+        """Install it, replacing what is there."""
         venv.create(self.folder, clear=True, with_pip=True)
         pip = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--retries=1"]
         requirements = [wanted if "==" in wanted else oldest(wanted, pip) for wanted in self.requirements]
@@ -72,9 +72,9 @@ class NodeEnvironment:
         return mark.exists() and mark.read_text() == self._digest()
 
     def make(self) -> None:
-        """Make it anew."""
+        """Install it, replacing what is there."""
         if shutil.which("npm") is None:
-            msg = "there is no npm here: install Node.js"
+            msg = "npm is missing: install Node.js"
             raise EnvironmentMissingError(msg)
         run(["npm", "ci", "--silent"], self.folder)
         (self.folder / "node_modules/installed").write_text(self._digest())

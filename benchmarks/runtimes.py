@@ -154,7 +154,7 @@ def find_opencv_compiler() -> list[str]:
     command = [find_command("g++"), "-std=c++17", "-I/usr/include/opencv4"]
     headers = [*command, "-x", "c++", "-E", "-include", "opencv2/dnn.hpp", "/dev/null"]
     if subprocess.run(headers, capture_output=True, check=False).returncode:
-        msg = "there are no headers of OpenCV here: install libopencv-dnn-dev"
+        msg = "the headers of OpenCV are missing: install libopencv-dnn-dev"
         raise RuntimeMissingError(msg)
     return command
 
@@ -201,7 +201,7 @@ def ask(program: Program, model: Path, images: Pixels, sizes: Sequence[int] = BA
     try:
         scores = np.frombuffer(numbers, "<f4").astype(np.float64).reshape(len(sizes), 2, len(images), -1)
     except ValueError as error:
-        msg = f"{len(numbers)} bytes came, which are no scores of {len(images)} images, {len(sizes)} times"
+        msg = f"{len(numbers)} bytes came; {len(images)} images, {len(sizes)} times, have another number of scores"
         raise RuntimeFailedError(msg) from error
     return Answers(version.decode(), {size: (pair[0], pair[1]) for size, pair in zip(sizes, scores, strict=True)})
 

@@ -59,7 +59,7 @@ def test_the_table_has_a_row_for_each_runtime_and_the_exit_code_tells_of_a_diffe
     other: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def gone(*_: object) -> bytes:
-        msg = "there is no such thing here"
+        msg = "it is not installed here"
         raise RuntimeMissingError(msg)
 
     def broken(*_: object) -> bytes:

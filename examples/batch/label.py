@@ -62,7 +62,7 @@ def prepare(folder: Path, table: Path) -> tuple[list[Picture], Rows]:
         TableError: there is nothing to label, or the table is something else.
 
     """
-    os.scandir(folder).close()  # `os.walk` would take what is no folder for an empty one
+    os.scandir(folder).close()  # raises for what is not a folder; `os.walk` would find it empty
     pictures = find_pictures(folder, classifier().checksum[:12])
     if not pictures:
         msg = f"{folder} has no file in it that ends in {', '.join(SUFFIXES)}"

@@ -32,11 +32,11 @@ COLUMNS = (*Picture._fields, *Answer._fields)
 
 
 class TableError(Exception):
-    """The file is no table of this job."""
+    """The file is not a table of this job."""
 
 
 def read_rows(path: Path) -> Rows:
-    """Return the rows of a table; none where there is no file yet. Of two rows for one file the later holds.
+    """Return the rows of a table, none where the file does not exist. Where a picture has two, the later one counts.
 
     Raises:
         TableError: it is something else.
@@ -45,7 +45,7 @@ def read_rows(path: Path) -> Rows:
     if not path.exists():
         return {}
     if not path.is_file():
-        msg = f"{path} is no file; give the table another name"
+        msg = f"{path} is not a file; give the table another name"
         raise TableError(msg)
     with open_table(path, "r") as file:
         text = file.read()
@@ -62,7 +62,7 @@ def read_rows(path: Path) -> Rows:
 
 
 def atomic_write(path: Path, rows: Rows) -> None:
-    """Write the table anew, sorted by file: whole or not at all."""
+    """Rewrite the table, sorted by file: whole or not at all."""
     temporary = path.with_name(f"{path.name}.tmp")
     with open_table(temporary, "w") as file:
         csv.writer(file).writerow(COLUMNS)

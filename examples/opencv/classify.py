@@ -42,7 +42,7 @@ def read_grey(path: Path, size: list[int]) -> Grey:
     """Return the grey levels of a picture."""
     grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if grey is None:
-        msg = "there is no such file, or OpenCV cannot read it"
+        msg = "the file does not exist, or OpenCV cannot read it"
         raise ValueError(msg)
     height, width = grey.shape
     if [height, width] != size:

@@ -70,7 +70,7 @@ export function mainFigure(parts) {
   return masked(parts, isPiece);
 }
 
-/** The heaviest component with the pieces near it that are no figures of their own, and the count of figures. */
+/** The heaviest component with the pieces near it that are not figures of their own, and the count of figures. */
 export function mainOfSeveral(parts) {
   const main = largest(parts.mass);
   const [isPiece, isOther] = [pieces(parts, main), others(parts, main)];

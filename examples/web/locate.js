@@ -65,7 +65,7 @@ function viewOf(picture) {
   return { surface, inks, grainy };
 }
 
-/** The standard deviation of noise, from its smallest quarter: ink is no noise. */
+/** The standard deviation of noise, from its smallest quarter: ink is not noise. */
 const deviation = (heights) => quantile(heights.map(Math.abs), 0.25) / QUARTER_OF_NORMAL;
 
 /** What exceeds the threshold, and what is joined to it and exceeds less. */

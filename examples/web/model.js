@@ -58,5 +58,5 @@ async function checkGolden(session, contract) {
   const wanted = logits.flat();
   const difference = Math.max(...wanted.map((logit, place) => Math.abs(logit - answers.logits.data[place])));
   if (difference <= GOLDEN_TOLERANCE && wanted.length === answers.logits.data.length) return;
-  throw new Error(`${contract.file} is not the model that model.json describes: get both anew`);
+  throw new Error(`${contract.file} is not the model that model.json describes: download both again`);
 }

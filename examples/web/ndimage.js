@@ -170,7 +170,7 @@ export function maximumFilter(picture, reach) {
   return out;
 }
 
-/** The smallest level within `reach` pixels along each axis; what lies beyond the border is no smaller. */
+/** The smallest level within `reach` pixels along each axis; what lies beyond the border counts as larger. */
 export function minimumFilter(picture, reach) {
   const most = picture.data.reduce((high, level) => Math.max(high, level));
   return mapped(maximumFilter(mapped(picture, (level) => most - level), reach), (level) => most - level);

@@ -31,6 +31,7 @@ def time_recipe(name: str) -> tuple[float, float]:
     params, info = load_recipe(name), load_dataset_info(DATASET_FILE)
     images = load_split(TRAIN_FILE, info)
     training, validation = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
+    training = training.join(params.data.drawn_digits.draw(info))
     start = time.perf_counter()
     device = distributed.get_device(params.train.device)
     state = stages.train.build_state(params, training, classes=len(info.labels), device=device)

@@ -188,10 +188,10 @@ def test_the_page_shows_why_the_service_refuses_a_picture(page: Browser) -> None
 
 
 def test_a_picture_that_is_too_large_for_the_service_gets_a_sentence(browser: Browser) -> None:
-    with running_server("--max-body", "1000") as strict:
+    with running_server("--max-picture", "1000") as strict:
         show(browser, strict)
         draw(browser, "8")
-        browser.wait(f"{NOTICE} === 'The body is larger than 1,000 bytes.'")
+        browser.wait(f"{NOTICE} === 'The body is larger than 1,000 bytes; --max-picture allows more.'")
 
 
 # --- the gallery ----------------------------------------------------------------------------------------

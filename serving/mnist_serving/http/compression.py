@@ -5,7 +5,7 @@ import re
 import zlib
 from http import HTTPStatus
 
-from .transport.http_types import HttpError, Request, Response
+from .transport.http_types import HttpError, Request, Response, body_too_large
 from .transport.limits import BodyLimit
 
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -27,6 +27,8 @@ def decompress(request: Request, *, limit: BodyLimit) -> bytes:
     """
     encoding = request.headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
     if encoding in ("", "identity"):
+        if len(request.body) > limit.size:  # the transport asks for the limit only beyond that of most bodies
+            raise body_too_large(limit)
         return request.body
     if encoding not in WINDOWS:
         raise HttpError(415, f"Content-Encoding {encoding[:60]!r} is not supported; use gzip or deflate")

@@ -1,0 +1,73 @@
+"""Recipes fill boxes 1 to 4 of params.yaml, and nothing else of the file changes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages.check import Params
+from stages.config import load_params
+from stages.io import StageError
+from stages.recipe import NAMED, fill, recipe_names
+from tests.conftest import ROOT
+
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+def recipe(name: str) -> dict[str, dict[str, object]]:
+    content: dict[str, dict[str, object]] = YAML(typ="safe").load((ROOT / f"recipes/{name}.yaml").read_text())
+    return content
+
+
+def test_params_yaml_holds_the_recipe_that_it_names() -> None:
+    """The committed file; whoever changes a box and commits it removes the comment that names the recipe."""
+    done = subprocess.run(["git", "show", "HEAD:params.yaml"], cwd=ROOT, capture_output=True, text=True, check=False)
+    committed = done.stdout or TEXT
+    if named := NAMED.search(committed):
+        assert fill(committed, named[1]) == committed, "edit recipes/, or delete the comment in params.yaml"
+
+
+@pytest.mark.parametrize("name", ["tutorial", "quick", "accurate", "cnn"])
+def test_a_recipe_fills_the_boxes_with_valid_values(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(ROOT)
+    filled = fill(TEXT, name)
+    params = load_params(Params, text=filled).model_dump(mode="json")
+    for box, values in recipe(name).items():
+        assert {key: params[box][key] for key in values} == values
+    assert NAMED.findall(filled) == [name]
+
+
+def test_filling_back_and_forth_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    first = fill(TEXT, "accurate")
+    text = first
+    for name in (*recipe_names(), "accurate"):
+        text = fill(text, name)
+    assert text == first
+
+
+def test_data_set_seed_and_device_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    own = TEXT.replace("dataset: mnist", "dataset: folder").replace("device: cpu", "device: auto")
+    params = load_params(Params, text=fill(own, "tutorial"))
+    assert (params.data.dataset, params.train.device) == ("folder", "auto")
+
+
+def test_the_command_writes_the_file_and_names_the_recipes_it_knows(project: Path) -> None:
+    before = (project / "params.yaml").read_text()
+    for name, code in (("cn", 1), ("cnn", 0)):
+        command = [sys.executable, "-m", "stages.recipe", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        if code:
+            assert done.stderr == "recipe: error: unknown recipe 'cn'; recipes here: accurate, cnn, quick, tutorial\n"
+            assert (project / "params.yaml").read_text() == before
+    assert load_params(Params).model.kind == "cnn"
+
+
+def test_a_recipe_with_a_section_that_is_not_a_box_is_refused(project: Path) -> None:
+    (project / "recipes/mine.yaml").write_text("evaluate: {calibration_bins: 3}\n")
+    with pytest.raises(StageError, match="unknown section `evaluate`; a recipe fills data, model, objective, train"):
+        fill((project / "params.yaml").read_text(), "mine")

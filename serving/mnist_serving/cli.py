@@ -85,7 +85,7 @@ def in_words(answer: dict[str, str | float | bool]) -> str:
 
 
 def explain_file(path: Path, said: str, folder: Path) -> None:
-    """Write the sheet of a picture's stages into a folder, named after the file; nothing for what is no picture."""
+    """Write the sheet of a picture's stages into a folder, named after the file; nothing if it is not a picture."""
     from .images import read_grey
     from .preprocess.explain import sheet
 

@@ -168,7 +168,7 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bits(levels: npt.NDArray[np.generic]) -> Pixels:
-    """Return levels of more than 8 bits by their upper 8 that are used: a 10-bit picture in 16 bits is no black one."""
+    """Return levels of more than 8 bits by their upper 8 that are used: a 10-bit picture in 16 bits is not black."""
     whole = np.nan_to_num(levels.astype(np.float64)).clip(0, 2**31 - 1).astype(np.int64)
     return (whole >> max(int(whole.max()).bit_length() - 8, 0)).astype(np.uint8)
 

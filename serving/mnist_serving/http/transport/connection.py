@@ -23,7 +23,7 @@ class ServerState:
     """What all connections of a process share."""
 
     def __init__(self, app: App[Any], loop: asyncio.AbstractEventLoop) -> None:
-        """Take the application and the loop; there are no connections yet."""
+        """Take the application and the loop; it has no connections yet."""
         self.app = app
         self.loop = loop
         self.batcher = Batcher(app.run, loop)

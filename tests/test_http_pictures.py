@@ -190,7 +190,7 @@ def test_few_large_pictures_are_received_at_a_time(small: Server) -> None:
         eventually(lambda: statuses(small.send(post("image/png", 10_000))) == [503], "the first to be counted")
         assert small.call("POST", "/predict", bytes(4000), Content_Type="image/png").status == 400
         first.sendall(bytes(4000) + PREDICT)
-        assert statuses(first.recv(65_536)) == [400]
+        assert statuses(first.recv(65_536))[0] == 400
     eventually(lambda: small.call("POST", "/predict", bytes(10_000), Content_Type="image/png").status == 400, "its end")
 
 

@@ -204,7 +204,7 @@ def test_everything_on_standard_error_is_json_if_asked(workers: str) -> None:
         "def configure(**flags):\n"
         "    describe(**flags); warnings.warn('old'); logging.getLogger('PIL').warning('odd')\n"
         "    thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()\n"
-        "logs.configure_logs = configure\n"
+        "serve.configure_logs = configure\n"
         f"main(['serve', '--port', '0', '--log-json', '--workers', '{workers}', '--model', '/nowhere'])"
     )
     process = start(command=["-c", program])

@@ -44,6 +44,12 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def logged(server: Server, what: str) -> str:
+    """Return the next line of the log that has these words."""
+    assert server.process.stderr is not None
+    return next(line for line in server.process.stderr if what in line)
+
+
 # --- the shutdown -----------------------------------------------------------------------------------------
 
 
@@ -71,6 +77,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
         server.process.send_signal(signal.SIGTERM)
         eventually(lambda: server.call("GET", "/v2/health/ready").status == 503, "the first signal to be seen")
         assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
+        assert "SIGINT arrived, the second signal; ending at once" in logged(server, "SIGINT")
 
 
 def test_under_load_sigterm_loses_no_request() -> None:
@@ -122,12 +129,6 @@ def test_the_metrics_of_several_workers_add_up_and_a_dead_worker_is_replaced() -
         eventually(lambda: server.call("GET", "/v2/health/ready").status == 200, "the new worker to be ready")
         assert 'status="200"} 40.0' in server.call("GET", "/metrics").body.decode()
         assert server.stop() == 0
-
-
-def logged(server: Server, what: str) -> str:
-    """Return the next line of the log that has these words."""
-    assert server.process.stderr is not None
-    return next(line for line in server.process.stderr if what in line)
 
 
 def test_a_replacement_that_cannot_start_is_tried_again_while_the_others_serve(tmp_path: Path) -> None:

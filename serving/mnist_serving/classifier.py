@@ -188,7 +188,7 @@ def _what_is_wrong(images: object, shape: tuple[int, int, int], *, centred: bool
         )
     hint = "use canonicalize for pictures of other sizes" if centred else "resize pictures of other sizes"
     if images.size == 0:
-        hint = "there is no image in the array"
+        hint = "the array is empty"
     elif images.dtype != np.uint8:
         hint = _how_to_convert(images)
     return f"images must be {allowed}, not {images.dtype} {[*images.shape]}: {hint}"

@@ -26,7 +26,7 @@ HTML: Json = {"text/html": {"schema": STRING}}
 SEEN = "With `true` each prediction has the pixels that the model saw, as `seen`."
 REASONS = {
     400: "The request does not follow this description.",
-    404: "There is no such model or version.",
+    404: "The model or version is unknown.",
     408: "The request took too long to arrive.",
     413: "The request has too many bytes or too many images; the error names the flag that allows more bytes.",
     415: "The content type or encoding is not supported.",

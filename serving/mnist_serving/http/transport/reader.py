@@ -194,7 +194,7 @@ def _check_version_and_host(version: str, headers: dict[bytes, bytes]) -> None:
     if b"host" not in headers and version != "1.0":
         raise HttpError(400, "the Host header is missing")
     if b", " in headers.get(b"host", b""):
-        raise HttpError(400, "there is more than one Host header")
+        raise HttpError(400, "the request has more than one Host header")
 
 
 def _split_target(url: bytes) -> tuple[str, str]:

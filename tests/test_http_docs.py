@@ -1,9 +1,10 @@
-"""The `curl` lines of docs/service.md, sent to a started server."""
+"""The `curl` lines of docs/service.md, and its lines of Python, sent to a started server."""
 
 import json
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,13 @@ def test_a_curl_line_of_the_page_is_answered(server: Server, folder: Path, line:
         assert re.search(rb'"name":\s*"logits"', reply)
     else:
         assert json.loads(done.stdout) == {"live": True, "ready": True}
+
+
+def test_the_python_lines_of_the_page_are_answered(server: Server, folder: Path) -> None:
+    (program,) = re.findall(r"```python\n(import base64.*?)```", PAGE, flags=re.DOTALL)
+    program = program.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    assert re.findall(r"'label': '(\d)'", done.stdout)[:2] == ["0", "0"]
 
 
 def test_the_answer_has_the_keys_that_the_page_shows(server: Server) -> None:

@@ -17,6 +17,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+DROPPED = "the server dropped the body of a request that offers to upgrade; use uvicorn --http h11"
+
+
 class ClientGoneError(Exception):
     """The client left before its request was complete."""
 
@@ -86,6 +89,12 @@ class Application:
         try:
             async with asyncio.timeout(limits.request_seconds):
                 request.body = await _receive_body(receive, self.service.body_limit(request), large)
+            if (
+                not request.body
+                and b"upgrade" in request.headers
+                and request.headers.get(b"content-length", b"0") != b"0"
+            ):
+                request.error = HttpError(400, DROPPED)
         except TimeoutError:
             request.error = HttpError(408, f"the body did not arrive within {limits.request_seconds:g} s")
         except HttpError as error:

@@ -1,4 +1,4 @@
-"""A headless Firefox, driven as the W3C's WebDriver BiDi says (https://www.w3.org/TR/webdriver-bidi/), over a WebSocket.
+"""A headless Firefox, driven as the W3C's WebDriver BiDi says (https://www.w3.org/TR/webdriver-bidi/).
 
 Firefox speaks it by itself, so no driver program is needed.
 """

@@ -34,11 +34,11 @@ Json = Any
 
 
 class Firefox(AnyBrowser):
-    """A Firefox; `errors` are those that scripts of its pages did not catch, in sentences."""
+    """A Firefox."""
 
     def __init__(self, socket: ClientConnection) -> None:
         """Begin a session over a connection."""
-        self.errors: list[str] = []
+        self._errors: list[str] = []
         self._socket = socket
         self._numbers = itertools.count()
         self._call("session.new", capabilities={})
@@ -68,6 +68,11 @@ class Firefox(AnyBrowser):
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._command("browsingContext.captureScreenshot")["data"]))
 
+    def errors(self) -> list[str]:
+        self.run("")  # what has happened until now comes before the answer
+        errors, self._errors = self._errors, []
+        return errors
+
     def close(self) -> None:
         """End the browser."""
         self._call("browser.close")
@@ -88,7 +93,7 @@ class Firefox(AnyBrowser):
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while (message := json.loads(self._socket.recv(PATIENCE))).get("id") != number:
             if message["params"]["level"] == "error":
-                self.errors.append(message["params"]["text"])
+                self._errors.append(message["params"]["text"])
         if message["type"] == "error":
             raise DriverError(message["message"])
         return message["result"]

@@ -39,8 +39,8 @@ def run(
         command = [find_command("node"), "--input-type=module", "-e", program]
     except RuntimeMissingError as error:
         pytest.skip(str(error))
-    arguments = [model, folder / "pixels", *map(str, shape)]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    command += [str(model), str(folder / "pixels"), *map(str, shape)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 

@@ -62,6 +62,10 @@ class AnyBrowser(ABC):
     def screenshot(self, path: Path) -> None:
         """Write what the window shows, as a PNG."""
 
+    @abstractmethod
+    def errors(self) -> list[str]:
+        """Return the errors of the page's scripts since it was last asked."""
+
     def wait(self, condition: str, *arguments: Json) -> Json:
         """Wait until an expression is true in the page; return its value."""
         end = time.monotonic() + PATIENCE
@@ -118,6 +122,9 @@ class Browser(AnyBrowser):
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._command("screenshot")))
+
+    def errors(self) -> list[str]:
+        return [entry["message"] for entry in self.log("browser") if entry["source"] == "javascript"]
 
     def emulate(self, method: str, **parameters: Json) -> Json:
         """Send a command of Chromium's own protocol, https://chromedevtools.github.io/devtools-protocol/."""

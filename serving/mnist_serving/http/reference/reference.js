@@ -76,21 +76,23 @@ function unfold(described, call) {
 function tryOut(described, call) {
   const choices = bodies(described, call.operation);
   const fields = call.parameters.map(makeField);
-  const example = make("select", {}, ...choices.map(({ title }) => make("option", {}, title)));
+  const example = make("select", { name: "example" });
+  example.append(...choices.map(({ name, title }) => make("option", { value: name }, title)));
   const editor = make("div", {});
   const body = choices.length > 0 ? [label("Example", "", example), editor] : [];
   const send = make("button", { className: "send" }, "Send");
   const form = make("form", {}, ...fields.map((field) => field.label), ...body, send);
   const status = make("p", { role: "status" });
   const reply = make("div", {});
-  const name = `${call.method.toUpperCase()} ${call.path}`;
-  const [curl, python] = [makeProgram("curl", name), makeProgram("Python, requests", name)];
+  const title = `${call.method.toUpperCase()} ${call.path}`;
+  const [curl, python] = [makeProgram("curl", title), makeProgram("Python, requests", title)];
 
   let readBody;
   const request = () => fill(call, fields.map(({ input }) => input.value), readBody?.());
   const refresh = () => {
-    curl.show(asCurl(request()));
-    python.show(asPython(request(), answerOf(call)));
+    const type = replyType(call, choices[example.selectedIndex]);
+    curl.show(asCurl(request(), type));
+    python.show(asPython(request(), type));
   };
   const choose = () => {
     const choice = choices[example.selectedIndex];
@@ -106,7 +108,7 @@ function tryOut(described, call) {
     const { ok, said, text } = await answer(request());
     status.className = ok ? "" : "failed";
     status.textContent = said;
-    reply.replaceChildren(area(`Reply of ${name}`, text));
+    reply.replaceChildren(area(`Reply of ${title}`, text));
   });
   choose();
   return [form, status, reply, ...curl.parts, ...python.parts];
@@ -155,9 +157,10 @@ function makeProgram(title, name) {
   return { parts: [make("div", { className: "title" }, make("h4", {}, title), copy), text], show };
 }
 
-/** Return what of its reply a program prints. */
-function answerOf({ operation }) {
-  return "application/json" in operation.responses["200"].content ? "reply.json()" : "reply.text";
+/** The type of a call's reply: the one of the request, if it replies in that too. */
+function replyType({ operation }, body) {
+  const types = Object.keys(operation.responses["200"].content);
+  return types.includes(body?.type) ? body.type : types[0];
 }
 
 /** Send a request; return whether it is answered, its status with time and size, and the reply as text. */

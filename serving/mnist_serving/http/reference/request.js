@@ -1,6 +1,7 @@
 // A call of the OpenAPI document, filled in: as a request to send, as a `curl` line and as Python.
 
 const JSON_TYPE = "application/json";
+const BINARY = "application/octet-stream";
 const FORM = "multipart/form-data";
 const PIXELS = /^( *\d{1,3},){9,} *\d{1,3}$/; // a row of them: its numbers stand in columns
 
@@ -75,13 +76,15 @@ export function options({ method, headers, body, files, form }) {
   return { method, headers, body: content };
 }
 
-export function asCurl({ method, url, headers, body, files, form }) {
+/** A `curl` line; a reply of that type that is not text becomes a file. */
+export function asCurl({ method, url, headers, body, files, form }, replyType) {
   const words = ["curl", quote(url)];
   if (method === "POST" && !body && !files) words.push("-X POST");
   for (const [name, value] of Object.entries(headers)) words.push(`-H ${quote(`${name}: ${value}`)}`);
   if (form) words.push(...files.map((file) => `-F ${quote(`file=@${file.name}`)}`));
   else if (files) words.push(`--data-binary ${quote(`@${files[0].name}`)}`);
   else if (body) words.push(`-d ${quote(compact(body))}`);
+  if (replyType === BINARY) words.push("-o reply");
   return words.join(" ");
 }
 
@@ -95,8 +98,8 @@ function compact(body) {
   }
 }
 
-/** A program with `requests`; `answer` is what of the reply it prints. */
-export function asPython({ method, url, headers, body, files, form }, answer) {
+/** A program with `requests` that prints the reply. */
+export function asPython({ method, url, headers, body, files, form }, replyType) {
   const rest = { ...headers };
   const values = [];
   if (form) values.push(`files=[${files.map((file) => `("file", ${opened(file)})`).join(", ")}]`);
@@ -104,6 +107,7 @@ export function asPython({ method, url, headers, body, files, form }, answer) {
   else if (body) values.push(jsonOrText(body, rest));
   if (Object.keys(rest).length > 0) values.push(`headers=${literal(rest)}`);
   const given = values.map((value) => `, ${value}`).join("");
+  const answer = { [JSON_TYPE]: "reply.json()", [BINARY]: "reply.content" }[replyType] ?? "reply.text";
   return `import requests\n\nreply = requests.${method.toLowerCase()}("${url}"${given})\nprint(${answer})`;
 }
 

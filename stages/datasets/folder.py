@@ -4,7 +4,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from mnist_serving.preprocess.canonicalize import SIDE, PictureError, canonicalize
 from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
@@ -48,8 +50,19 @@ class Folder(Section):
             rows = torch.arange(len(paths))
             train, test = everything.take(rows[: len(found[0])]), everything.take(rows[len(found[0]) :])
         checksum = {"pictures": _digest(root, paths)}
-        info = DatasetInfo(name=root.name, labels=labels, shape=everything.shape, centred=False, sha256=checksum)
+        centred = _are_centred(images.numpy())
+        info = DatasetInfo(name=root.name, labels=labels, shape=everything.shape, centred=centred, sha256=checksum)
         return Dataset(info, train, test)
+
+
+def _are_centred(images: npt.NDArray[np.uint8]) -> bool:
+    """Return whether images, uint8 [N,C,H,W], are what `canonicalize` makes of pictures, as the drawing page keeps."""
+    try:
+        return images.shape[1:] == (1, SIDE, SIDE) and all(
+            np.array_equal(canonicalize(grey), grey) for (grey,) in images
+        )
+    except PictureError:
+        return False
 
 
 def _list_pictures(folder: Path) -> list[Path]:
@@ -83,9 +96,14 @@ def _read_pictures(paths: list[Path]) -> Tensor:
         if (width, height) != first:
             msg = f"{path} is {width}x{height}, {paths[0]} is {first[0]}x{first[1]}: all pictures must have one size"
             raise StageError(msg)
-    mode = "RGB" if any(picture.mode == "RGB" for picture in pictures) else "L"
+    mode = "RGB" if any(map(_has_colours, pictures)) else "L"
     images = torch.from_numpy(np.stack([np.asarray(picture.convert(mode)) for picture in pictures]))
     return images.reshape(*images.shape[:3], -1).permute(0, 3, 1, 2).contiguous()
+
+
+def _has_colours(picture: Image.Image) -> bool:
+    """Return whether a picture is not grey: browsers write grey pictures as RGB."""
+    return picture.mode == "RGB" and bool(np.ptp(np.asarray(picture), axis=2).any())
 
 
 def _open_picture(path: Path) -> Image.Image:

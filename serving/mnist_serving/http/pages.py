@@ -13,8 +13,22 @@ from .transport.http_types import Response
 HTML = "text/html; charset=utf-8"
 
 STATIC = Path(__file__).with_name("static")
-SCRIPTS = ("sheet.js", "input.js", "gallery.js", "draw.js", "service.js")  # each after those that it imports
+SCRIPTS = (  # each after those that it imports
+    "dom.js",
+    "sheet.js",
+    "input.js",
+    "gallery.js",
+    "example.js",
+    "answer.js",
+    "tar.js",
+    "keep.js",
+    "programs.js",
+    "ask.js",
+    "draw.js",
+    "service.js",
+)
 INLINED = re.compile(r"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
+IMPORTED = r"^import \{.*\} from .*\n|^export "  # Python in a JavaScript text has imports too
 
 STYLE = """
 body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }
@@ -51,7 +65,7 @@ def drawing_page() -> Page:
     The scripts become one, so that nothing is left to import.
     """
     style = _read("style.css")
-    script = re.sub(r"^import .*\n|^export ", "", "\n".join(map(_read, SCRIPTS)), flags=re.MULTILINE)
+    script = re.sub(IMPORTED, "", "\n".join(map(_read, SCRIPTS)), flags=re.MULTILINE)
     page = _read("index.html")
     page = page.replace('<link rel="stylesheet" href="style.css">', f"<style>\n{style}</style>")
     page = page.replace(' src="service.js"></script>', f">\n{script}</script>")

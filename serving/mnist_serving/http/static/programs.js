@@ -1,0 +1,97 @@
+// "Use this from your program": the very drawing as commands and programs to copy.
+
+import { find, make } from "./dom.js";
+
+const LONGEST = 100_000; // letters of a picture in a command: Linux takes 131,072 as one argument
+
+const WRITERS = { "curl": writeCurl, "Python": writePython, "Python with onnxruntime": writeOnnx };
+
+/** Shows the programs for the answer that is shown. */
+export class Programs {
+  constructor() {
+    find("programs").addEventListener("toggle", () => this.write());
+  }
+
+  /** Make a place for each program that a model can be asked with. */
+  open({ predict, shape = [1, 28, 28] }) {
+    this.about = { predict, shape };
+    this.texts = new Map();
+    const entries = Object.entries(WRITERS).filter(([name]) => predict || name.includes("onnxruntime"));
+    find("texts").replaceChildren(...entries.map(([name, write]) => this.makePlace(name, write)));
+  }
+
+  makePlace(name, write) {
+    const place = make("section", "");
+    const text = make("pre", "", { tabIndex: 0, role: "region", ariaLabel: name });
+    const button = make("button", "Copy", { type: "button", ariaLabel: `Copy: ${name}` });
+    button.addEventListener("click", () => copy(text));
+    place.append(make("h2", name), button, text);
+    this.texts.set(text, write);
+    return place;
+  }
+
+  /** Take the reply that is shown, and the drawing that it belongs to; or null. */
+  take(reply, drawing) {
+    this.shown = reply && { ...this.about, seen: reply.seen, drawing };
+    find("programs").hidden = reply === null;
+    this.write();
+  }
+
+  /** Write the programs, if they can be seen. */
+  write() {
+    if (!find("programs").open || !this.shown) return;
+    find("copied").textContent = "";
+    for (const [text, write] of this.texts) text.textContent = write(this.shown);
+  }
+}
+
+/** Copy an element's text: where pages may not use the clipboard (without HTTPS), as a user would. */
+async function copy(element) {
+  getSelection().selectAllChildren(element);
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+  } catch {
+    document.execCommand("copy");
+  }
+  find("copied").textContent = "Copied.";
+}
+
+/** Return the drawing as a data URL; of one too long for a command what the model saw, which gets the same answer. */
+function encode(drawing) {
+  const whole = drawing.toDataURL();
+  return whole.length > LONGEST ? find("seen").toDataURL() : whole;
+}
+
+function writeCurl({ predict, drawing }) {
+  return `curl ${predict} -H 'Content-Type: application/json' -d '{"image": "${encode(drawing)}"}'\n`;
+}
+
+function writePython({ predict, drawing }) {
+  return `import base64
+import json
+from urllib.request import Request, urlopen
+
+picture = base64.b64decode("${encode(drawing).split(",")[1]}")  # or a file: open("digit.png", "rb").read()
+request = Request("${predict}", picture, {"Content-Type": "image/png"})
+with urlopen(request) as reply:
+    print(json.load(reply)["predictions"])
+`;
+}
+
+function writeOnnx({ seen, shape }) {
+  return `import base64
+import json
+import os
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import
+import numpy as np
+import onnxruntime
+
+pixels = base64.b64decode("${btoa(String.fromCharCode(...seen))}")  # what the model saw; 255 is ink
+image = np.frombuffer(pixels, np.uint8).reshape(1, ${shape.join(", ")})  # mnist_serving.canonicalize makes it of a picture
+session = onnxruntime.InferenceSession("model.onnx")  # serving/mnist_serving/model.onnx
+labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+probabilities, digit = session.run(["probabilities", "digit"], {"image": image})
+print(labels[probabilities.argmax()], probabilities.max(), digit.item())
+`;
+}

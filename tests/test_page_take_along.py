@@ -167,7 +167,8 @@ def test_a_second_label_for_the_same_picture_replaces_the_first(page: Browser, t
     keep(page, "4")
     keep(page, "9")
     with tarfile.open(download(page, tmp_path, 1)) as archive:
-        (name,) = archive.getnames()
+        about, name = archive.getnames()
+    assert about == "pictures/dataset.json"
     assert name.startswith("pictures/9/")
 
 

@@ -4,10 +4,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from mnist_serving.preprocess.canonicalize import SIDE, PictureError, canonicalize
 from PIL import Image, ImageOps
+from pydantic import ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -16,6 +15,7 @@ from stages.data import Dataset, DatasetInfo, Split, train_test_split
 from stages.io import StageError
 
 SPLITS = ("train", "test")
+ABOUT = "dataset.json"
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
@@ -31,7 +31,7 @@ class Folder(Section):
 
         Raises:
             StageError: the folder is missing, holds fewer than two labels or no pictures, one cannot be read,
-                or their sizes differ.
+                their sizes differ, or `dataset.json` is not as it should be.
 
         """
         root = Path(self.path).expanduser()
@@ -50,19 +50,31 @@ class Folder(Section):
             rows = torch.arange(len(paths))
             train, test = everything.take(rows[: len(found[0])]), everything.take(rows[len(found[0]) :])
         checksum = {"pictures": _digest(root, paths)}
-        centred = _are_centred(images.numpy())
-        info = DatasetInfo(name=root.name, labels=labels, shape=everything.shape, centred=centred, sha256=checksum)
+        info = DatasetInfo(
+            name=root.name, labels=labels, shape=everything.shape, centred=_are_centred(root), sha256=checksum
+        )
         return Dataset(info, train, test)
 
 
-def _are_centred(images: npt.NDArray[np.uint8]) -> bool:
-    """Return whether images, uint8 [N,C,H,W], are what `canonicalize` makes of pictures, as the drawing page keeps."""
+class About(Section):
+    """What the drawing page says of the pictures that it keeps, in a `dataset.json` beside the labels' folders."""
+
+    centred: bool
+
+
+def _are_centred(root: Path) -> bool:
+    """Return whether the pictures are as `canonicalize` makes them; without a word on it they are not.
+
+    Raises:
+        StageError: `dataset.json` says anything else.
+
+    """
+    path = root / ABOUT
     try:
-        return images.shape[1:] == (1, SIDE, SIDE) and all(
-            np.array_equal(canonicalize(grey), grey) for (grey,) in images
-        )
-    except PictureError:
-        return False
+        return path.exists() and About.model_validate_json(path.read_bytes()).centred
+    except ValidationError as error:
+        msg = f'{path} must be {{"centred": true}} or {{"centred": false}}: fix or remove it'
+        raise StageError(msg) from error
 
 
 def _list_pictures(folder: Path) -> list[Path]:

@@ -1,9 +1,8 @@
 // The answer beside the sheet: the guess, what the model saw, the probabilities, and what is in the way of an answer.
 
-import { find, make, percent } from "./dom.js";
+import { MNIST, find, make, percent } from "./dom.js";
 
 const QUIET = 700; // milliseconds without a change before the guess is spoken
-const MNIST = [1, 28, 28]; // the shape, if the guesser does not give it
 const NO_DIGIT = "no digit"; // the reason of a picture that looks like none of the classes
 const SURE = "Probability of each class";
 const CLOSE = "Probability of each class, too close for an answer";

@@ -3,7 +3,7 @@
 import { find, make } from "./dom.js";
 import { makeTar } from "./tar.js";
 
-const FOLDER = "pictures"; // the data set `folder` reads pictures/<label>/<name>.png
+const FOLDER = "pictures"; // the data set `folder` reads pictures/<label>/<name>.png, and pictures/dataset.json
 
 /** Keeps what the model saw, because that is what a network learns from. */
 export class Keeper {
@@ -18,7 +18,8 @@ export class Keeper {
   }
 
   /** Offer the labels of a model. */
-  open({ labels }) {
+  open({ labels, centred = true }) {
+    this.about = new TextEncoder().encode(JSON.stringify({ centred }));
     const buttons = labels.map((label) => make("button", label, { type: "button", onclick: () => this.keep(label) }));
     find("labels").replaceChildren(...buttons);
   }
@@ -48,7 +49,7 @@ export class Keeper {
     ]);
     const link = find("download");
     URL.revokeObjectURL(link.href);
-    link.href = URL.createObjectURL(makeTar(await Promise.all(files)));
+    link.href = URL.createObjectURL(makeTar([[`${FOLDER}/dataset.json`, this.about], ...(await Promise.all(files))]));
     link.textContent = `Download ${files.length === 1 ? "1 picture" : `${files.length} pictures`}`;
     link.hidden = false;
   }

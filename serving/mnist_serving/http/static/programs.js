@@ -1,6 +1,6 @@
 // "Use this from your program": the very drawing as commands and programs to copy.
 
-import { find, make } from "./dom.js";
+import { MNIST, find, make } from "./dom.js";
 
 const LONGEST = 100_000; // letters of a picture in a command: Linux takes 131,072 as one argument
 
@@ -13,8 +13,8 @@ export class Programs {
   }
 
   /** Make a place for each program that a model can be asked with. */
-  open({ predict, shape = [1, 28, 28] }) {
-    this.about = { predict, shape };
+  open({ predict, shape = MNIST, centred = true }) {
+    this.about = { predict, shape, centred };
     this.texts = new Map();
     const entries = Object.entries(WRITERS).filter(([name]) => predict || name.includes("onnxruntime"));
     find("texts").replaceChildren(...entries.map(([name, write]) => this.makePlace(name, write)));
@@ -78,7 +78,9 @@ with urlopen(request) as reply:
 `;
 }
 
-function writeOnnx({ seen, shape }) {
+function writeOnnx({ seen, shape, centred }) {
+  const bytes = Array.from(seen, (level) => String.fromCharCode(level)).join("");
+  const way = centred ? "as mnist_serving.canonicalize makes it: 255 is ink" : "0 is dark, 255 is light";
   return `import base64
 import json
 import os
@@ -87,9 +89,11 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import
 import numpy as np
 import onnxruntime
 
-pixels = base64.b64decode("${btoa(String.fromCharCode(...seen))}")  # what the model saw; 255 is ink
-image = np.frombuffer(pixels, np.uint8).reshape(1, ${shape.join(", ")})  # mnist_serving.canonicalize makes it of a picture
-session = onnxruntime.InferenceSession("model.onnx")  # serving/mnist_serving/model.onnx
+# The picture that the model saw, ${way}
+pixels = base64.b64decode("${btoa(bytes)}")
+image = np.frombuffer(pixels, np.uint8).reshape(1, ${shape.join(", ")})
+
+session = onnxruntime.InferenceSession("model.onnx")  # in the repository serving/mnist_serving/model.onnx
 labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
 probabilities, digit = session.run(["probabilities", "digit"], {"image": image})
 print(labels[probabilities.argmax()], probabilities.max(), digit.item())

@@ -28,6 +28,7 @@ export class Keeper {
   take(reply) {
     this.reply = reply;
     find("right").disabled = reply === null;
+    find("kept").textContent = "";
   }
 
   /** Keep the picture that is shown, or change its label. */

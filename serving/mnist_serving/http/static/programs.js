@@ -41,7 +41,8 @@ export class Programs {
   write() {
     if (!find("programs").open || !this.shown) return;
     find("copied").textContent = "";
-    for (const [text, write] of this.texts) text.textContent = write(this.shown);
+    const shown = { ...this.shown, picture: encode(this.shown.drawing) };
+    for (const [text, write] of this.texts) text.textContent = write(shown);
   }
 }
 
@@ -62,16 +63,16 @@ function encode(drawing) {
   return whole.length > LONGEST ? find("seen").toDataURL() : whole;
 }
 
-function writeCurl({ predict, drawing }) {
-  return `curl ${predict} -H 'Content-Type: application/json' -d '{"image": "${encode(drawing)}"}'\n`;
+function writeCurl({ predict, picture }) {
+  return `curl ${predict} -H 'Content-Type: application/json' -d '{"image": "${picture}"}'\n`;
 }
 
-function writePython({ predict, drawing }) {
+function writePython({ predict, picture }) {
   return `import base64
 import json
 from urllib.request import Request, urlopen
 
-picture = base64.b64decode("${encode(drawing).split(",")[1]}")  # or a file: open("digit.png", "rb").read()
+picture = base64.b64decode("${picture.split(",")[1]}")  # or a file: open("digit.png", "rb").read()
 request = Request("${predict}", picture, {"Content-Type": "image/png"})
 with urlopen(request) as reply:
     print(json.load(reply)["predictions"])

@@ -2,10 +2,12 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from pydantic import Field
 from torch import Tensor
 from tqdm import tqdm
 
@@ -20,7 +22,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg"}
 class Folder(Section):
     """Pictures under `path`, grey or colour, all of one size; `test` and `seed` apply where no split is given."""
 
-    path: str
+    path: Annotated[str, Field(min_length=1)]
     test: Part
     seed: Seed
 

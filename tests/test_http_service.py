@@ -1,6 +1,7 @@
 """The service without a server: its health, its paths, its pages, and what it says when it fails."""
 
 import json
+import re
 from urllib.parse import quote
 
 import numpy as np
@@ -44,7 +45,7 @@ def test_the_path_may_have_the_version_and_encoded_names(service: Service, end: 
 def test_before_a_model_is_loaded_the_service_is_alive_and_not_ready() -> None:
     service = Service()
     assert ask(service, "/v2/health/live").status == 200
-    for path in ("/v2/health/ready", "/v2/models/mnist/ready", "/v2/models/mnist", "/openapi.json", "/docs"):
+    for path in ("/v2/health/ready", "/v2/models/mnist/ready", "/v2/models/mnist", "/openapi.json"):
         response = ask(service, path)
         assert (response.status, error_of(response)) == (503, "the model is not loaded yet; try again")
         assert "Retry-After" in response.headers
@@ -109,12 +110,11 @@ def test_a_root_path_ends_at_a_slash() -> None:
 # --- pages, failures ----------------------------------------------------------------------------------
 
 
-def test_the_reference_page_names_every_route_and_loads_nothing_from_elsewhere(service: Service) -> None:
-    described = json.loads(ask(service, "/openapi.json").body)
-    page = ask(service, "/docs").body.decode()
-    assert all(path in page for path in described["paths"])
-    assert "//" not in page.replace("<!doctype", "")
-    assert ask(service, "/").content_type.startswith("text/html")
+def test_the_pages_load_nothing_from_elsewhere(service: Service) -> None:
+    for path in ("/", "/docs"):
+        page = ask(service, path)
+        assert page.content_type.startswith("text/html")
+        assert not re.search(r"(src|href)=.(https?:)?//", page.body.decode())
 
 
 def test_the_model_route_gives_the_metadata_without_the_golden_examples(service: Service) -> None:

@@ -20,7 +20,7 @@ from .limits import Limits
 from .logs import ACCESS
 from .models import describe_model, triton_config, triton_index, v1_status, v2_metadata
 from .openapi import describe_api
-from .pages import Page, drawing_page, reference_page
+from .pages import drawing_page, reference_page
 from .pixels import Images
 from .predict import (
     body_limit,
@@ -76,9 +76,8 @@ class Service:
         self._request_ids = RequestIds()
         self._classifier: Classifier | None = None
         self._closing = False
-        self._drawing = drawing_page()
-        self._described: bytes  # set by `open`, like the reference page: both show the model's shapes
-        self._reference: Page
+        self._drawing, self._reference = drawing_page(), reference_page()
+        self._described: bytes  # set by `open`: it shows the model's shapes
         self._routes = self._list_routes()
         names = dict.fromkeys(route for route, _ in (*self._routes.values(), UNKNOWN))
         self.metrics = Metrics(names, rows)
@@ -87,7 +86,6 @@ class Service:
         """Become ready."""
         described = describe_api(classifier.contract, self.limits, version=__version__)
         self._described = json_response(described).body
-        self._reference = reference_page(described)
         self.metrics.describe_model(classifier, name=MODEL_NAME, version=MODEL_VERSION)
         self._classifier = classifier
 
@@ -176,7 +174,7 @@ class Service:
             "/model": {"GET": lambda _: json_response(describe_model(self._loaded()))},
             "/metrics": {"GET": lambda _: Response(200, self.metrics.render(), PROMETHEUS)},
             "/openapi.json": {"GET": self._openapi},
-            "/docs": {"GET": self._docs},
+            "/docs": {"GET": lambda _: self._reference.response()},
             "/v1/models": {"GET": lambda _: json_response({"models": [MODEL_NAME]})},
             "/v2": {"GET": self._server_metadata},
             "/v2/health/live": {"GET": self._live},
@@ -201,10 +199,6 @@ class Service:
                     name = f"/{protocol}/models/{{model}}{end}"
                     routes[f"/{protocol}/models/{MODEL_NAME}{version}{end}"] = (name, methods)
         return routes
-
-    def _docs(self, _: Request) -> Response:
-        self._loaded()
-        return self._reference.response()
 
     def _openapi(self, request: Request) -> Response:
         self._loaded()

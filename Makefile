@@ -31,6 +31,7 @@ bench: $(VENV)/installed  ## run all benchmarks, each beside an alternative; abo
 	python -m benchmarks.inference
 	python -m benchmarks.canonicalize
 	python -m benchmarks.serving
+	python -m benchmarks.hostile
 	python -m benchmarks.fuzz --cases 5000
 	python -m benchmarks.soak --requests 1000000
 	python -m benchmarks.web

@@ -169,7 +169,7 @@ class Service:
         """Return the routes by path."""
         handlers: dict[str, dict[str, Handler]] = {
             "": {"GET": _redirect_to_page},
-            "/": {"GET": lambda _: self._drawing.response()},
+            "/": {"GET": lambda request: self._drawing.response(request.root_path)},
             "/predict": {"POST": self._predict_images},
             "/model": {"GET": lambda _: json_response(describe_model(self._loaded()))},
             "/metrics": {"GET": lambda _: Response(200, self.metrics.render(), PROMETHEUS)},

@@ -124,6 +124,5 @@ def test_an_offer_to_upgrade_is_ignored_where_the_server_keeps_the_body(name: st
 
 def test_where_the_server_drops_the_body_of_such_an_offer_the_error_says_what_to_do(tmp_path: Path) -> None:
     offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(BODY)
-    with mounted("uvicorn", tmp_path) as server, server.connect() as connection:
-        connection.sendall(HEAD + offer + BODY)
-        assert b"use uvicorn --http h11" in connection.recv(65_536)
+    with mounted("uvicorn", tmp_path) as server:
+        assert b"use uvicorn --http h11" in server.send(HEAD + offer + BODY)

@@ -135,7 +135,9 @@ def _v1_paths(contract: Contract) -> Json:
     status = _json(_object({"name": STRING, "ready": BOOLEAN}))
     predict = {
         "summary": "Classify images, by KServe's V1 protocol",
-        "description": f"An instance is an image as in `/predict`, or an object of one key around it{_polarity(contract)}.",
+        "description": (
+            f"An instance is an image as in `/predict`, or an object of one key around it{_polarity(contract)}."
+        ),
         "requestBody": {"required": True, "content": _json(_ref("V1Request"), "instances")},
         "responses": _responses("The predictions", _json(_ref("PredictReply")), 404, *BODY_ERRORS),
     }

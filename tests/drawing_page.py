@@ -12,6 +12,7 @@ from tests.web_driver import AnyBrowser
 GUESS = "document.getElementById('guess').textContent"
 NOTICE = "document.getElementById('notice').textContent"
 ANSWERED = "document.getElementById('bars').ariaBusy === 'false'"
+RESTING = f"{ANSWERED} && !document.getElementById('paper').classList.contains('drawing')"
 PIXELS = """
 const canvas = document.getElementById(arguments[0]);
 return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)
@@ -39,8 +40,11 @@ def show(browser: AnyBrowser, server: Server, path: str = "/") -> None:
 
 
 def on_sheet(page: AnyBrowser, strokes: list[Stroke]) -> list[list[tuple[float, float]]]:
-    """Return strokes given in hundredths of the sheet in pixels of the window."""
-    box = page.run("return document.getElementById('paper').getBoundingClientRect().toJSON()")
+    """Return strokes given in hundredths of the sheet in pixels of the window, into which it is scrolled."""
+    box = page.run(
+        "const paper = document.getElementById('paper'); paper.scrollIntoView({block: 'nearest'});"
+        "return paper.getBoundingClientRect().toJSON()"
+    )
     return [
         [(box["left"] + x * box["width"] / 100, box["top"] + y * box["height"] / 100) for x, y in s] for s in strokes
     ]
@@ -48,6 +52,11 @@ def on_sheet(page: AnyBrowser, strokes: list[Stroke]) -> list[list[tuple[float, 
 
 def draw(page: AnyBrowser, digit: str, seed: int = 0, pointer: str = "mouse") -> None:
     page.draw(on_sheet(page, write_digit(digit, seed)), pointer=pointer)
+
+
+def click_drawing(page: AnyBrowser, name: str) -> None:
+    """Click a drawing of the gallery."""
+    page.run("document.querySelector(`#gallery [title='${arguments[0]}']`).click()", name)
 
 
 def guess(page: AnyBrowser) -> str:

@@ -27,7 +27,7 @@ HTML: Json = {"text/html": {"schema": STRING}}
 SEEN = "With `true` each prediction has the pixels that the model saw, as `seen`."
 REASONS = {
     400: "The request does not follow this description.",
-    404: "There is no such model or version.",
+    404: "The model or version is unknown.",
     408: "The request took too long to arrive.",
     413: "The request has too many bytes or too many images; the error names the flag that allows more bytes.",
     415: "The content type or encoding is not supported.",
@@ -135,9 +135,8 @@ def _v1_paths(contract: Contract) -> Json:
     status = _json(_object({"name": STRING, "ready": BOOLEAN}))
     predict = {
         "summary": "Classify images, by KServe's V1 protocol",
-        "description": (
-            f"An instance is an image as in `/predict`, or an object of one key around it{_polarity(contract)}."
-        ),
+        "description": "An instance is an image as in `/predict`, or an object of one key around it"
+        f"{_polarity(contract)}.",
         "requestBody": {"required": True, "content": _json(_ref("V1Request"), "instances")},
         "responses": _responses("The predictions", _json(_ref("PredictReply")), 404, *BODY_ERRORS),
     }

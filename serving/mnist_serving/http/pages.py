@@ -11,8 +11,22 @@ HTML = "text/html; charset=utf-8"
 
 STATIC = Path(__file__).with_name("static")
 REFERENCE = Path(__file__).with_name("reference")
-SCRIPTS = ("sheet.js", "input.js", "gallery.js", "draw.js", "service.js")  # each after those that it imports
+SCRIPTS = (  # each after those that it imports
+    "dom.js",
+    "sheet.js",
+    "input.js",
+    "gallery.js",
+    "example.js",
+    "answer.js",
+    "tar.js",
+    "keep.js",
+    "programs.js",
+    "ask.js",
+    "draw.js",
+    "service.js",
+)
 INLINED = re.compile(r"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
+IMPORTED = r"^import \{.*\} from .*\n|^export "  # Python in a JavaScript text has imports too
 
 
 class Page:
@@ -55,7 +69,7 @@ def _assemble(folder: Path, *scripts: str) -> Page:
     def read(name: str) -> str:
         return (folder / name).read_text(encoding="utf-8")
 
-    script = re.sub(r"^import .*\n|^export ", "", "\n".join(map(read, scripts)), flags=re.MULTILINE)
+    script = re.sub(IMPORTED, "", "\n".join(map(read, scripts)), flags=re.MULTILINE)
     page = read("index.html").replace(
         '<link rel="stylesheet" href="style.css">', f"<style>\n{read('style.css')}</style>"
     )

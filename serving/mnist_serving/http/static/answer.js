@@ -91,16 +91,23 @@ function showSeen(levels) {
   find("seen").getContext("2d").putImageData(image, 0, 0);
 }
 
-/** Say something that does not concern the answer. */
-export function showNotice(message) {
+const told = { trouble: "", notice: "" };
+
+function tell(change) {
+  const message = Object.assign(told, change).trouble || told.notice;
   if (find("notice").textContent !== message) find("notice").textContent = message;
 }
 
+/** Say something that does not concern the answer, until the drawing changes. */
+export function showNotice(notice) {
+  tell({ notice });
+}
+
 /** Say why the answer does not belong to the drawing; an empty reason if it does. */
-export function showTrouble(reason) {
-  showNotice(reason);
-  find("answer").classList.toggle("stale", reason !== "");
-  if (reason && !find("answer").dataset.label) find("comment").textContent = ""; // "nothing is drawn" may be wrong now
+export function showTrouble(trouble) {
+  tell({ trouble });
+  find("answer").classList.toggle("stale", trouble !== "");
+  if (trouble && !find("answer").dataset.label) find("comment").textContent = ""; // "nothing is drawn" may be wrong now
 }
 
 let speaking = 0;

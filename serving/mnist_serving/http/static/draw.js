@@ -28,7 +28,11 @@ const UNREADABLE =
 /** Start the page with a guesser. */
 export function start(guesser) {
   const sheet = new Sheet(find("paper"));
-  sheet.changed = makeAsker(sheet, makeTalk(guesser, sheet));
+  const ask = makeAsker(sheet, makeTalk(guesser, sheet));
+  sheet.changed = () => {
+    showNotice("");
+    ask();
+  };
   drawWithPointer(sheet);
   drawWithKeys(sheet, find("pen"));
   takePictures(sheet, find("file"), () => showNotice(NO_PICTURE)); // the answer still belongs to the drawing

@@ -6,7 +6,8 @@ export const UNITS = 100; // along a side of the sheet; strokes are given in the
  * Marks, each some strokes or a picture; a fresh mark covers all before it. A stroke is {path: Path2D, width}.
  *
  * At most one pen is down: its stroke ends when another mark is added or a mark is undone. `changed` is called after
- * each change. The canvas has the class `blank`, `example`, `picture` or `drawing` (the pen is down) while that is true.
+ * each change. The canvas has the class `blank`, `example` (the page drew it), `picture` or `drawing` (the pen is down)
+ * while that is true.
  */
 export class Sheet {
   constructor(canvas) {

@@ -125,6 +125,14 @@ export class Sheet {
     return [(this.canvas.width - width) / 2, (this.canvas.height - height) / 2];
   }
 
+  /** Where `drawing` is on the sheet, in shares of it. */
+  get frame() {
+    const { width, height } = this.picture ?? this.canvas;
+    const side = this.canvas.width;
+    const [left, top] = this.corner({ width, height });
+    return { left: left / side, top: top / side, width: width / side, height: height / side };
+  }
+
   /** Return a canvas with what is to be guessed: a picture without the sheet around it, whose edge would look like ink. */
   drawing() {
     const shown = this.picture ?? this.canvas;

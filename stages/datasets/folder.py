@@ -2,11 +2,12 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -22,7 +23,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg"}
 class Folder(Section):
     """Pictures under `path`, grey or colour, all of one size; `test` and `seed` apply where no split is given."""
 
-    path: str
+    path: Annotated[str, Field(min_length=1)]
     test: Part
     seed: Seed
 

@@ -11,6 +11,7 @@ const UNLIKE = "What it would be, if it were one";
 
 let thing = "A digit"; // what the model knows
 let classes = []; // their names
+let size = MNIST; // of the image that it sees
 
 /** Show what the model is; `draw.js` says what the properties mean. */
 export function showModel({ labels, about, links = {}, shape = MNIST, centred = true }) {
@@ -18,8 +19,7 @@ export function showModel({ labels, about, links = {}, shape = MNIST, centred = 
   thing = centred ? "A digit" : "One of these";
   find("gallery").hidden = !centred;
   find("invitation").replaceChildren(...(centred ? INVITE_DRAWINGS : INVITE_PICTURES));
-  const [, height, width] = shape;
-  Object.assign(find("seen"), { width, height });
+  size = shape;
   find("about").textContent = about;
   find("links").replaceChildren(...Object.entries(links).map(([text, address]) => make("a", text, { href: address })));
   classes = labels;
@@ -49,7 +49,7 @@ function showClass({ label, probability, probabilities, digit, abstained, reason
   find("whether").textContent = digit === undefined ? "" : `${thing} at all: ${percent(digit)}`;
   find("meaning").textContent = unlike ? UNLIKE : abstained ? CLOSE : SURE;
   showBars(classes, probabilities, probabilities.indexOf(Math.max(...probabilities)));
-  showSeen(seen);
+  showSeen([seen]);
 }
 
 function showNumber({ label, digits, abstained, reason }) {
@@ -58,7 +58,7 @@ function showNumber({ label, digits, abstained, reason }) {
   find("whether").textContent = "";
   find("meaning").textContent = NUMBER;
   showBars(digits.map((digit) => digit.label), digits.map((digit) => digit.probability));
-  showSeen([]);
+  showSeen(digits.map((digit) => digit.seen));
 }
 
 /** Show no guess, and why: a comment, or a notice of what is wrong. */
@@ -100,17 +100,23 @@ function makeRow(name) {
   return row;
 }
 
-/** Paint the levels of what the model saw; without any the canvas is transparent. */
-function showSeen(levels) {
-  const { width, height } = find("seen");
+/** Paint pictures side by side, each the levels of what the model saw. */
+function showSeen(pictures) {
+  const [, height, width] = size;
+  const canvas = Object.assign(find("seen"), { width: width * Math.max(1, pictures.length), height }); // and transparent
+  const context = canvas.getContext("2d");
+  pictures.forEach((levels, place) => context.putImageData(paint(levels, width, height), place * width, 0));
+}
+
+function paint(levels, width, height) {
   const image = new ImageData(width, height);
-  for (let place = 0; place < width * height && levels.length > 0; place += 1) {
+  for (let place = 0; place < width * height; place += 1) {
     const red = levels[place];
     const green = levels[place + width * height] ?? red; // a grey image has only one channel
     const blue = levels[place + 2 * width * height] ?? red;
     image.data.set([red, green, blue, 255], 4 * place);
   }
-  find("seen").getContext("2d").putImageData(image, 0, 0);
+  return image;
 }
 
 const told = { trouble: "", notice: "" };

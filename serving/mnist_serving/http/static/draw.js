@@ -3,7 +3,7 @@
 //
 //   open()         -> {labels: string[], about: string, links?: {text: address}, shape?, centred?, predict?}
 //   guess(canvas)  -> {label, probability, probabilities: number[], digit?, abstained, reason?, seen: number[]}
-//                     or, of several digits, {label, digits: {label, probability, box}[], abstained, reason?}
+//                     or, of several digits, {label, digits: {label, probability, seen, box}[], abstained, reason?}
 //
 // Both may throw: after an Error whose `retry` is true the page asks again later; the message of any other is shown.
 // `shape` is [channels, height, width] of the image that the model sees, and `seen` its levels, row by row; a colour

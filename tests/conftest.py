@@ -152,13 +152,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module", params=["chromium", "firefox"])
 def any_browser(request: pytest.FixtureRequest) -> Iterator[AnyBrowser]:
     """Each browser that there is."""
-    find_missing, run = {
-        "chromium": (missing, running_browser),
-        "firefox": (firefox.missing, firefox.running_firefox),
-    }[request.param]
-    if reason := find_missing():
+    wants_firefox = request.param == "firefox"
+    if reason := firefox.missing() if wants_firefox else missing():
         pytest.skip(reason)
-    with run() as running:
+    with firefox.running_firefox() if wants_firefox else running_browser() as running:
         yield running
 
 

@@ -66,6 +66,11 @@ def test_the_page_to_draw_on(browser: Browser, axe: str, server: Server) -> None
     browser.click("[title=scribble]")
     assert guess(browser) == "not sure"
     assert_no_violations(browser, axe)
+    browser.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    browser.click("#labels button")
+    browser.wait("!document.getElementById('download').hidden && document.querySelector('pre').textContent")
+    assert_no_violations(browser, axe)
+    browser.click("#download")
 
 
 @pytest.mark.usefixtures("look")

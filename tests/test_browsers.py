@@ -10,6 +10,7 @@ import pytest
 
 from tests import firefox
 from tests.drawing_page import GUESS, NOTICE, address, bring, draw, guess, picture_of, show
+from tests.firefox import missing, running_firefox
 from tests.http_server import Server
 from tests.reference_page import REPLY, choose, open_reference, send
 from tests.static_site import KEPT, READY, Site, build_site, served
@@ -71,6 +72,16 @@ def test_the_gallery_shows_a_digit_and_what_is_not_one(page: AnyBrowser) -> None
     assert guess(page) == "2"
     page.click("[title=scribble]")
     assert guess(page) == "not sure"
+
+
+def test_a_firefox_that_hides_what_is_drawn_is_named_as_the_reason(server: Server) -> None:
+    if reason := missing():
+        pytest.skip(reason)
+    with running_firefox("privacy.resistFingerprinting") as firefox:
+        show(firefox, server)
+        draw(firefox, "7")
+        firefox.wait(f"{NOTICE}.startsWith('This browser does not let pages read what is drawn')")
+        assert firefox.run(f"return {GUESS}") == ""
 
 
 def test_an_example_of_the_api_is_sent(any_browser: AnyBrowser, server: Server) -> None:

@@ -18,6 +18,7 @@ SCRIPTS = (  # each after those that it imports
     "input.js",
     "gallery.js",
     "example.js",
+    "boxes.js",
     "answer.js",
     "tar.js",
     "keep.js",

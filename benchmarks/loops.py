@@ -55,7 +55,7 @@ def time_floor() -> float:
     params = load_recipe("tutorial")
     batch, hidden = params.train.batch_size, 128
     images, weights, last = torch.rand(batch, 784), torch.rand(hidden, 784), torch.rand(10, hidden)
-    steps = params.train.epochs * -(-(60_000 - params.data.validation) // batch)
+    steps = params.train.epochs * -(-55_000 // batch)
     start = time.perf_counter()
     for _ in range(steps):
         activations = images @ weights.T

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
-from stages.io import StageError
+from stages.io import INTERRUPTED, StageError
 
 
 def launched() -> bool:
@@ -86,6 +87,8 @@ def launch(module: str, processes: int) -> None:
             "if that names nothing to fix, run it again, and training resumes after the last whole epoch"
         )
         raise StageError(msg) from error
+    except SignalException:  # Ctrl-C, which the first process reports
+        sys.exit(INTERRUPTED)
 
 
 @contextmanager

@@ -7,10 +7,10 @@ interrupted training resumes there and gives the same bytes as an uninterrupted 
 import math
 import sys
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -22,7 +22,7 @@ from stages.checkpoint import Epoch, TrainState, as_csv, fingerprint_of
 from stages.config import Count, Section, Seed, load_params
 from stages.data import Batch, Split, batches, load_dataset_info, load_split, prefetch, train_val_split
 from stages.drawn.digits import DrawnDigits
-from stages.io import DATASET_FILE, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
+from stages.io import DATASET_FILE, INTERRUPTED, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
 from stages.models import KIND, Model
 from stages.models.inference import predict
 from stages.objective import Objective
@@ -60,7 +60,7 @@ class Train(Section):
     seed: Seed
     patience: Count | None
     device: Literal["cpu", "cuda", "mps", "auto"]
-    processes: Count
+    processes: Annotated[int, Field(gt=0, le=1_000)]
 
 
 class Params(Section):
@@ -191,8 +191,14 @@ def main() -> None:
     device = distributed.get_device(params.train.device)
     state = build_state(params, training, classes=len(info.labels), device=device)
     loss_function = params.objective.loss.build().to(device)
-    with distributed.process_group(device):
-        train(state, loss_function, training.to(device), validation.to(device), params)
+    try:
+        with distributed.process_group(device):
+            train(state, loss_function, training.to(device), validation.to(device), params)
+    except KeyboardInterrupt as interrupt:
+        if distributed.rank() > 0:
+            sys.exit(INTERRUPTED)
+        kept = f"{len(state.history)} of {params.train.epochs} epochs are kept in {CHECKPOINT_FILE}"
+        raise KeyboardInterrupt(kept) from interrupt
     if distributed.rank() == 0:
         save_tensors(WEIGHTS_FILE, KIND, state.model.cpu().state_dict())
         atomic_write(HISTORY_FILE, as_csv(state.history).encode())

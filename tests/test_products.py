@@ -34,7 +34,7 @@ def test_matrices_of_any_size_can_be_multiplied(sides: tuple[int, int, int]) -> 
 @pytest.mark.skipif(not HAS_AVX2, reason="products are PyTorch's own where there is no AVX2")
 def test_a_linear_layer_has_the_bits_of_onednn() -> None:
     layer, inputs = nn.Linear(784, 128), torch.rand(64, 784)
-    linear = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001 (PyTorch's own name for it)
+    linear = torch.ops.mkldnn._linear_pointwise
     assert torch.equal(layer(inputs), linear(inputs, layer.weight, layer.bias, "none", [], ""))
 
 

@@ -33,9 +33,9 @@ HAS_AVX2 = _CPU_FLAGS.is_file() and " avx2 " in _CPU_FLAGS.read_text(encoding="u
 
 # With this, all x86-64 processors with AVX2 compute the same bits, whoever made them and whatever else they can do.
 # PyTorch, oneDNN, numpy and OpenBLAS choose their kernels by instruction set, which is fixed here. MKL chooses by the
-# processor's maker, unless it is asked for what runs anywhere, which is slow: `stages/models/products.py` keeps away from
-# it what takes long. One thread, because for matrices this small a second one gains a tenth, and costs several times the
-# whole when something else runs beside.
+# processor's maker, unless it is asked for what runs anywhere, which is slow: `stages/models/products.py` keeps what
+# takes long away from it. One thread, because for matrices this small a second one gains a tenth, and costs several
+# times the whole when something else runs beside.
 ARITHMETIC = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 if HAS_AVX2:  # elsewhere, asking for it would crash
     ARITHMETIC |= {

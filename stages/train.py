@@ -183,8 +183,9 @@ def main() -> None:
     if params.train.processes > 1 and not distributed.launched():
         distributed.launch("stages.train", params.train.processes)
         return
-    images = load_split(TRAIN_FILE, info)
-    training, validation = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
+    training, validation = train_val_split(
+        load_split(TRAIN_FILE, info), validation=params.data.validation, seed=params.data.split_seed
+    )
     training = training.join(params.data.drawn_digits.draw(info))
     distributed.check_batch_size(min(params.train.batch_size, len(training.labels)))
     device = distributed.get_device(params.train.device)

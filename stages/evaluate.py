@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from stages.abstain.calibrate import confidence, load_calibration
 from stages.abstain.ood_images import refused_shares
-from stages.config import Count, Section, Share, load_params
+from stages.config import Pictures, Section, Share, load_params
 from stages.data import Data, DatasetInfo, Split, load_dataset_info, load_split, train_val_split
 from stages.io import (
     CALIBRATION_FILE,
@@ -67,7 +67,7 @@ class Evaluate(Section):
 
     """
 
-    pictures: Count
+    pictures: Annotated[Pictures, Field(gt=0)]
     calibration_bins: Annotated[int, Field(gt=0, le=1_000)]
     learned_accuracy: Share
     largest_gap: Share

@@ -23,6 +23,7 @@ METRICS_FILE = Path("metrics.json")
 LOGITS_FILE = Path("reports/test_logits.safetensors")
 MODEL_FILE = Path("serving/mnist_serving/model.onnx")
 REPORTS = Path("reports")
+INTERRUPTED = 130  # the exit code after Ctrl-C, as a shell has it
 
 
 class StageError(Exception):
@@ -30,11 +31,20 @@ class StageError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; a StageError or a failed file operation ends it in one line, exit code 1."""
+    """Run a stage's `main`.
+
+    A StageError or a failed file operation ends it in one line, exit code 1, and Ctrl-C in one that says what is kept,
+    exit code 130.
+    """
+    name = Path(sys.argv[0]).stem
     try:
         main()
     except (StageError, OSError) as error:
-        sys.exit(f"{Path(sys.argv[0]).stem}: error: {error}")
+        sys.exit(f"{name}: error: {error}")
+    except KeyboardInterrupt as interrupt:
+        kept = str(interrupt) or "finished stages are kept"
+        print(f"\n{name}: interrupted; {kept}: `make repro` or `dvc repro` continues from there", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 def atomic_write(path: Path, content: bytes) -> None:

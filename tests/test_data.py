@@ -51,11 +51,16 @@ def test_the_seed_decides_what_is_held_out() -> None:
     assert first != other
 
 
-def test_of_a_small_data_set_at_most_a_sixth_is_held_out() -> None:
-    training, validation = train_val_split(make_split(100), validation=5_000, seed=0)
-    assert (len(training.labels), len(validation.labels)) == (84, 16)
-    with pytest.raises(StageError, match="5 training images are too few"):
-        train_val_split(make_split(5), validation=1, seed=0)
+@pytest.mark.parametrize(("validation", "held_out"), [(1, 1), (99, 99), (0.1, 10), (0.08333, 8)])
+def test_a_number_or_a_share_says_how_many_images_are_held_out(validation: float, held_out: int) -> None:
+    training, drawn = train_val_split(make_split(100), validation=validation, seed=0)
+    assert (len(training.labels), len(drawn.labels)) == (100 - held_out, held_out)
+
+
+@pytest.mark.parametrize("validation", [100, 5_000, 0.001, 0.999])
+def test_holding_out_all_images_or_none_is_an_error_that_says_what_is_allowed(validation: float) -> None:
+    with pytest.raises(StageError, match=f"`data.validation` is {validation:g}, .* write a number from 1 to 99, or a"):
+        train_val_split(make_split(100), validation=validation, seed=0)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.999])

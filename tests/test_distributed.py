@@ -18,7 +18,7 @@ from stages import distributed, download, train
 from stages.checkpoint import TrainState
 from stages.config import load_params
 from stages.data import Split
-from stages.io import WEIGHTS_FILE, StageError
+from stages.io import WEIGHTS_FILE, StageError, run
 from stages.train import CHECKPOINT_FILE, HISTORY_FILE
 from tests.conftest import ROOT, edit_params
 
@@ -61,9 +61,9 @@ def test_an_interrupted_training_resumes_and_gives_the_same_bytes(
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainState, "save", save_and_stop)
-        with pytest.raises(KeyboardInterrupt):
-            train.main()
-    capsys.readouterr()
+        with pytest.raises(SystemExit, match="130"):
+            run(train.main)
+    assert "interrupted; 2 of 4 epochs are kept in models/train.checkpoint: `make repro` or" in capsys.readouterr().err
     train.main()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "resuming after epoch 2"

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from stages.config import Count, Section, Share, load_params
+from stages.config import Pictures, Section, Share, load_params
 from stages.data import Data, DatasetInfo, load_dataset_info, load_split, train_val_split
 from stages.drawn.digits import DrawnDigits
 from stages.drawn.pages import read_again
@@ -49,7 +49,7 @@ class Calibrate(Section):
     """
 
     max_false_rejection_rate: Share
-    pages: Count
+    pages: Pictures
     drawn_digits: DrawnDigits
 
 

@@ -6,10 +6,11 @@ any.
 """
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Adam
@@ -17,7 +18,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from stages.abstain.ood_images import draw_trained
 from stages.augment import Augment
-from stages.config import Count, Rate, Section, Seed, Width, load_params
+from stages.config import Count, Pictures, Rate, Section, Seed, Width, load_params
 from stages.data import Data, DatasetInfo, Split, batches, load_dataset_info, load_split, train_val_split
 from stages.drawn.digits import DrawnDigits
 from stages.drawn.pages import read_again
@@ -42,9 +43,9 @@ class Detector(Section):
 
     """
 
-    pictures: Count
-    digits: Count
-    pages: Count
+    pictures: Annotated[Pictures, Field(gt=0)]
+    digits: Pictures
+    pages: Pictures
     repeats: Count
     hidden: Width
     learning_rate: Rate

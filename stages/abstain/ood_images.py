@@ -183,7 +183,7 @@ def refused_shares(
         answered = int((~refuses(torch.stack(images))).sum()) if images else 0
         shares[group] = 1 - answered / count
     for group, names in REPORTED_NOISE.items():
-        noise = torch.cat([draw_noise(name, count // len(names), info.shape, random) for name in names])
+        noise = torch.cat([draw_noise(name, -(-count // len(names)), info.shape, random) for name in names])
         shares[group] = refuses(noise).double().mean().item()
     return shares
 

@@ -2,10 +2,12 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from pydantic import Field, ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -14,13 +16,14 @@ from stages.data import Dataset, DatasetInfo, Split, train_test_split
 from stages.io import StageError
 
 SPLITS = ("train", "test")
+ABOUT = "dataset.json"
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 class Folder(Section):
     """Pictures under `path`, grey or colour, all of one size; `test` and `seed` apply where no split is given."""
 
-    path: str
+    path: Annotated[str, Field(min_length=1)]
     test: Part
     seed: Seed
 
@@ -29,7 +32,7 @@ class Folder(Section):
 
         Raises:
             StageError: the folder is missing, holds fewer than two labels or no pictures, one cannot be read,
-                or their sizes differ.
+                their sizes differ, or `dataset.json` is not as it should be.
 
         """
         root = Path(self.path).expanduser()
@@ -48,8 +51,31 @@ class Folder(Section):
             rows = torch.arange(len(paths))
             train, test = everything.take(rows[: len(found[0])]), everything.take(rows[len(found[0]) :])
         checksum = {"pictures": _digest(root, paths)}
-        info = DatasetInfo(name=root.name, labels=labels, shape=everything.shape, centred=False, sha256=checksum)
+        info = DatasetInfo(
+            name=root.name, labels=labels, shape=everything.shape, centred=_are_centred(root), sha256=checksum
+        )
         return Dataset(info, train, test)
+
+
+class About(Section):
+    """What the drawing page says of the pictures that it keeps, in a `dataset.json` beside the labels' folders."""
+
+    centred: bool
+
+
+def _are_centred(root: Path) -> bool:
+    """Return whether the pictures are as `canonicalize` makes them; without a word on it they are not.
+
+    Raises:
+        StageError: `dataset.json` says anything else.
+
+    """
+    path = root / ABOUT
+    try:
+        return path.exists() and About.model_validate_json(path.read_bytes()).centred
+    except ValidationError as error:
+        msg = f'{path} must be {{"centred": true}} or {{"centred": false}}: fix or remove it'
+        raise StageError(msg) from error
 
 
 def _list_pictures(folder: Path) -> list[Path]:
@@ -83,9 +109,14 @@ def _read_pictures(paths: list[Path]) -> Tensor:
         if (width, height) != first:
             msg = f"{path} is {width}x{height}, {paths[0]} is {first[0]}x{first[1]}: all pictures must have one size"
             raise StageError(msg)
-    mode = "RGB" if any(picture.mode == "RGB" for picture in pictures) else "L"
+    mode = "RGB" if any(map(_has_colours, pictures)) else "L"
     images = torch.from_numpy(np.stack([np.asarray(picture.convert(mode)) for picture in pictures]))
     return images.reshape(*images.shape[:3], -1).permute(0, 3, 1, 2).contiguous()
+
+
+def _has_colours(picture: Image.Image) -> bool:
+    """Return whether a picture is not grey: browsers write grey pictures as RGB."""
+    return picture.mode == "RGB" and bool(np.ptp(np.asarray(picture), axis=2).any())
 
 
 def _open_picture(path: Path) -> Image.Image:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+import stages.models.products  # noqa: F401 (from here on, matrices are multiplied with oneDNN)
 from stages.models.cnn import Cnn
 from stages.models.linear import Linear
 from stages.models.mlp import Mlp

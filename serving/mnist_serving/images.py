@@ -6,37 +6,62 @@ it, and what Pillow warns of reaches no terminal and no log.
 
 import importlib
 import io
+import logging
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from typing import Literal
+from contextlib import nullcontext
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from .metadata import Contract
 from .preprocess.canonicalize import MAX_PIXELS, canonicalize
-from .preprocess.ndimage import box
+from .preprocess.number import Candidate, Place, canonicalize_number
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 NAMES = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
-DRAFT_SIDE = 1440  # a JPEG is decoded at a fraction of its size, both sides at least so long where they are
-DRAFT_FACTOR = 4  # times `max_pixels` may a JPEG have: a phone's 48 megapixels
+ENOUGH = 1440  # pixels a side: a picture twice as large or more is worked on at a fraction of its size
+STRIP = 64  # rows of the smaller picture that are made at a time
+LARGE = 16_000_000  # pixels: larger pictures are decoded one at a time
 PNG_SIGNATURE, PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 OPAQUE, MIDDLE = 128, 127  # the level of alpha from which a pixel is seen; the one that divides dark from light
 TONES = 40  # levels between the lightest and the darkest of what has more than one tone
 CLEARER = 4  # times the variance of the usual grey: a colour that tells ink from page where the grey does not
-LUMA = (19595, 38470, 7471)  # of 65536: Pillow's weights of red, green and blue (ITU-R 601-2)
 
 Image.init()  # loads the decoders, which the first picture would otherwise wait for
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs of a file is also in the error that it raises
+_large = threading.Lock()
 
 Pixels = npt.NDArray[np.uint8]
 Mode = Literal["L", "RGB"]  # Pillow's names of grey and colour
 MODES: dict[int, Mode] = {1: "L", 3: "RGB"}  # by the number of channels
+GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # and those of 16 bits, which begin with I
+TURN = Image.Transpose
+TURNS = {
+    2: TURN.FLIP_LEFT_RIGHT,
+    3: TURN.ROTATE_180,
+    4: TURN.FLIP_TOP_BOTTOM,
+    5: TURN.TRANSPOSE,
+    6: TURN.ROTATE_270,
+    7: TURN.TRANSVERSE,
+    8: TURN.ROTATE_90,
+}  # by the orientation of EXIF
+
+
+class Decoded(NamedTuple):
+    """A picture in grey or RGB, and where its pixels are in the file's picture."""
+
+    picture: Image.Image
+    left: int  # of what was cut out, in this picture's pixels
+    top: int
+    scale: float  # the file's pixels for each of this picture's
 
 
 def read_picture(content: bytes, contract: Contract, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -61,6 +86,36 @@ def read_picture(content: bytes, contract: Contract, *, max_pixels: int = MAX_PI
     return as_image(picture.resize((width, height), Image.Resampling.BILINEAR))
 
 
+def read_number(content: bytes, contract: Contract, *, max_pixels: int = MAX_PIXELS) -> tuple[Pixels, list[Candidate]]:
+    """Return what may be the digits of a number in a picture file, uint8 [N,1,28,28], and what each of them is.
+
+    Places are in pixels of the picture that the file shows, upright.
+
+    Args:
+        content: as for `read_picture`.
+        contract: the model's.
+        max_pixels: as for `read_grey`.
+
+    Raises:
+        ValueError: as for `read_picture`, or the model is not one of centred digits, or there is not one number in
+            the picture.
+
+    """
+    if not contract.centred:
+        msg = "the model does not read numbers: it was not trained on centred digits"
+        raise ValueError(msg)
+    decoded = _decode(content, "L", max_pixels=max_pixels, cut=True)
+    images, candidates = canonicalize_number(np.asarray(decoded.picture))
+    placed = [candidate._replace(place=_in_file(candidate.place, decoded)) for candidate in candidates]
+    return images.reshape(-1, *contract.image_shape), placed
+
+
+def _in_file(place: Place, decoded: Decoded) -> Place:
+    """Return where something is in the file's picture."""
+    shift = (decoded.left, decoded.top) * 2
+    return Place(*(round(decoded.scale * (side + before)) for side, before in zip(place, shift, strict=True)))
+
+
 def as_image(picture: Image.Image) -> Pixels:
     """Return a grey or an RGB picture as uint8 [channels,height,width]."""
     pixels = np.asarray(picture)
@@ -68,14 +123,14 @@ def as_image(picture: Image.Image) -> Pixels:
 
 
 def read_grey(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode a picture.
+    """Decode a picture of a digit.
 
     The first frame of an animation, turned as its EXIF orientation says; `_opaque` says what becomes of transparency.
+    A picture of more than 1,440 pixels a side may come out at a half of its size, or a smaller part.
 
     Args:
         content: a PNG, JPEG, WebP, GIF, BMP or TIFF file, or HEIC where pillow-heif is installed.
-        max_pixels: the largest product of width and height that is decoded; it is checked before. A JPEG may have
-            four times as many: it is decoded at a fraction of its size.
+        max_pixels: the largest product of width and height that is decoded; it is checked before.
 
     Returns:
         uint8 [H,W], 0 = black, 255 = white.
@@ -84,25 +139,65 @@ def read_grey(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         ValueError: no such file, too many pixels, or damaged.
 
     """
-    return np.asarray(decode(content, "L", max_pixels=max_pixels))
+    return np.asarray(_decode(content, "L", max_pixels=max_pixels, cut=True).picture)
 
 
-def decode(content: bytes, mode: Mode, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode a picture as `read_grey` says, to grey or to colour; the folders that one trains on are read so, too."""
+def decode(content: bytes, mode: Mode | None, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a whole picture as `read_grey` says, to grey, to RGB or, with None, to what it is in the file.
+
+    Models are trained on folders of pictures that are read so, and see theirs so.
+    """
+    return _decode(content, mode, max_pixels=max_pixels, cut=False).picture
+
+
+def _decode(content: bytes, mode: Mode | None, *, max_pixels: int, cut: bool) -> Decoded:
+    """Decode a picture; with `cut`, a page of its own on a transparent ground is cut out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         picture = _opened(content)
         width, height = picture.size
-        if picture.format == "JPEG" and width * height <= DRAFT_FACTOR * max_pixels:
-            picture.draft(None, (DRAFT_SIDE, DRAFT_SIDE))
-        if picture.width * picture.height > max_pixels:
-            msg = f"{width}x{height} pixels; at most {max_pixels:,} are taken, {DRAFT_FACTOR * max_pixels:,} in a JPEG"
+        if width * height > max_pixels:
+            msg = f"{width}x{height} pixels; at most {max_pixels:,} are taken: send a smaller copy"
             raise ValueError(msg)
         try:
-            return _convert(picture, mode)
+            with _large if width * height > LARGE else nullcontext():
+                picture.draft(None, (ENOUGH, ENOUGH))  # a JPEG is decoded at a fraction of its size
+                picture.load()
+                small = _shrunk(picture, max(1, min(picture.width // ENOUGH, picture.height // ENOUGH)))
+                upright = _upright(small, picture)
+            grey = picture.mode in GREY_MODES or picture.mode.startswith("I")
+            pixels, left, top = _convert(upright, mode or ("L" if grey else "RGB"), cut=cut)
+            return Decoded(pixels, left, top, round(width / small.width))
         except Exception as error:  # Pillow's decoders raise whatever they stumble over
-            msg = f"the picture is damaged: {error}"
+            msg = f"the picture is damaged: {' '.join(str(error).split())}"
             raise ValueError(msg) from error
+
+
+def _shrunk(picture: Image.Image, factor: int) -> Image.Image:
+    """Return the means of `factor` x `factor` pixels, made strip by strip: copies of a large picture take memory."""
+    if factor == 1:
+        return picture
+    mode = "I" if picture.mode.startswith("I") else picture.mode
+    if mode in {"1", "P", "PA"}:
+        mode = "L" if mode == "1" else "RGBA" if picture.has_transparency_data else "RGB"
+    elif picture.has_transparency_data and mode in {"L", "RGB"}:  # one colour is transparent
+        mode = "RGBA"
+    width, height = picture.width // factor, picture.height // factor
+    small = Image.new(mode, (width, height))
+    for top in range(0, height, STRIP):
+        bottom = min(top + STRIP, height)
+        strip = picture.crop((0, top * factor, width * factor, bottom * factor))
+        small.paste(strip.convert(mode).reduce(factor), (0, top))
+    return small
+
+
+def _upright(pixels: Image.Image, picture: Image.Image) -> Image.Image:
+    """Return pixels turned as the EXIF of their picture says; some programs write the orientation as text."""
+    try:
+        turn = TURNS[int(picture.getexif()[ExifTags.Base.Orientation])]
+    except Exception:  # noqa: BLE001 (EXIF can be wrong in any way; the pixels are sound)
+        return pixels
+    return pixels.transpose(turn)
 
 
 def _opened(content: bytes) -> Image.Image:
@@ -143,28 +238,16 @@ def _needed_chunks(content: memoryview) -> Iterator[memoryview]:
         place = end
 
 
-def _convert(picture: Image.Image, mode: Mode) -> Image.Image:
-    """Return an opened picture upright, opaque, in 8 bits a channel."""
-    picture.load()
-    upright = _upright(picture)
-    if upright.mode[0] in "IF":  # more than 8 bits a pixel, grey
-        return Image.fromarray(_eight_bits(np.asarray(upright))).convert(mode)
-    if upright.has_transparency_data:
-        upright = Image.fromarray(_opaque(np.asarray(upright.convert("RGBA"))))
-    if mode == "RGB" or upright.mode in {"1", "L"}:
-        return upright.convert(mode)
-    return Image.fromarray(_grey(np.asarray(upright.convert("RGB"))))
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    """Return the picture turned as its EXIF says; some programs write the orientation as text."""
-    try:
-        exif = picture.getexif()
-        if isinstance(exif.get(ExifTags.Base.Orientation), str):
-            exif[ExifTags.Base.Orientation] = int(exif[ExifTags.Base.Orientation])
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # noqa: BLE001 (EXIF can be wrong in any way; the pixels are sound)
-        return picture
+def _convert(picture: Image.Image, mode: Mode, *, cut: bool) -> tuple[Image.Image, int, int]:
+    """Return a picture opaque, in 8 bits a channel, and the left and the top of what was cut out."""
+    if picture.mode[0] in "IF":  # more than 8 bits a pixel, grey
+        return Image.fromarray(_eight_bits(np.asarray(picture))).convert(mode), 0, 0
+    left = top = 0
+    if picture.has_transparency_data:
+        picture, left, top = _opaque(picture.convert("RGBA"), cut=cut)
+    if mode == "L" and picture.mode not in {"1", "L"}:
+        return _grey(picture.convert("RGB")), left, top
+    return picture.convert(mode), left, top
 
 
 def _eight_bits(levels: npt.NDArray[np.generic]) -> Pixels:
@@ -173,41 +256,39 @@ def _eight_bits(levels: npt.NDArray[np.generic]) -> Pixels:
     return (whole >> max(int(whole.max()).bit_length() - 8, 0)).astype(np.uint8)
 
 
-def _opaque(layer: Pixels) -> Pixels:
-    """Return RGBA pixels as RGB, on the page that lets the ink be seen.
+def _opaque(layer: Image.Image, *, cut: bool) -> tuple[Image.Image, int, int]:
+    """Return an RGBA picture as RGB, on the page that lets the ink be seen, and the left and the top of the page.
 
-    What is seen, fills its box and is not of one tone is a page of its own: it is cut out. Otherwise light ink lies on
-    black, and any other picture on white, as in a browser. `toGrey` of examples/web does the same.
+    Light ink lies on black, and any other picture on white, as in a browser. With `cut`, what is seen, fills its box
+    and is not of one tone is a page of its own: it is cut out. `toGrey` of examples/web does the same.
     """
-    seen = layer[..., 3] >= OPAQUE
-    count = int(seen.sum())
-    if count:
-        part, grey = box(seen), _luma(layer)
-        fills = 20 * part.shape[0] * part.shape[1] <= 21 * count < 21 * seen.size
-        if fills and int(np.ptp(grey[seen])) > TONES:
-            layer, seen = layer[part.scaled(1)], seen[part.scaled(1)]
-    light = int(_luma(layer)[seen].sum(dtype=np.int64)) > MIDDLE * count and 2 * count < seen.size
-    page = Image.new("RGBA", layer.shape[1::-1], "black" if light else "white")
-    return np.asarray(Image.alpha_composite(page, Image.fromarray(layer)).convert("RGB"))
+    seen = layer.getchannel("A").point([0] * OPAQUE + [255] * (256 - OPAQUE))
+    tones = layer.convert("L").histogram(seen)
+    count, part = sum(tones), seen.getbbox() or (0, 0, *layer.size)
+    area = (part[2] - part[0]) * (part[3] - part[1])
+    levels = [level for level, number in enumerate(tones) if number] or [0]
+    if cut and 20 * area <= 21 * count < 21 * layer.width * layer.height and levels[-1] - levels[0] > TONES:
+        layer = layer.crop(part)
+    else:
+        part = (0, 0, *layer.size)
+    total = sum(level * number for level, number in enumerate(tones))
+    light = total > MIDDLE * count and 2 * count < layer.width * layer.height
+    page = Image.new("RGBA", layer.size, "black" if light else "white")
+    return Image.alpha_composite(page, layer).convert("RGB"), part[0], part[1]
 
 
-def _luma(pixels: Pixels) -> npt.NDArray[np.uint32]:
-    """Return the usual grey of RGB pixels, as Pillow makes it."""
-    red, green, blue = (weight * pixels[..., place].astype(np.uint32) for place, weight in enumerate(LUMA))
-    return np.asarray((red + green + blue + 32768) >> 16, np.uint32)
-
-
-def _grey(pixels: Pixels) -> Pixels:
-    """Return RGB pixels as the usual grey, or as the colour that varies far more: yellow ink on a light blue page."""
-    greys = [_luma(pixels).astype(np.uint8), *np.moveaxis(pixels, -1, 0)]
-    variances = [_variance(grey) for grey in greys]
+def _grey(picture: Image.Image) -> Image.Image:
+    """Return RGB as the usual grey, or as the colour that varies far more: yellow ink on a light blue page."""
+    greys = [picture.convert("L"), *picture.split()]
+    variances = [_variance(grey.histogram()) for grey in greys]
     most = variances.index(max(variances))
-    return np.asarray(greys[most if variances[most] > CLEARER * variances[0] else 0])
+    return greys[most if variances[most] > CLEARER * variances[0] else 0]
 
 
-def _variance(grey: Pixels) -> float:
-    """Return the sum of the squared differences from the mean, to the same last bit as `toGrey` of examples/web."""
-    count = np.bincount(grey.ravel(), minlength=256)
-    level = np.arange(256)
-    total = float((count * level).sum())
-    return float((count * level * level).sum()) - total * total / grey.size
+def _variance(counts: list[int]) -> float:
+    """Return the sum of the squared differences from the mean, of how many pixels there are of each level.
+
+    `toGrey` of examples/web gets the same, to the last bit.
+    """
+    total = float(sum(level * count for level, count in enumerate(counts)))
+    return float(sum(level * level * count for level, count in enumerate(counts))) - total * total / sum(counts)

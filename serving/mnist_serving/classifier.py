@@ -1,5 +1,6 @@
 """The classifier: raw pixels in, labels and probabilities out, from one ONNX file that describes itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -44,8 +45,9 @@ class Prediction:
         probability: np.float32 = self.probabilities[row, self.names.index(self.labels[row])]
         return probability
 
-    def taken(self, rows: list[int]) -> "Prediction":
-        """Return the prediction for some of the images, in another order."""
+    def taken(self, rows: Sequence[int]) -> "Prediction":
+        """Return the prediction for some of the images."""
+        rows = [*rows]
         return Prediction(
             [self.labels[row] for row in rows],
             self.probabilities[rows],
@@ -74,11 +76,13 @@ class Number:
 
     Attributes:
         digits: the prediction for each, from left to right.
+        images: uint8 [N,28,28], each digit as the model saw it.
         places: where each is in the picture.
 
     """
 
     digits: Prediction
+    images: npt.NDArray[np.uint8]
     places: list[Place]
 
     @property
@@ -174,13 +178,13 @@ class Classifier:
 
         """
         images, candidates = canonicalize_number(grey)
-        return number_of(self.predict(images), candidates)
+        return number_of(self.predict(images), images, candidates)
 
 
-def number_of(prediction: Prediction, candidates: list[Candidate]) -> Number:
-    """Return the number of what a model says of each candidate that `canonicalize_number` returns."""
+def number_of(prediction: Prediction, images: npt.NDArray[np.uint8], candidates: list[Candidate]) -> Number:
+    """Return the number, of what `canonicalize_number` returns and what a model says of each of its images."""
     rows = best_rows(candidates, prediction.digit * prediction.probabilities.max(axis=1))
-    return Number(prediction.taken(rows), [candidates[row].place for row in rows])
+    return Number(prediction.taken(rows), images[rows], [candidates[row].place for row in rows])
 
 
 def read_model(path: Path) -> bytes:

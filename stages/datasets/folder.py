@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from mnist_serving.images import decode
+from mnist_serving.decode import decode
 from PIL import Image
 from pydantic import Field, ValidationError
 from torch import Tensor

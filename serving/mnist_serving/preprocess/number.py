@@ -20,7 +20,7 @@ from .lines import straight_lines, without
 from .ndimage import Box, Grey, Mask, box, mean_width
 
 # Chosen on numbers drawn by code; benchmarks/numbers.py measures what they give.
-MOST_FIGURES, MOST_PIECES = 32, 250
+MOST_FIGURES, MOST_PIECES, MOST_CANDIDATES = 32, 250, 160
 TALL, UNLIKE = 0.5, 2.2  # a digit's height, as a part of the main one's; the tallest digit's, of the lowest's
 BESIDE = 3  # times the main digit's height: the next digit in the row is no further away
 OVER = 0.5  # of the narrower one's width: so much of two pieces of one digit lies over the other
@@ -96,6 +96,8 @@ def canonicalize_number(grey: Grey) -> tuple[Grey, list[Candidate]]:
             except PictureError:
                 continue
             candidates.append(Candidate(_place(box(mask), scale), number, first, last))
+        if len(images) > MOST_CANDIDATES:
+            raise PictureError(TOO_MANY)
     if len({candidate.figure for candidate in candidates}) < len(figures):
         raise PictureError(MARKS)
     return np.stack(images), candidates

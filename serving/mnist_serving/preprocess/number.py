@@ -25,7 +25,8 @@ TALL, UNLIKE = 0.5, 2.2  # a digit's height, as a part of the main one's; the ta
 BESIDE = 3  # times the main digit's height: the next digit in the row is no further away
 OVER = 0.5  # of the narrower one's width: so much of two pieces of one digit lies over the other
 DOT, LEAST_DOT = 0.5, 3  # of a square as wide as the pen, and in pixels of the small copy: a speck has less ink
-NEAR, LINES = 0.4, 3  # times the row's height: so near to it is a mark, or another line
+NEAR, LINES = 0.4, 3  # times the row's height: so far above and below it is a mark, or another line
+LOW = 0.3  # of the row's height: a mark is no further beside it than its height, and what is higher than so much, BESIDE
 FLAT, BAR = 4, 5  # times as wide as high: an underline; times as high as wide: at the border, not a digit
 SURE = 0.75  # confidence from which a figure is one digit, and from which each part of a cut one is one
 
@@ -166,7 +167,8 @@ def _row(pieces: list[Figure], main: Figure) -> list[Figure]:
     """Return the pieces in the main figure's row: about as tall, and beside one that is in it."""
     waiting = [main]
     tall = [piece for piece in pieces if TALL * main.height <= piece.height <= main.height / TALL]
-    row = [piece for piece in pieces if piece.labels[0] in main.labels]
+    ours = [piece for piece in pieces if piece.labels[0] in main.labels]
+    row = [piece for piece in ours if piece in tall] or ours
     while waiting:
         one = waiting.pop()
         beside = [piece for piece in tall if piece not in row and _is_beside(piece.part, one.part, main.height)]
@@ -232,7 +234,8 @@ def _attach(piece: Figure, figures: list[Figure]) -> None:
     if beside > LINES * row.height or above > LINES * row.height or underline or stop:
         return
     over = [place for place, figure in enumerate(figures) if _is_over(piece.part, figure.part)]
-    if max(beside, above) <= NEAR * row.height:
+    reach = BESIDE if piece.height >= LOW * row.height else 1
+    if above <= NEAR * row.height and beside <= reach * row.height:
         if len(over) != 1 or piece.height > row.height:
             raise PictureError(MARKS)
         figures[over[0]] = _together([figures[over[0]], piece])

@@ -34,7 +34,7 @@ def time_recipe(name: str) -> tuple[float, float]:
     training = training.join(params.data.drawn_digits.draw(info))
     start = time.perf_counter()
     device = distributed.get_device(params.train.device)
-    state = stages.train.build_state(params, training, classes=len(info.labels), device=device)
+    state = stages.train.build_state(params, training, info=info, device=device)
     stages.train.train(state, params.objective.loss.build(), training, validation, params)
     seconds = time.perf_counter() - start
     stages.train.CHECKPOINT_FILE.unlink()

@@ -29,13 +29,15 @@ def _whole_or_share(value: float) -> float:
     return value
 
 
-Quantity = Annotated[float, Field(gt=0), AfterValidator(_whole_or_share)]  # from 1 up a number, below 1 a share
+# A number of images from 1 up, a share of them below 1.
+Quantity = Annotated[float, Field(gt=0), AfterValidator(_whole_or_share)]
 
 
 class Data(Section):
     """Box 1, as every stage reads it: the data set, and how many training images are held out for validation.
 
-    `validation` is a number of images, or a share of them below 1. How training images are augmented and sampled concerns the stage `train` alone, which adds it.
+    `validation` is a number of images, or a share of them below 1. How training images are augmented and sampled
+    concerns the stage `train` alone, which adds it.
     """
 
     model_config = ConfigDict(extra="ignore")

@@ -103,6 +103,11 @@ def test_abstaining_has_a_reason(digit: float, abstained: bool, reason: str) -> 
     assert Prediction(["7"], probabilities, probabilities, *doubts, names=("1", "2", "7")).reason(0) == reason
 
 
+def test_an_image_unlike_all_is_no_digit_only_where_the_labels_are_digits() -> None:
+    scores, doubts = np.array([[0.4, 0.6]], np.float32), (np.array([0.2], np.float32), np.array([True]))
+    assert Prediction(["cat"], scores, scores, *doubts, names=("cat", "dog")).reason(0) == "none of its labels"
+
+
 def test_threads_share_one_classifier(classifier: Classifier) -> None:
     images = draw_noise("grains", 64, (1, 28, 28), np.random.default_rng(1)).numpy()
     expected = classifier.predict(images).logits

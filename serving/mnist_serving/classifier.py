@@ -52,12 +52,13 @@ class Prediction:
     def reason(self, row: int) -> str:
         """Return why the model abstains from an image: "no digit", or two candidates such as "1 or 7".
 
-        It is "no digit" where `digit` is lower than the label's probability. The text is empty where it answers.
+        It is "no digit" where `digit` is lower than the label's probability, "none of its labels" where these are not
+        digits. The text is empty where it answers.
         """
         if not self.abstained[row]:
             return ""
         if self.digit[row] < self.probabilities[row].max():
-            return "no digit"
+            return "no digit" if all(map(str.isdigit, self.names)) else "none of its labels"
         second, first = self.probabilities[row].argsort()[-2:]
         return f"{self.names[first]} or {self.names[second]}"
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-EXTRAS = {"PIL": "images", "safetensors": "parity"}  # the extra that installs a package which the core does not need
+INSTALLED_AS = {"PIL": "pillow", "safetensors": "safetensors"}  # packages that only some commands need
 
 
 class MnistServingError(Exception):
@@ -24,12 +24,9 @@ def exit_with(command: Callable[[], int]) -> NoReturn:
     try:
         sys.exit(command())
     except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
+        if error.name not in INSTALLED_AS:
             raise
-        print(
-            f"mnist-serving: error: this needs {error.name}: pip install 'mnist-serving[{EXTRAS[error.name]}]'",
-            file=sys.stderr,
-        )
+        print(f"mnist-serving: error: this needs {error.name}: pip install {INSTALLED_AS[error.name]}", file=sys.stderr)
     except (MnistServingError, OSError) as error:
         print(f"mnist-serving: error: {error}", file=sys.stderr)
     sys.exit(1)

@@ -5,14 +5,14 @@ import json
 import re
 from hashlib import sha256
 from html import escape
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from .transport.http_types import Response
 
 HTML = "text/html; charset=utf-8"
 
-STATIC = Path(__file__).with_name("static")
+STATIC = files(__package__) / "static"
 SCRIPTS = ("sheet.js", "input.js", "gallery.js", "draw.js", "service.js")  # each after those that it imports
 INLINED = re.compile(r"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
 

@@ -19,7 +19,13 @@ from .settings import COUNT, PORT, SECONDS, Repeated, origins, proxies, root_pat
 
 logger = logging.getLogger("mnist_serving.http")
 
-NEEDED = ("httptools", "orjson", "PIL", "prometheus_client", "python_multipart")  # from the extra `http`
+NEEDED = {  # what the extra `http` installs, by the names that are imported
+    "httptools": "httptools",
+    "orjson": "orjson",
+    "PIL": "pillow",
+    "prometheus_client": "prometheus-client",
+    "python_multipart": "python-multipart",
+}
 METRICS_FOLDERS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")  # read when its client is imported
 
 
@@ -99,7 +105,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        msg = f"the server needs {', '.join(missing)}: pip install 'mnist-serving[http]'"
+        msg = f"the server needs {', '.join(missing)}: pip install {' '.join(NEEDED[name] for name in missing)}"
         raise ServerError(msg)
     # Imported here and below, so that the other commands start without it.
     from .listening import close, listen, listen_at

@@ -29,19 +29,27 @@ _PACKAGES = (
     "tqdm",
 )
 _CPU_FLAGS = Path("/proc/cpuinfo")
+HAS_AVX2 = _CPU_FLAGS.is_file() and " avx2 " in _CPU_FLAGS.read_text(encoding="utf-8")
 
 
 def _fix_arithmetic() -> None:
-    """Make x86-64 processors of one make compute the same bits, whatever else they could do.
+    """Make all x86-64 processors with AVX2 compute the same bits, whoever made them and whatever else they can do.
 
-    One thread, because for matrices this small a second one gains a tenth, and costs several
-    times the whole when something else runs beside. Where the processor is not known to have
-    AVX2 only the threads are fixed; asking for AVX2 there would crash.
+    PyTorch, oneDNN, numpy and OpenBLAS choose kernels by instruction set, which is fixed here. MKL chooses by the
+    processor's maker, unless it is asked for what runs anywhere; `stages/models/products.py` keeps what takes long
+    away from it. Where the processor is not known to have AVX2 only the threads are fixed; asking for AVX2 there would
+    crash.
+
+    One thread, because for matrices this small a second one gains a tenth, and costs several times the whole when
+    something else runs beside.
     """
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
-    if _CPU_FLAGS.is_file() and " avx2 " in _CPU_FLAGS.read_text(encoding="utf-8"):
+    if HAS_AVX2:
         os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
-        os.environ["MKL_CBWR"] = "AVX2,STRICT"
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+        os.environ["MKL_CBWR"] = "COMPATIBLE"
+        os.environ["NPY_DISABLE_CPU_FEATURES"] = "X86_V4"  # AVX-512
+        os.environ["OPENBLAS_CORETYPE"] = "Haswell"
 
 
 _missing = [name for name in _PACKAGES if find_spec(name) is None]

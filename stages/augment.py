@@ -42,39 +42,52 @@ class Augment(Section):
         """Return what suits a data set: beyond MNIST's images it is black, others go on as they are at their border."""
         return self if centred else self.model_copy(update={"beyond": "border"})
 
+    @property
+    def warps(self) -> bool:
+        """Whether it changes images at all."""
+        return self.strength > 0 or self.elastic_alpha > 0
+
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return the images, float [B,C,H,W], warped."""
-        if not self.strength and not self.elastic_alpha:
+        if not self.warps:
             return images
         count, channels, height, width = images.shape
         columns = images.flatten(2).permute(2, 0, 1).flatten(1)  # one row per pixel, images side by side
         groups = columns.split(self.group_size * channels, dim=1)
         maps = self.draw_maps(len(groups), height, width, generator)
         pixels, weights = to_gather(maps, black=self.beyond == "black")
-        pixels, weights = pixels.to(images.device), weights.to(images.device)
         warped = [warp(some, pixels[row], weights[row]) for row, some in enumerate(groups)]
-        return torch.cat(warped, dim=1).view(height, width, count, channels).permute(2, 3, 0, 1)
+        rows = torch.cat(warped, dim=1).T.contiguous()  # here, where another thread does it, not in the network
+        return rows.view(count, channels, height, width)
 
     def draw_maps(self, count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
         """Return where each pixel of a warped image comes from, row and column, float [count,2,H,W]."""
-        drawn = (2 * torch.rand(6, count, 1, 1, generator=generator) - 1) * self.strength
+        device = generator.device
+        drawn = (2 * torch.rand(6, count, 1, 1, generator=generator, device=device) - 1) * self.strength
         turn, slant, tall, wide, down, right = drawn.unbind()
         sine, cosine = (turn * ROTATION).sin(), (turn * ROTATION).cos()
         tall, wide, slant = 1 + tall * STRETCH, 1 + wide * STRETCH, slant * SHEAR
-        rows = (torch.arange(height) - (height - 1) / 2)[:, None]
-        columns = (torch.arange(width) - (width - 1) / 2)[None, :]
+        rows = (torch.arange(height, device=device) - (height - 1) / 2)[:, None]
+        columns = (torch.arange(width, device=device) - (width - 1) / 2)[None, :]
         from_row = sine * wide * columns + (cosine + sine * slant) * tall * rows + down * SHIFT * height
         from_column = cosine * wide * columns + (cosine * slant - sine) * tall * rows + right * SHIFT * width
         straight = torch.stack([from_row + (height - 1) / 2, from_column + (width - 1) / 2], dim=1)
-        noise = torch.randn(count, 2, height, width, generator=generator)
-        bent = _smoothing(height, self.elastic_sigma) @ noise @ _smoothing(width, self.elastic_sigma).T
+        noise = torch.randn(count, 2, height, width, generator=generator, device=device)
+        bent = _smooth(_smooth(noise, self.elastic_sigma).mT, self.elastic_sigma).mT
         return straight + self.elastic_alpha * bent
 
 
+def _smooth(noise: Tensor, deviation: float) -> Tensor:
+    """Smooth the rows of [...,length], in one product of two matrices; of stacks of them MKL makes other bytes."""
+    length = noise.shape[-1]
+    return (noise.reshape(-1, length) @ _smoothing(length, deviation, noise.device).T).view(noise.shape)
+
+
 @cache
-def _smoothing(length: int, deviation: float) -> Tensor:
+def _smoothing(length: int, deviation: float, device: torch.device) -> Tensor:
     """Return the Gaussian filter of a line as a matrix [length,length], its output of variance 1 for white noise."""
-    distance = torch.arange(length)[:, None] - torch.arange(length)[None, :]
+    places = torch.arange(length, device=device)
+    distance = places[:, None] - places[None, :]
     weights = torch.exp(-(distance**2) / (2 * deviation**2))
     return weights / weights.square().sum(dim=1, keepdim=True).sqrt()
 

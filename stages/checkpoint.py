@@ -77,7 +77,7 @@ class TrainState:
             return False
         for part in (self.model, self.optimizer, self.scheduler):
             part.load_state_dict(state[type(part).__name__])
-        self.sampler.losses = state["losses"]
+        self.sampler.losses.copy_(state["losses"])
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["global_generator"])
         self.history = [Epoch(*line) for line in state["history"]]

@@ -5,7 +5,9 @@ where the images come from; `data/dataset.json` describes them and travels with 
 """
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -235,3 +237,16 @@ def batches(  # noqa: PLR0913 (each is a choice of its own)
         images, labels = split.take(mine)
         scaled = scale(images)
         yield Batch(augment(scaled, generator) if augment else scaled, labels, mine)
+
+
+def prefetch(batches: Iterator[Batch], ahead: int = 4) -> Iterator[Batch]:
+    """Make the next batches in a thread of their own while the loop learns from this one.
+
+    PyTorch releases the interpreter's lock while it computes, so a second core does it. The batches are the same, in
+    the same order, since one thread makes all of them; what it raises, the loop raises in the place of the batch.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        made = deque(thread.submit(next, batches, None) for _ in range(ahead))
+        while batch := made.popleft().result():
+            made.append(thread.submit(next, batches, None))
+            yield batch

@@ -44,12 +44,12 @@ def get_device(name: str) -> torch.device:
         StageError: there is no GPU.
 
     """
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        msg = "params.yaml: `train.device` is 'cuda', but torch finds no GPU; write `cpu` or `auto`"
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    kind = next(kind for kind in found if found[kind]) if name == "auto" else name
+    if not found[kind]:
+        msg = f"params.yaml: `train.device` is '{kind}', but torch finds no GPU; write `cpu` or `auto`"
         raise StageError(msg)
-    return torch.device("cuda", rank() % torch.cuda.device_count())
+    return torch.device(kind, rank() % torch.cuda.device_count()) if kind == "cuda" else torch.device(kind)
 
 
 def check_batch_size(size: int) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
@@ -20,7 +20,7 @@ from stages import data, distributed, sanity
 from stages.augment import Augment
 from stages.checkpoint import Epoch, TrainState, as_csv, fingerprint_of
 from stages.config import Count, Section, Seed, load_params
-from stages.data import Batch, DatasetInfo, Split, batches, load_dataset_info, load_split, train_val_split
+from stages.data import Batch, DatasetInfo, Split, batches, load_dataset_info, load_split, prefetch, train_val_split
 from stages.drawn.digits import DrawnDigits
 from stages.io import DATASET_FILE, INTERRUPTED, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
 from stages.models import KIND, Model, build_model
@@ -53,7 +53,7 @@ class Train(Section):
             smaller batches; 0 leaves both as they are.
         seed: draws the first weights, the order of the images, and how they are augmented.
         patience: stop after so many epochs without a lower validation loss, and keep the best; null never stops early.
-        device: only `cpu` gives the same bytes every time.
+        device: only `cpu` gives the same bytes every time; `auto` is a GPU where there is one.
         processes: how many share the work.
 
     """
@@ -63,7 +63,7 @@ class Train(Section):
     min_steps: Annotated[int, Field(ge=0, le=1_000_000)]
     seed: Seed
     patience: Count | None
-    device: Literal["cpu", "cuda", "auto"]
+    device: Literal["cpu", "cuda", "mps", "auto"]
     processes: Annotated[int, Field(gt=0, le=1_000)]
 
     def fit(self, images: int) -> "Train":
@@ -100,7 +100,7 @@ def train_epoch(  # noqa: PLR0913, PLR0917 (the parts of a training step)
 ) -> list[float]:
     """Learn from each batch once; return the loss of each batch before its step."""
     model.train()
-    losses = []
+    losses: list[Tensor] = []
     for images, labels, rows in batches:
         logits = model(images)
         loss = loss_function(logits, labels)
@@ -109,8 +109,8 @@ def train_epoch(  # noqa: PLR0913, PLR0917 (the parts of a training step)
         optimizer.step()
         scheduler.step()
         sampler.update(rows, logits, labels)
-        losses.append(loss.item())
-    return losses
+        losses.append(loss.detach())
+    return torch.stack(losses).tolist()  # once, because a GPU waits for it
 
 
 def validate(model: nn.Module, validation: Split) -> tuple[float, float]:
@@ -128,8 +128,8 @@ def build_state(params: Params, training: Split, *, info: DatasetInfo, device: t
     optimizer = params.objective.build_optimizer(model.parameters())
     steps = params.train.epochs * math.ceil(len(training.labels) / params.train.batch_size)
     scheduler = params.objective.build_scheduler(optimizer, steps=steps)
-    sampler = params.data.sampler.build(len(training.labels))
-    return TrainState(model, optimizer, scheduler, sampler, torch.Generator().manual_seed(params.train.seed))
+    sampler = params.data.sampler.build(len(training.labels), device)
+    return TrainState(model, optimizer, scheduler, sampler, torch.Generator(device).manual_seed(params.train.seed))
 
 
 def train(state: TrainState, loss_function: nn.Module, training: Split, validation: Split, params: Params) -> None:
@@ -168,6 +168,8 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
             rank=distributed.rank(),
             world_size=distributed.world_size(),
         )
+        if params.data.augment.warps and training.images.device.type == "cpu":
+            epoch_batches = prefetch(epoch_batches)
         shown = tqdm(epoch_batches, f"epoch {number}", steps, leave=False, disable=distributed.rank() > 0 or None)
         losses = train_epoch(model, loss_function, state.optimizer, state.scheduler, state.sampler, shown)
         state.sampler.losses = distributed.merge(before, state.sampler.losses).clamp(min=0)

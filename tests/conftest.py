@@ -19,10 +19,11 @@ from ruamel.yaml import YAML
 from stages.losses.cross_entropy import CrossEntropy
 from stages.objective import Objective
 from stages.recipe import fill
+from tests import firefox
 from tests.drawing_page import address, show
 from tests.http_server import Server, eventually, running_server
 from tests.leftovers import describe, leftovers
-from tests.web_driver import Browser, missing, running_browser
+from tests.web_driver import AnyBrowser, Browser, missing, running_browser
 
 ROOT = Path(__file__).parents[1]
 TRAIN_IMAGES, TEST_IMAGES = 600, 200
@@ -147,6 +148,19 @@ def browser() -> Iterator[Browser]:
     if reason := missing():
         pytest.skip(reason)
     with running_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def any_browser(request: pytest.FixtureRequest) -> Iterator[AnyBrowser]:
+    """Each browser that there is."""
+    find_missing, run = {
+        "chromium": (missing, running_browser),
+        "firefox": (firefox.missing, firefox.running_firefox),
+    }[request.param]
+    if reason := find_missing():
+        pytest.skip(reason)
+    with run() as running:
         yield running
 
 

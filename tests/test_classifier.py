@@ -75,7 +75,7 @@ def test_the_model_abstains_on_every_grey_page(classifier: Classifier) -> None:
         (np.zeros((28, 28)), ["not float64 [28, 28]", "(images * 255).round().astype(numpy.uint8)"]),
         (np.full((28, 28), np.nan, np.float32), ["not float32", "numpy.uint8"]),
         (np.zeros((28, 28), np.int64), ["not int64", "images.astype(numpy.uint8)"]),
-        (np.zeros((0, 28, 28), np.uint8), ["not uint8 [0, 28, 28]", "no image"]),
+        (np.zeros((0, 28, 28), np.uint8), ["not uint8 [0, 28, 28]", "empty"]),
         (np.zeros((27, 28), np.uint8), ["not uint8 [27, 28]", "canonicalize"]),
         (np.zeros((2, 28, 28, 1), np.uint8), ["not uint8 [2, 28, 28, 1]", "must be uint8 [28,28]"]),
         (np.zeros((1, 3, 28, 28), np.uint8), ["not uint8 [1, 3, 28, 28]"]),

@@ -74,6 +74,36 @@ def test_a_folder_may_have_its_own_test_set(tmp_path: Path) -> None:
         assert torch.equal(dataset.test.images[-1, 0], torch.from_numpy(np.array(picture)))
 
 
+def test_grey_pictures_written_as_rgb_are_grey(tmp_path: Path) -> None:
+    for label, level in (("dark", 10), ("light", 240)):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            Image.new("RGB", (9, 8), (level,) * 3).save(tmp_path / label / f"{number}.png")
+    assert folder(tmp_path, test=0.5).load().info.shape == (1, 8, 9)
+    Image.new("RGB", (9, 8), (10, 10, 11)).save(tmp_path / "dark/0.png")
+    assert folder(tmp_path, test=0.5).load().info.shape == (3, 8, 9)
+
+
+@pytest.mark.parametrize(
+    ("about", "centred"), [(None, False), ('{"centred": true}', True), ('{"centred": false}', False)]
+)
+def test_a_file_in_the_folder_says_whether_its_pictures_are_centred(
+    tmp_path: Path, about: str | None, *, centred: bool
+) -> None:
+    draw_pictures(tmp_path, 3, mode="L", size=(28, 28))
+    if about:
+        (tmp_path / "dataset.json").write_text(about)
+    assert folder(tmp_path, test=0.5).load().info.centred == centred
+
+
+@pytest.mark.parametrize("about", ["", "no", '{"centred": 1}', '{"centred": true, "size": 28}'])
+def test_any_other_word_on_it_is_refused(tmp_path: Path, about: str) -> None:
+    draw_pictures(tmp_path, 3, mode="L", size=(28, 28))
+    (tmp_path / "dataset.json").write_text(about)
+    with pytest.raises(StageError, match=r'dataset\.json must be \{"centred": true\} or \{"centred": false\}'):
+        folder(tmp_path, test=0.5).load()
+
+
 def test_a_test_set_of_another_size_than_the_training_set_is_reported_with_both_sizes(tmp_path: Path) -> None:
     draw_pictures(tmp_path / "train", 2)
     draw_pictures(tmp_path / "test", 2, size=(10, 12))

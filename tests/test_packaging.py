@@ -36,8 +36,9 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_model_and_is_small(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {"mnist_serving/model.onnx", "mnist_serving/model.json", "mnist_serving/py.typed"} <= set(names)
-    page = {path.name for path in (ROOT / "serving/mnist_serving/http/static").iterdir()}
-    assert page == {name.removeprefix("mnist_serving/http/static/") for name in names if "/static/" in name}
+    for folder in ("static", "reference"):
+        page = {path.name for path in (ROOT / "serving/mnist_serving/http" / folder).iterdir()}
+        assert page == {Path(name).name for name in names if f"/http/{folder}/" in name}
     assert all(name.startswith(("mnist_serving/", "mnist_serving-")) for name in names)
     assert not [name for name in names if name.endswith((".png", ".gz", ".safetensors"))]
     assert wheel.stat().st_size < 700_000

@@ -14,7 +14,19 @@ from mnist_serving import canonicalize
 from mnist_serving.images import read_grey
 from PIL import Image
 
-from tests.drawing_page import ANSWERED, GUESS, NOTICE, PIXELS, SHOW, bring, draw, guess, picture_of, show
+from tests.drawing_page import (
+    ANSWERED,
+    GUESS,
+    NOTICE,
+    PIXELS,
+    SHOW,
+    bring,
+    click_drawing,
+    draw,
+    guess,
+    picture_of,
+    show,
+)
 from tests.handwriting import WAYS
 from tests.http_server import running_server
 from tests.web_driver import Browser
@@ -206,7 +218,7 @@ def test_the_gallery_has_easy_drawings_hard_ones_and_some_that_are_not_digits(pa
     read: dict[str, list[tuple[str, str]]] = {name: [] for name in groups}
     for name, drawings in groups.items():
         for title, digit in drawings:
-            page.run("document.querySelector(`#gallery [title='${arguments[0]}']`).click()", title)
+            click_drawing(page, title)
             read[name].append((digit, guess(page)))
     assert all(digit == found for digit, found in read["Easy"])
     assert any(digit != found for digit, found in read["Hard"]), "every hard drawing is read correctly now"

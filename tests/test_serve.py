@@ -5,6 +5,7 @@ import re
 import resource
 import signal
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -122,6 +123,7 @@ def test_a_unix_socket_serves_and_is_removed_at_the_end(tmp_path: Path, workers:
             1,
             f"mnist-serving: error: cannot listen on {path}: it is taken; choose another path with --uds\n",
         )
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666  # other users' proxies may connect, as they may to a port
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
         assert not path.exists()
@@ -129,6 +131,19 @@ def test_a_unix_socket_serves_and_is_removed_at_the_end(tmp_path: Path, workers:
         process.kill()
         process.wait(PATIENCE)
         process.stderr.close()
+
+
+def test_a_file_that_another_program_has_put_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "digits.sock"
+    process = start("--uds", str(path))
+    assert process.stderr is not None
+    with process.stderr as said:
+        assert any("ready" in line for line in said)
+        path.unlink()
+        path.write_text("another program's")
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    assert path.read_text() == "another program's"
 
 
 @pytest.mark.parametrize("path", ["/nowhere/x.sock", "/tmp/" + "a" * 200, __file__])  # noqa: S108 (too long)
@@ -204,7 +219,7 @@ def test_everything_on_standard_error_is_json_if_asked(workers: str) -> None:
         "def configure(**flags):\n"
         "    describe(**flags); warnings.warn('old'); logging.getLogger('PIL').warning('odd')\n"
         "    thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()\n"
-        "logs.configure_logs = configure\n"
+        "serve.configure_logs = configure\n"
         f"main(['serve', '--port', '0', '--log-json', '--workers', '{workers}', '--model', '/nowhere'])"
     )
     process = start(command=["-c", program])
@@ -215,6 +230,17 @@ def test_everything_on_standard_error_is_json_if_asked(workers: str) -> None:
     assert "UserWarning: old" in messages[0]["message"]
     assert "ZeroDivisionError" in messages[2]["exception"]
     assert "/nowhere" in messages[4]["message"]
+
+
+@pytest.mark.parametrize("flags", [["--port", "seven"], ["--unknown"], ["--workers"]])
+@pytest.mark.parametrize("settings", [{}, {"MNIST_SERVING_LOG_JSON": "1"}])
+def test_wrong_usage_is_json_too_if_asked(flags: list[str], settings: dict[str, str]) -> None:
+    process = start(*flags, *([] if settings else ["--log-json"]), environment=ENVIRONMENT | settings)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    message = json.loads(said)
+    assert message["level"] == "error"
+    assert flags[0] in message["message"]
 
 
 def test_start_up_logs_the_address_the_model_and_its_checksum(server: Server) -> None:

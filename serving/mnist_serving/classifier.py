@@ -41,16 +41,10 @@ class Prediction:
     abstained: npt.NDArray[np.bool_]
     names: tuple[str, ...]
 
-    def part(self, rows: slice) -> "Prediction":
-        """Return the prediction for some of the images."""
-        return Prediction(
-            self.labels[rows],
-            self.probabilities[rows],
-            self.logits[rows],
-            self.digit[rows],
-            self.abstained[rows],
-            self.names,
-        )
+    def probability(self, row: int) -> np.float32:
+        """Return how probable the label of an image is."""
+        probability: np.float32 = self.probabilities[row, self.names.index(self.labels[row])]
+        return probability
 
     def reason(self, row: int) -> str:
         """Return why the model abstains from an image: "no digit", or two candidates such as "1 or 7".
@@ -60,7 +54,7 @@ class Prediction:
         """
         if not self.abstained[row]:
             return ""
-        if self.digit[row] < self.probabilities[row].max():
+        if self.digit[row] < self.probability(row):
             return "no digit" if all(map(str.isdigit, self.names)) else "none of its labels"
         second, first = self.probabilities[row].argsort()[-2:]
         return f"{self.names[first]} or {self.names[second]}"
@@ -211,7 +205,7 @@ def _what_is_wrong(images: object, shape: tuple[int, int, int], *, centred: bool
         )
     hint = "use canonicalize for pictures of other sizes" if centred else "resize pictures of other sizes"
     if images.size == 0:
-        hint = "there is no image in the array"
+        hint = "the array is empty"
     elif images.dtype != np.uint8:
         hint = _how_to_convert(images)
     return f"images must be {allowed}, not {images.dtype} {[*images.shape]}: {hint}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from .classifier import PACKAGED_MODEL, Classifier
 from .errors import FileError, exit_with
 from .http.serve import add_serve_command
+from .http.settings import Parser
 from .parity import add_parity_arguments
 
 LARGEST_PICTURE = 64 * 1024**2  # bytes
@@ -16,11 +17,9 @@ LARGEST_PICTURE = 64 * 1024**2  # bytes
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; each command stores the function that runs it as `run`."""
-    parser = argparse.ArgumentParser(
-        prog="mnist-serving", description="Recognise handwritten digits with one small ONNX model."
-    )
+    parser = Parser(prog="mnist-serving", description="Recognise handwritten digits with one small ONNX model.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    model = argparse.ArgumentParser(add_help=False)
+    model = Parser(add_help=False)
     model.add_argument(
         "--model", type=Path, default=PACKAGED_MODEL, help="an ONNX file; default: the one in the package"
     )

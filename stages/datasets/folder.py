@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from pydantic import Field
+from pydantic import Field, ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
 from stages.config import Part, Section, Seed
 from stages.data import Dataset, DatasetInfo, Split
 from stages.datasets.findings import find_faults
-from stages.datasets.listing import FORMATS, list_pictures, name_some
+from stages.datasets.listing import ABOUT, FORMATS, list_pictures, name_some
 from stages.io import StageError
 
 Side = Annotated[int, Field(ge=4, le=1_024)]  # pixels
@@ -44,7 +44,7 @@ class Folder(Section):
 
         Raises:
             StageError: the folder is missing, or no data set: a label without pictures, fewer than two labels,
-                pictures that cannot be read, of several sizes, or all alike.
+                pictures that cannot be read, of several sizes, or all alike; a wrong `dataset.json`.
 
         """
         root = Path(self.path)
@@ -63,7 +63,9 @@ class Folder(Section):
         for sentence in find_faults(train, test, paths=in_order, labels=labels):
             print(f"warning: {sentence}", file=sys.stderr)
         checksum = {"pictures": _digest(root, paths)}
-        info = DatasetInfo(name=root.name, labels=labels, shape=everything.shape, centred=False, sha256=checksum)
+        info = DatasetInfo(
+            name=root.name, labels=labels, shape=everything.shape, centred=_are_centred(root), sha256=checksum
+        )
         return Dataset(info, train, test)
 
     def _draw_test(self, places: Tensor, labels: tuple[str, ...]) -> Tensor:
@@ -99,10 +101,36 @@ class Folder(Section):
                     "one, `download.folder.size`, such as `size: [28, 28]`"
                 )
                 raise StageError(msg)
-        colours = self.channels == "rgb" or (self.channels == "auto" and any(one.mode == "RGB" for one in pictures))
+        colours = self.channels == "rgb" or (self.channels == "auto" and any(map(_has_colours, pictures)))
         mode = "RGB" if colours else "L"
         images = torch.from_numpy(np.stack([np.asarray(picture.convert(mode)) for picture in pictures]))
         return images.reshape(*images.shape[:3], -1).permute(0, 3, 1, 2).contiguous()
+
+
+class About(Section):
+    """What the drawing page says of the pictures that it keeps, in a `dataset.json` beside the labels' folders."""
+
+    centred: bool
+
+
+def _are_centred(root: Path) -> bool:
+    """Return whether the pictures are as `canonicalize` makes them; without a word on it they are not.
+
+    Raises:
+        StageError: `dataset.json` says anything else.
+
+    """
+    path = root / ABOUT
+    try:
+        return path.exists() and About.model_validate_json(path.read_bytes()).centred
+    except ValidationError as error:
+        msg = f'{path} must be {{"centred": true}} or {{"centred": false}}: fix or remove it'
+        raise StageError(msg) from error
+
+
+def _has_colours(picture: Image.Image) -> bool:
+    """Return whether a picture is not grey: browsers write grey pictures as RGB."""
+    return picture.mode == "RGB" and bool(np.ptp(np.asarray(picture), axis=2).any())
 
 
 def _open_picture(path: Path) -> Image.Image:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from stages.io import StageError
 
 SPLITS = ("train", "test")
+ABOUT = "dataset.json"  # in the folder, what the drawing page says of pictures that it kept
+OURS = (ABOUT, ".dvc")  # ends of names that are neither pictures nor left out
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")  # any case
 FORMATS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 NAMED = 3  # files in a message
@@ -92,9 +94,9 @@ def _compare_labels(root: Path, train: list[Path], test: list[Path]) -> None:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Return what is in a folder, sorted, without what begins with a dot and what DVC puts there; nothing of a file."""
+    """Return what is in a folder, sorted, without hidden files, DVC's and `dataset.json`; nothing of a file."""
     entries = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in entries if not path.name.startswith(".") and path.suffix != ".dvc")
+    return sorted(path for path in entries if not path.name.startswith(".") and not path.name.endswith(OURS))
 
 
 def _files(entry: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
+import stages.models.products  # noqa: F401 (from here on, matrices are multiplied with oneDNN)
 from stages.data import DatasetInfo
 from stages.models.cnn import Cnn
 from stages.models.linear import Linear

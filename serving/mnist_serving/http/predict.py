@@ -5,6 +5,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
+import numpy as np
+
 from mnist_serving.classifier import Prediction
 from mnist_serving.images import read_picture
 from mnist_serving.metadata import Contract
@@ -20,7 +22,6 @@ from .uploads import FORM, STARTS, decode_base64, is_picture_type, read_form
 PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff")
 TYPES = (JSON, *PICTURE_TYPES, "application/octet-stream", FORM)
 UNLABELLED = ("", "application/x-www-form-urlencoded")  # no type; what curl --data-binary sends without being told
-INK = b"\xff"
 INVERTED = "most pixels are 255, which is ink: if the image is black on white, invert it"
 
 
@@ -34,9 +35,8 @@ def media_type(request: Request) -> str:
     return _without_parameters(request.headers.get(b"content-type", b""))
 
 
-def body_limit(request: Request, limits: Limits) -> BodyLimit:
-    """Return how large the body may be: pictures more than JSON."""
-    kind = media_type(request)
+def body_limit(kind: str, limits: Limits) -> BodyLimit:
+    """Return how large the body of a media type may be: pictures more than JSON."""
     return limits.of_pictures if kind == FORM or is_picture_type(kind) else limits.of_json
 
 
@@ -56,14 +56,16 @@ def read_images(request: Request, limits: Limits, contract: Contract) -> Images:
 
     """
     kind = media_type(request)
-    body = decompress(request, limit=body_limit(request, limits))
+    body = decompress(request, limit=body_limit(kind, limits))
+    if kind == JSON:
+        return _read_document(body, limits, contract)
     if kind == FORM:
         files = read_form(body, request.headers[b"content-type"], most_parts=limits.parts)
         pictures = [_read_picture(content, limits, contract, name=f"{name!r}: ") for name, content in files]
         return to_images(b"".join(pictures), contract.image_shape)
     if is_picture_type(kind) or (kind in UNLABELLED and body.startswith(STARTS)):
         return to_images(_read_picture(body, limits, contract), contract.image_shape)
-    if kind not in ("", JSON):
+    if kind:
         raise HttpError(415, f"Content-Type {kind[:60]!r} is not supported; use {', '.join(TYPES)}")
     return _read_document(body, limits, contract)
 
@@ -91,7 +93,7 @@ def read_instances(request: Request, limits: Limits, contract: Contract) -> Imag
     kind = media_type(request)
     if kind not in (*UNLABELLED, JSON):
         raise HttpError(415, f"Content-Type {kind[:60]!r} is not supported; use {JSON}")
-    body = decompress(request, limit=body_limit(request, limits))
+    body = decompress(request, limit=body_limit(kind, limits))
     document = read_object(body)
     if "instances" not in document:
         raise HttpError(400, "the object must have `instances`, a list of images")
@@ -160,35 +162,39 @@ def read_seen(query: str) -> bool:
         HttpError: 400, it is neither true nor false, or given twice.
 
     """
-    values = parse_qs(query, keep_blank_values=True).get("seen", ["false"]) if query else ["false"]
+    if not query:
+        return False
+    values = parse_qs(query, keep_blank_values=True).get("seen", ["false"])
     if values not in (["true"], ["false"]):
         raise HttpError(400, "`seen` must be true or false")
     return values == ["true"]
 
 
-def render_predictions(prediction: Prediction, images: Images, *, seen: bool, inked: bool) -> Response:
+def render_predictions(prediction: Prediction, rows: slice, images: Images, *, seen: bool, inked: bool) -> Response:
     """Return the reply: label, its probability, all probabilities, `digit`, and whether the model abstains, and why.
 
     Args:
-        prediction: of N images.
+        prediction: of the request's N images and others.
+        rows: which are the request's.
         images: uint8 [N,channels,height,width], as the model saw them.
         seen: the reply is to hold them, a flat list each.
         inked: 255 is ink, so that an image that is mostly 255 gets a hint.
 
     """
-    probabilities, digit = prediction.probabilities, prediction.digit
-    best = probabilities.max(axis=1)
-    pixels, size = images.tobytes(), images[0].size
     predictions: list[dict[str, Any]] = []
-    for row, (label, abstained) in enumerate(zip(prediction.labels, prediction.abstained.tolist(), strict=True)):
-        entry = {"label": label, "probability": best[row], "probabilities": probabilities[row], "digit": digit[row]}
-        entry["abstained"] = abstained
-        if abstained:
+    for image, row in zip(images, range(rows.start, rows.stop), strict=True):
+        entry: dict[str, Any] = {
+            "label": prediction.labels[row],
+            "probability": prediction.probability(row),
+            "probabilities": prediction.probabilities[row],
+            "digit": prediction.digit[row],
+            "abstained": bool(prediction.abstained[row]),
+        }
+        if entry["abstained"]:
             entry["reason"] = prediction.reason(row)
-        first = row * size  # a corner; white paper begins there, and few images do
-        if inked and pixels[first] == 255 and pixels.count(INK, first, first + size) * 2 > size:  # noqa: PLR2004
-            entry["hint"] = INVERTED
+        if inked and image[0, 0, 0] == 255 and np.count_nonzero(image == 255) * 2 > image.size:  # noqa: PLR2004
+            entry["hint"] = INVERTED  # white paper begins at the corner, and few images do
         if seen:
-            entry["seen"] = images[row].ravel()
+            entry["seen"] = image.ravel()
         predictions.append(entry)
     return json_response({"predictions": predictions})

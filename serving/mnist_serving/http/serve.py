@@ -4,18 +4,21 @@ import argparse
 import dataclasses
 import importlib.util
 import logging
-import os
 import socket
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_serving.classifier import PACKAGED_MODEL, Classifier
 from mnist_serving.errors import MnistServingError
 
 from .limits import Limits
-from .settings import COUNT, PORT, SECONDS, Repeated, origins, proxies, root_path, take_environment
+from .logs import configure_logs
+from .settings import COUNT, PORT, SECONDS, Parser, Repeated, origins, proxies, root_path, take_environment
+
+if TYPE_CHECKING:
+    from .prometheus import Rows
 
 logger = logging.getLogger("mnist_serving.http")
 
@@ -26,14 +29,13 @@ NEEDED = {  # what the extra `http` installs, by the names that are imported
     "prometheus_client": "prometheus-client",
     "python_multipart": "python-multipart",
 }
-METRICS_FOLDERS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")  # read when its client is imported
 
 
 class ServerError(MnistServingError):
     """The server cannot start."""
 
 
-def add_serve_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_serve_command(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add `serve` to the command line."""
     parser = commands.add_parser(
         "serve",
@@ -97,31 +99,18 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
 
 
 def run_serve(arguments: argparse.Namespace) -> int:
-    """Serve until a signal arrives; return the exit code.
-
-    Raises:
-        MnistServingError: packages are missing. Whatever else cannot be used is logged.
-
-    """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        msg = f"the server needs {', '.join(missing)}: pip install {' '.join(NEEDED[name] for name in missing)}"
-        raise ServerError(msg)
+    """Serve until a signal arrives; return the exit code. Whatever cannot be used is logged."""
     # Imported here and below, so that the other commands start without it.
-    from .listening import close, listen, listen_at
-    from .logs import configure_logs
+    from .listening import listening
 
     configure_logs(as_json=arguments.log_json, access=arguments.access_log)
-    for name in METRICS_FOLDERS:
-        os.environ.pop(name, None)  # other programs', or of a former run
     try:
-        listeners = [listen_at(arguments.uds)] if arguments.uds else listen(arguments.host, arguments.port)
-        try:
+        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            msg = f"the server needs {', '.join(missing)}: pip install {' '.join(NEEDED[name] for name in missing)}"
+            raise ServerError(msg)
+        with listening(arguments.host, arguments.port, arguments.uds) as listeners:
             return _serve_on(arguments, listeners)
-        finally:
-            close(listeners)
-            if arguments.uds:
-                arguments.uds.unlink(missing_ok=True)
     except (MnistServingError, OSError) as error:
         logger.error("%s", error)  # noqa: TRY400 (a person can put it right: no traceback)
         return 1
@@ -142,12 +131,34 @@ def _serve_on(arguments: argparse.Namespace, listeners: list[socket.socket]) -> 
             arguments.connections,
             wanted,
         )
+    from .prometheus import Rows
+    from .transport.workers import Supervisor
+
+    rows = Rows(arguments.workers)
     if arguments.workers == 1:
-        return _serve(arguments, listeners, lambda: None)
-    return _serve_by_workers(arguments, listeners)
+        return _serve(arguments, listeners, rows, lambda: None)
+    return Supervisor(partial(_work, arguments, listeners, rows), listeners, count=arguments.workers).run()
 
 
-def _serve(arguments: argparse.Namespace, listeners: list[socket.socket], ready: Callable[[], None]) -> int:
+def _work(
+    arguments: argparse.Namespace, listeners: list[socket.socket], rows: "Rows", place: int, ready: Callable[[], None]
+) -> int:
+    """Serve as one worker of several; log why if it cannot."""
+    from .transport.workers import CANNOT_START
+
+    rows.place = place
+    try:
+        return _serve(arguments, listeners, rows, ready)
+    except (MnistServingError, OSError) as error:
+        logger.error("%s", error)  # noqa: TRY400 (as above)
+    except Exception:
+        logger.exception("the worker failed")
+    return CANNOT_START
+
+
+def _serve(
+    arguments: argparse.Namespace, listeners: list[socket.socket], rows: "Rows", ready: Callable[[], None]
+) -> int:
     """Serve in this process; call `ready` once the model is loaded."""
     import asyncio
 
@@ -155,7 +166,8 @@ def _serve(arguments: argparse.Namespace, listeners: list[socket.socket], ready:
     from .transport.server import ShutdownTimeouts, new_event_loop, run_server
 
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Limits)})
-    service = Service(limits, root_path=arguments.root_path, origins=arguments.origins, proxies=arguments.proxies)
+    paths_and_sites = {name: getattr(arguments, name) for name in ("root_path", "origins", "proxies")}
+    service = Service(limits, **paths_and_sites, rows=rows)
 
     def load() -> None:
         classifier = Classifier(arguments.model)
@@ -170,36 +182,3 @@ def _serve(arguments: argparse.Namespace, listeners: list[socket.socket], ready:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(run_server(service, listeners, load if alone else None, ready=ready, timeouts=timeouts))
     return 0
-
-
-def _serve_by_workers(arguments: argparse.Namespace, listeners: list[socket.socket]) -> int:
-    """Serve in several processes; Prometheus' client adds up their metrics in a folder."""
-    try:
-        temporary = tempfile.TemporaryDirectory(prefix="mnist-serving-", ignore_cleanup_errors=True)
-    except OSError as error:
-        msg = (
-            "several workers add up their metrics in a temporary folder, and none can be written to: mount one, "
-            "such as --tmpfs /tmp, or name one in TMPDIR"
-        )
-        raise ServerError(msg) from error
-    with temporary as folder:
-        os.environ[METRICS_FOLDERS[0]] = folder
-        from prometheus_client.multiprocess import mark_process_dead
-
-        from .transport.workers import CANNOT_START, Supervisor
-
-        def work(ready: Callable[[], None]) -> int:
-            try:
-                Path(folder).mkdir(parents=True, exist_ok=True)  # whoever cleans temporary folders may have removed it
-                return _serve(arguments, listeners, ready)
-            except (MnistServingError, OSError) as error:
-                logger.error("%s", error)  # noqa: TRY400 (as above)
-            except Exception:
-                logger.exception("the worker failed")
-            return CANNOT_START
-
-        def forget(pid: int) -> None:
-            with suppress(OSError):
-                mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-        return Supervisor(work, listeners, count=arguments.workers, died=forget).run()

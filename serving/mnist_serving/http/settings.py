@@ -1,14 +1,17 @@
 """The values of flags: numbers within bounds, lists; given on the command line or in an environment variable."""
 
 import argparse
+import logging
 import math
 import os
 import re
+import sys
 from functools import partial
 from ipaddress import ip_network
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from .clients import UNIX
+from .logs import configure_logs
 
 PREFIX = "MNIST_SERVING_"
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -30,6 +33,24 @@ class Setting(str):
     def __repr__(self) -> str:
         """Return the value, quoted, and where it was found."""
         return f"{str(self)!r} (in {self.name})"
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports wrong usage as one JSON object where the log is JSON, so that standard error has one format."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 (argparse's signature)
+        """Remember the arguments and parse them."""
+        self._given = sys.argv[1:] if args is None else [*args]
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with exit code 2."""
+        serves = "serve" in (*self.prog.split(), *self._given[:1])
+        if serves and ("--log-json" in self._given or os.environ.get(f"{PREFIX}LOG_JSON", "").lower() in YES):
+            configure_logs(as_json=True, access=False)
+            logging.getLogger("mnist_serving").error("%s", message)
+            sys.exit(2)
+        super().error(message)
 
 
 class Repeated(argparse.Action):

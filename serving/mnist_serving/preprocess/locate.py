@@ -5,7 +5,7 @@
 3. what is narrower than a window, whatever the light does: shadows, tables and gutters have hard edges;
 4. a part of the picture that is a page of its own, on a table or pasted on another.
 
-A digit that the border cuts is taken where nothing whole is found; what lies along the border is no digit.
+A digit that the border cuts is taken where nothing whole is found; what lies along the border is not a digit.
 """
 
 from collections.abc import Iterator
@@ -93,7 +93,7 @@ def smooth_page(picture: Grey) -> View:
 
 
 def _deviation(heights: Ints) -> float:
-    """Return the standard deviation of noise, from its smallest quarter: ink is no noise."""
+    """Return the standard deviation of noise, from its smallest quarter: ink is not noise."""
     return float(quantile(np.abs(heights), 0.25)) / QUARTER_OF_NORMAL
 
 

@@ -123,6 +123,7 @@ def _end_on_signals(loop: asyncio.AbstractEventLoop, stopped: "asyncio.Future[st
 
     def stop(number: int) -> None:
         if stopped.done():
+            logger.warning("%s arrived, the second signal; ending at once", signal.Signals(number).name)
             os._exit(128 + number)
         stopped.set_result(signal.Signals(number).name)
 

@@ -37,6 +37,7 @@ bench: $(VENV)/installed  ## run all benchmarks, each beside an alternative; abo
 	python -m benchmarks.fuzz --cases 5000
 	python -m benchmarks.soak --requests 1000000
 	python -m benchmarks.web
+	pytest -m slow
 
 wheel: $(VENV)/installed  ## build the package, with the model in it, into dist/
 	python -m hatchling build --target wheel

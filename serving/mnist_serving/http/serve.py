@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mnist_serving.http")
 
-NEEDED = ("httptools", "orjson", "PIL", "prometheus_client", "python_multipart")  # from the extra `http`
+NEEDED = {  # what the extra `http` installs, by the names that are imported
+    "httptools": "httptools",
+    "orjson": "orjson",
+    "PIL": "pillow",
+    "prometheus_client": "prometheus-client",
+    "python_multipart": "python-multipart",
+}
 
 
 class ServerError(MnistServingError):
@@ -87,7 +93,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
     try:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if missing:
-            msg = f"the server needs {', '.join(missing)}: pip install 'mnist-serving[http]'"
+            msg = f"the server needs {', '.join(missing)}: pip install {' '.join(NEEDED[name] for name in missing)}"
             raise ServerError(msg)
         with listening(arguments.host, arguments.port, arguments.uds) as listeners:
             return _serve_on(arguments, listeners)

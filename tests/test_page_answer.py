@@ -15,9 +15,11 @@ from tests.drawing_page import (
     click_drawing,
     draw,
     guess,
+    on_sheet,
     picture_of,
     show,
 )
+from tests.handwriting import write_digit
 from tests.http_server import Server
 from tests.web_driver import Browser
 
@@ -96,6 +98,18 @@ def test_the_example_is_not_read_out(browser: Browser, server: Server) -> None:
         browser.emulate("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
 
 
+def draw_number(page: Browser, *lines: str) -> None:
+    """Write digits in a row, or in several."""
+    page.press("Delete")
+    strokes = [
+        [(5 + 40 * column + 0.5 * x, 45 * row + 0.45 * y) for x, y in stroke]
+        for row, line in enumerate(lines)
+        for column, digit in enumerate(line)
+        for stroke in write_digit(digit, 3)
+    ]
+    page.draw(on_sheet(page, strokes))
+
+
 # --- how sure ---------------------------------------------------------------------------------------------
 
 
@@ -141,16 +155,9 @@ def test_the_bars_are_weaker_while_the_model_is_not_sure(page: Browser) -> None:
     assert page.run(PAINT) == sure
 
 
-def test_several_figures_get_a_sentence(page: Browser) -> None:
-    page.press("Delete")
-    stroke = [(20.0, 20.0), (20.0, 80.0)]
-    box = page.run("return document.getElementById('paper').getBoundingClientRect().toJSON()")
-    for offset in (0, 30, 60):
-        place = [
-            (box["left"] + (x + offset) * box["width"] / 100, box["top"] + y * box["height"] / 100) for x, y in stroke
-        ]
-        page.draw([place])
-    page.wait(f"{NOTICE}.startsWith('There are 3 figures in the picture')")
+def test_figures_below_one_another_get_a_sentence(page: Browser) -> None:
+    draw_number(page, "1", "1")
+    page.wait(f"{NOTICE}.startsWith('There are ') && {NOTICE}.includes('figures in the picture')")
     assert guess(page) == ""
 
 

@@ -102,7 +102,7 @@ def draw_number(page: Browser, *lines: str) -> None:
     """Write digits in a row, or in several."""
     page.press("Delete")
     strokes = [
-        [(5 + 40 * column + 0.5 * x, 45 * row + 0.45 * y) for x, y in stroke]
+        [(5 + 45 * column + 0.5 * x, 3 + 55 * row + 0.4 * y) for x, y in stroke]
         for row, line in enumerate(lines)
         for column, digit in enumerate(line)
         for stroke in write_digit(digit, 3)
@@ -165,14 +165,19 @@ def test_figures_below_one_another_get_a_sentence(page: Browser) -> None:
 
 
 def answer_with_number(page: Browser, **changes: Any) -> None:  # noqa: ANN401 (of every type that a reply has)
-    """Have the service answer every drawing, of 250x250 pixels, with 43."""
+    """Have the service refuse every drawing, of 250x250 pixels, as a digit, and read it as 43."""
     digits = [
         {"label": label, "probability": share, "probabilities": [0.1] * 10, "digit": 0.9, "abstained": False}
         | {"seen": [level] * 784, "box": box}
         for label, share, level, box in (("4", 0.96, 10, [25, 50, 100, 200]), ("3", 0.99, 20, [125, 50, 225, 200]))
     ]
     number = {"number": "43", "probability": 0.95, "digits": digits, "abstained": False} | changes
-    page.run("window.fetch = async () => new Response(arguments[0])", json.dumps({"predictions": [number]}))
+    page.run(
+        "const [number, refusal] = arguments; window.fetch = async (call) =>"
+        " call.includes('number=true') ? new Response(number) : new Response(refusal, {status: 400})",
+        json.dumps({"predictions": [number]}),
+        json.dumps({"error": "there are 2 figures in the picture: send one digit at a time"}),
+    )
 
 
 def test_a_number_is_shown_with_the_probability_the_place_and_the_picture_of_each_digit(page: Browser) -> None:

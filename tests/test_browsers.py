@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import firefox
 from tests.drawing_page import GUESS, NOTICE, address, bring, draw, guess, picture_of, show
 from tests.firefox import missing, running_firefox
 from tests.http_server import Server
@@ -99,6 +100,11 @@ def test_a_picture_can_be_sent_from_the_page_of_the_api(
     any_browser.choose_file("[open] input[type=file]", tmp_path / "five.png")
     assert send(any_browser).startswith("200 OK, ")
     assert '"label": "5"' in any_browser.run(f"return {REPLY}")
+
+
+def test_a_missing_firefox_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert firefox.missing() == "firefox is not installed: on Debian, apt-get install firefox-esr"
 
 
 def test_the_static_site_loads_again_without_a_network(any_browser: AnyBrowser, site: Site, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ start({
       about: `The model reads ${share} of the test images of ${model.dataset} correctly.`,
       shape: [channels === "rgb" ? 3 : 1, ...size],
       centred,
-      predict: new URL("predict", location).href,
+      predict: new URL("predict", document.baseURI).href,
       links: { "About the model": "model", "HTTP API": "docs" },
     };
   },

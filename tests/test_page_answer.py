@@ -1,6 +1,7 @@
 """What the drawing page says: its own example, how sure the model is and why not, and a browser that hides drawings."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -14,12 +15,11 @@ from tests.drawing_page import (
     bring,
     click_drawing,
     draw,
+    draw_number,
     guess,
-    on_sheet,
     picture_of,
     show,
 )
-from tests.handwriting import write_digit
 from tests.http_server import Server
 from tests.web_driver import Browser
 
@@ -98,18 +98,6 @@ def test_the_example_is_not_read_out(browser: Browser, server: Server) -> None:
         browser.emulate("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
 
 
-def draw_number(page: Browser, *lines: str) -> None:
-    """Write digits in a row, or in several."""
-    page.press("Delete")
-    strokes = [
-        [(5 + 45 * column + 0.5 * x, 3 + 55 * row + 0.4 * y) for x, y in stroke]
-        for row, line in enumerate(lines)
-        for column, digit in enumerate(line)
-        for stroke in write_digit(digit, 3)
-    ]
-    page.draw(on_sheet(page, strokes))
-
-
 # --- how sure ---------------------------------------------------------------------------------------------
 
 
@@ -162,6 +150,14 @@ def test_figures_below_one_another_get_a_sentence(page: Browser) -> None:
 
 
 # --- numbers ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", ["43", "17"])
+def test_a_number_is_read(page: Browser, number: str) -> None:
+    draw_number(page, number)
+    assert guess(page) == number
+    assert re.fullmatch(r"{} [\d.]+%, {} [\d.]+%".format(*number), page.run(COMMENT))
+    assert page.run("return document.querySelectorAll('.box').length") == 2
 
 
 def answer_with_number(page: Browser, **changes: Any) -> None:  # noqa: ANN401 (of every type that a reply has)

@@ -20,6 +20,7 @@ start({
       about: `The model reads ${share} of the test images of ${model.dataset} correctly.`,
       shape: [channels === "rgb" ? 3 : 1, ...size],
       centred,
+      numbers: centred,
       predict: new URL("predict", document.baseURI).href,
       links: { "About the model": "model", "HTTP API": "docs" },
     };

@@ -12,6 +12,7 @@ help:  ## list the targets
 repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file, parity; DATA=uci_digits needs no network
 	@python -m stages.check $(DATA)
 	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
+	@echo "running the stages that are not up to date; all of them take two to three minutes on two cores"
 	dvc repro
 	dvc metrics show
 	@echo "The model: serving/mnist_serving/model.onnx    What it got wrong: reports/mistakes.png"

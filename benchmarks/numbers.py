@@ -185,11 +185,10 @@ def report(readings: Sequence[Reading]) -> str:
     groups: dict[str, list[Reading]] = defaultdict(list)
     for one in readings:
         way, _, paper = one.kind.partition(", ")
-        if paper:
-            groups[f"{way}, length {len(one.number or '')}"].append(one)
-            groups[f"{way}, {paper}, length 2 to 5"] += [one] if len(one.number or "") > 1 else []
-        else:
-            groups[way].append(one)
+        length = len(one.number or "")
+        names = [f"{way}, length {length}", f"{way}, {paper}, length 2 to 5"] if paper else [way]
+        for name in names[:1] if length == 1 else names:
+            groups[name].append(one)
     lines = ["| pictures | n | right | refused | wrong |", "| --- | --- | --- | --- | --- |"]
     return "\n".join(lines + [_row(name, groups[name]) for name in sorted(groups)])
 

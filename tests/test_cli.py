@@ -202,7 +202,7 @@ def test_info_shows_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("info") == 0
     text = capsys.readouterr().out
     assert "accuracy" in text
-    assert "5 examples, answered correctly" in text
+    assert "examples   5, answered correctly" in text
     assert run("info", "--json") == 0
     info = json.loads(capsys.readouterr().out)
     assert info["labels"] == [*"0123456789"]
@@ -227,7 +227,7 @@ def test_missing_packages_of_the_server_are_named_in_one_line(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in {"PIL", "orjson"} else name)
     assert run("serve") == 1
-    wanted = "mnist-serving: error: the server needs orjson, PIL: pip install 'mnist-serving[http]'\n"
+    wanted = "mnist-serving: error: the server needs orjson, PIL: pip install orjson pillow\n"
     assert capsys.readouterr().err == wanted
 
 

@@ -21,8 +21,9 @@ ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{
 
 
 def paths_of(entries: list[Any]) -> list[str]:
-    """Paths in a list of `dvc.yaml`, whose entries may be mappings with options."""
-    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    """Paths in a list of `dvc.yaml`, whose entries may be mappings with options; own pictures are in a folder."""
+    paths = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    return [path.replace("${download.folder.path}", "pictures/") for path in paths]
 
 
 def outputs_of(stage: str) -> list[str]:

@@ -1,7 +1,8 @@
 """The classifier: raw pixels in, labels and probabilities out, from one ONNX file that describes itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import numpy.typing as npt
 import onnxruntime
 
 from .errors import FileError, ModelError
-from .metadata import OUTPUTS, Contract, check_description, check_golden, read_contract
+from .metadata import OUTPUTS, PACKAGE, Contract, Verify, check_description, check_golden, locate, read_contract
 from .preprocess.number import Candidate, Place, best_rows, canonicalize_number
 
-PACKAGED_MODEL = Path(__file__).with_name("model.onnx")
+PACKAGED_MODEL = PACKAGE / "model.onnx"
 LARGEST_FILE = 256 * 1024**2  # bytes
+AT_ONCE = 1_000  # images in a run of the model; more are not faster, and take memory for what is between the layers
 
 Floats = npt.NDArray[np.float32]
 
@@ -60,12 +62,13 @@ class Prediction:
     def reason(self, row: int) -> str:
         """Return why the model abstains from an image: "no digit", or two candidates such as "1 or 7".
 
-        It is "no digit" where `digit` is lower than the label's probability. The text is empty where it answers.
+        It is "no digit" where `digit` is lower than the label's probability, "none of its labels" where these are not
+        digits. The text is empty where it answers.
         """
         if not self.abstained[row]:
             return ""
         if self.digit[row] < self.probability(row):
-            return "no digit"
+            return "no digit" if all(map(str.isdigit, self.names)) else "none of its labels"
         second, first = self.probabilities[row].argsort()[-2:]
         return f"{self.names[first]} or {self.names[second]}"
 
@@ -111,12 +114,17 @@ class Number:
 
 
 class Classifier:
-    """Recognises digits; loaded once, it can be shared between threads and used after a fork.
+    """Recognises digits; loaded once, it can be shared between threads, used after a fork, and pickled.
+
+    A pickle holds the path, not the model: the process that loads it reads and checks the file again.
 
     Args:
         model: an ONNX file with the contract inside; by default the one in the package.
         threads: how many threads a call may use. One is fastest for so small a model, and leaves the other cores to
             others.
+        verify: `logits` accepts only the file as it was exported; its checksum is that of the `.json` beside it, and
+            the logits of its golden examples are right to 0.001. `labels` is for a file that was quantized or
+            converted on purpose; only the labels of the golden examples have to be right, where they are clear.
 
     Raises:
         FileError: the file cannot be read.
@@ -125,14 +133,20 @@ class Classifier:
 
     """
 
-    def __init__(self, model: str | Path | None = None, *, threads: int = 1) -> None:
+    def __init__(self, model: str | Path | None = None, *, threads: int = 1, verify: Verify = "logits") -> None:
         path = PACKAGED_MODEL if model is None else Path(model)
+        self._again = partial(Classifier, path.absolute(), threads=threads, verify=verify)
         content = read_model(path)
         self.checksum = sha256(content).hexdigest()
-        check_description(path, self.checksum)
+        if verify == "logits":
+            check_description(path, self.checksum)
         self._session = open_session(content, name=str(path), threads=threads)
         self.contract: Contract = read_contract(self._session, name=str(path))
-        check_golden(self._session, self.contract, name=str(path))
+        check_golden(self._session, self.contract, name=str(path), verify=verify)
+
+    def __reduce__(self) -> tuple[Callable[[], "Classifier"], tuple[()]]:
+        """Return what loads the same model in the same way."""
+        return self._again, ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -156,7 +170,9 @@ class Classifier:
 
         """
         batch = as_batch(images, self.contract.image_shape, centred=self.contract.centred)
-        logits, probabilities, digit = self._session.run(OUTPUTS, {"image": batch})
+        pieces = [batch[start : start + AT_ONCE] for start in range(0, len(batch), AT_ONCE)]
+        runs = [self._session.run(OUTPUTS, {"image": piece}) for piece in pieces]
+        logits, probabilities, digit = map(np.concatenate, zip(*runs, strict=True)) if len(runs) > 1 else runs[0]
         names = self.contract.labels
         return Prediction(
             labels=[names[place] for place in logits.argmax(axis=1).tolist()],
@@ -195,7 +211,7 @@ def read_model(path: Path) -> bytes:
 
     """
     try:
-        with path.open("rb") as file:
+        with locate(path).open("rb") as file:
             content = file.read(LARGEST_FILE + 1)  # its size is not asked for: devices and pipes have none
     except OSError as error:
         msg = f"{path}: {error.strerror}"

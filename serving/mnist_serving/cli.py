@@ -201,15 +201,27 @@ def read_file(path: str | Path) -> bytes:
 
 
 def run_info(arguments: argparse.Namespace) -> int:
-    """Print the metadata, one line an entry; the golden examples only as JSON."""
+    """Print what the model is, for people or as JSON; JSON has all of the metadata, as it is in the file."""
     classifier = Classifier(arguments.model)
     origin = {"file": str(arguments.model), "sha256": classifier.checksum}
     if arguments.json:
         print(json.dumps({**origin, **classifier.contract.decoded()}, indent=2))
         return 0
-    examples = f"{len(classifier.contract.golden.images)} examples, answered correctly"
-    for key, value in {**origin, **classifier.metadata, "golden": examples}.items():
-        print(f"{key:<20} {value}")
+    contract, known = classifier.contract, classifier.contract.decoded()
+    (channels, height, width), pixels = contract.image_shape, json.loads(contract.metadata["preprocessing"])
+    lines = {
+        **origin,
+        "data set": known["dataset"],
+        "labels": ", ".join(contract.labels),
+        "images": f"{width}x{height}, {'grey' if channels == 1 else 'RGB'}, uint8",
+        "polarity": pixels.get("polarity", "as in the data set"),
+        "placing": pixels.get("placing", "as in the data set"),
+        "accuracy": f"{float(contract.metadata['accuracy']):.2%} of the test images",
+        "abstains": f"where `digit` x probability is below {contract.confidence_threshold:.3f}",
+        "examples": f"{len(contract.golden.images)}, answered correctly",
+    }
+    for name, value in lines.items():
+        print(f"{name:<10} {value}")
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 SIGPIPE = 13  # which Windows does not have
-EXTRAS = {"PIL": "images", "safetensors": "parity"}  # the extra that installs a package which the core does not need
+INSTALLED_AS = {"PIL": "pillow", "safetensors": "safetensors"}  # packages that only some commands need
 
 
 class MnistServingError(Exception):
@@ -38,12 +38,9 @@ def exit_with(command: Callable[[], int]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python flushes the rest at its end
         sys.exit(128 + SIGPIPE)
     except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
+        if error.name not in INSTALLED_AS:
             raise
-        print(
-            f"mnist-serving: error: this needs {error.name}: pip install 'mnist-serving[{EXTRAS[error.name]}]'",
-            file=sys.stderr,
-        )
+        print(f"mnist-serving: error: this needs {error.name}: pip install {INSTALLED_AS[error.name]}", file=sys.stderr)
     except (MnistServingError, OSError) as error:
         print(f"mnist-serving: error: {error}", file=sys.stderr)
     sys.exit(1)

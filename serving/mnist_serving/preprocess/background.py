@@ -9,7 +9,19 @@ import itertools
 
 import numpy as np
 
-from .ndimage import Floats, Grey, Ints, Mask, block_mean, ceil_div, maximum_filter, minimum_filter, quantile, rounded
+from .ndimage import (
+    Floats,
+    Grey,
+    Ints,
+    Mask,
+    block_mean,
+    ceil_div,
+    maximum_filter,
+    minimum_filter,
+    padded,
+    quantile,
+    rounded,
+)
 
 QUARTERS = 4  # of a grey level: the unit of what stands out from the page
 SURFACE_SIDE = 60  # longer side of the copy that the surface is fitted to, in pixels
@@ -51,8 +63,8 @@ def _least_squares(terms: Floats, level: Floats) -> list[float]:
     """Solve the normal equations by Gaussian elimination, in one fixed order of operations."""
     count = len(terms)
     # Not `@`: BLAS would start its threads. The sums are of whole numbers, exact in any order.
-    matrix = [[float((one * other).sum()) for other in terms] for one in terms]
-    right = [float((one * level).sum()) for one in terms]
+    matrix: list[list[float]] = np.einsum("in,jn->ij", terms, terms).tolist()
+    right: list[float] = np.einsum("in,n->i", terms, level).tolist()
     floor = [1e-9 * matrix[i][i] for i in range(count)]
     for i, j in itertools.combinations(range(count), 2):
         ratio = matrix[j][i] / matrix[i][i] if matrix[i][i] > floor[i] else 0.0
@@ -80,15 +92,14 @@ def top_hat(picture: Grey, sign: int) -> Ints:
     levels = _blurred(picture) // (16 // QUARTERS)
     reach = max(picture.shape) // HAT_SHARE + 1
     upright = levels if sign > 0 else QUARTERS * WHITE - levels
-    padded = np.pad(upright, reach, "edge")
-    opened = maximum_filter(minimum_filter(padded, reach), reach)
+    opened = maximum_filter(minimum_filter(padded(upright, reach), reach), reach)
     return upright - opened[reach:-reach, reach:-reach]
 
 
 def _blurred(picture: Grey) -> Ints:
     """Return sixteen times the levels, blurred by a binomial 3x3."""
-    padded = np.pad(picture.astype(np.int64), 1, "edge")
-    rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
+    wider = padded(picture.astype(np.int64), 1)
+    rows = wider[:-2] + 2 * wider[1:-1] + wider[2:]
     blurred: Ints = rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
     return blurred
 

@@ -259,6 +259,13 @@ def beside_a_table() -> Picture:
     return page
 
 
+def beside_a_dark_half() -> Picture:
+    """Return a page whose light no smooth surface follows, as a scanner leaves beside a book."""
+    page = np.concatenate([np.full((240, 220), 15, np.uint8), paper()[:, :240]], axis=1)
+    page[:, 224:228] = 140
+    return page
+
+
 def half_in_the_shadow() -> Picture:
     page = paper()
     page[:, 140:] = 150
@@ -288,6 +295,42 @@ def test_a_digit_across_the_edge_of_a_shadow_is_read_whole(digit: int) -> None:
     picture = written(digit, paper()).astype(np.int64) * page // 230
     wanted = canonicalize(written(digit, paper()))
     assert difference(wanted, canonicalize(picture.astype(np.uint8))) < 0.6
+
+
+@pytest.mark.parametrize("digit", LINES)
+def test_a_small_digit_beside_a_dark_half_is_found(digit: int) -> None:
+    picture = written(digit, beside_a_dark_half(), side=80, at=(70, 300))
+    assert difference(canonicalize(written(digit, paper(), side=80)), canonicalize(picture)) < 0.45
+
+
+@pytest.mark.parametrize("digit", LINES)
+def test_a_band_from_border_to_border_is_left_out(digit: int) -> None:
+    picture = written(digit, paper(width=600), side=80, at=(60, 400))
+    picture[:, 80:130] = 40
+    assert difference(canonicalize(written(digit, paper(), side=80)), canonicalize(picture)) < 0.45
+
+
+def test_a_line_of_print_beside_the_digit_is_left_out() -> None:
+    picture = written(2, beside_a_dark_half(), side=80, at=(70, 300))
+    picture[215:225, 260:420] = 60
+    assert difference(canonicalize(written(2, paper(), side=80)), canonicalize(picture)) < 0.45
+
+
+def test_a_digit_of_short_strokes_keeps_them_all() -> None:
+    picture = drawn(2, scale=1).copy()
+    picture[[9, 10, 14, 15, 19]] //= 6  # the pen left the paper
+    rows, _ = np.nonzero(canonicalize(picture) > 60)
+    assert np.ptp(rows) + 1 >= 18
+
+
+@pytest.mark.parametrize("digit", LINES)
+def test_strokes_as_weak_as_the_grain_keep_their_width(digit: int) -> None:
+    random = np.random.default_rng(digit)
+    pen = np.asarray(Image.fromarray(drawn(digit)).resize((24, 24), Image.Resampling.BOX)).astype(np.float64)
+    picture = np.full((32, 32), 120.0)
+    picture[4:28, 4:28] -= pen * (22 / 255)
+    out = canonicalize(np.clip(np.rint(picture + random.normal(0, 2, (32, 32))), 0, 255).astype(np.uint8))
+    assert difference(canonicalize(drawn(digit)), out) < 0.6
 
 
 def test_a_rectangle_drawn_as_a_zero_is_no_frame() -> None:

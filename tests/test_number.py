@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from tests.handwriting import write_digit
 from tests.http_service import ask, ask_json, error_of, make_service
+from tests.test_canonicalize import difference
 
 CLASSIFIER = Classifier()
 CLEAR = {"0": 0, "1": 0, "2": 0, "3": 0, "4": 1, "5": 0, "6": 0, "7": 0, "8": 1, "9": 1}  # seeds of `write_digit`
@@ -64,7 +65,7 @@ def test_a_digit_in_a_row_is_drawn_nearly_as_it_is_alone() -> None:
     images, _ = canonicalize_number(pixels(page("3725")))
     for digit, image in zip("3725", images, strict=True):
         alone = canonicalize(pixels(page(digit)))
-        assert np.abs(image.astype(int) - alone).sum() < 0.35 * alone.sum()
+        assert difference(alone, image) < 0.35
 
 
 @pytest.mark.parametrize("turned", [1, 6, 8])

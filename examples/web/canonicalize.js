@@ -49,11 +49,12 @@ export function canonicalize(grey, width, height) {
   if (isCanonical(picture)) return grey.slice();
   const small = fine(picture);
   const factor = Math.min(ceilDiv(Math.max(small.height, small.width), COARSE_SIDE), small.height, small.width);
-  const found = findInk(blockMean(small, factor));
+  const coarse = blockMean(small, factor);
+  const found = findInk(coarse);
   if (box(found.mask).longer < LEAST_EXTENT) throw new PictureError(BLANK);
   if (found.figures > 1) throw new PictureError(several(found.figures));
-  const ink = found.grainy ? enlarged(found.mask) : crisp(cutOut(small, factor, found));
-  return Uint8Array.from(place(evenPen(ink)).data);
+  const ink = found.grainy ? cutOut(uniformFilter(coarse, 1), 1, found) : cutOut(small, factor, found);
+  return Uint8Array.from(place(evenPen(crisp(ink))).data);
 }
 
 function check(grey, width, height) {
@@ -105,14 +106,6 @@ function cutOut(small, factor, { mask, sign, surface }) {
   return { ink: mapped(relief(picture, surface, y, x), (level) => sign * level), near };
 }
 
-/** The mask of a grainy picture's digit as ink, 0 to 255 and about 80 pixels long: nothing finer is known. */
-function enlarged(mask) {
-  const part = box(mask);
-  const [rows, columns] = [part.height, part.width].map((length) => Math.max(1, divided(length * WORK_SIDE, part.longer)));
-  const ink = mapped(cut(mask, part), (is) => 255 * is);
-  return resampled(laid(ink, part.height + 2, part.width + 2, 1, 1), rows, columns);
-}
-
 /** The ink sharpened and cleaned of specks, 0 or 255 but for its softest edges. */
 function crisp({ ink: soft, near }) {
   const blurred = uniformFilter(uniformFilter(soft, SHARPEN_RADIUS), SHARPEN_RADIUS);
@@ -121,10 +114,10 @@ function crisp({ ink: soft, near }) {
   if (!strong.length) throw new PictureError(BLANK);
   const half = Math.floor(quantile(strong, INK_RANK) / 2);
   const full = quantile(chosen(strong, (level) => level > half), 0.5);
-  const parts = partsOf(ink, mapped(ink, (level) => (level > Math.floor(full / 2) ? 1 : 0)));
+  const parts = partsOf(ink, mapped(ink, (level) => (level > Math.floor((2 * full) / 5) ? 1 : 0)));
   const digit = maximumFilter(mainFigure(parts), 2);
-  // From 30 % of full ink to 70 %, black to white.
-  const level = (value) => Math.min(Math.max(Math.floor((2550 * value - 765 * full) / (4 * full)), 0), 255);
+  // From 20 % of full ink to 60 %, black to white.
+  const level = (value) => Math.min(Math.max(Math.floor((255 * (5 * value - full)) / (2 * full)), 0), 255);
   return mapped(ink, (value, at) => level(value) * digit.data[at]);
 }
 

@@ -9,7 +9,9 @@ const FIGURE_MASS = 0.2; // of the digit's: another figure has as much
 const [FIGURE_ABOVE, FIGURE_REACH] = [0.3, 4]; // times the digit's length: how far above or below, and how far at most
 const LEAST_WIDTH = 4; // of a stroke, in coarse pixels: thinner ones count as so wide
 const LEAST_STROKE = 8; // coarse pixels: the extent of what counts as a stroke
-const [BAR, SOLID] = [5, 0.75]; // as many times as long as wide, or filling so much of its box: hardly a digit
+// So many times as long as wide, or as wide as high, or so much of its box: hardly a digit.
+const [BAR, WIDE] = [5, 2];
+export const SOLID = 0.75;
 
 /** The components of the ink by label, each with its mass and its box: `top` to `right` are the last inside. */
 export function partsOf(above, ink) {
@@ -49,7 +51,7 @@ export function asStrokes(parts, ink) {
     if (Math.max(high, wide) < LEAST_STROKE) return 0;
     const stroke = Math.floor((1000 * value) / Math.max(width, LEAST_WIDTH) ** 3);
     const bar = BAR * Math.min(high, wide) < Math.max(high, wide) || area > SOLID * high * wide;
-    return bar ? Math.floor(stroke / BAR) : stroke;
+    return bar || wide > WIDE * high ? Math.floor(stroke / BAR) : stroke;
   });
   return { ...parts, mass };
 }
@@ -64,16 +66,23 @@ export function strokeMass(mask, heights) {
 /** The place of the largest value, the first of several. */
 const largest = (values) => values.reduce((most, value, place) => (value > values[most] ? place : most), 0);
 
-/** The heaviest component with the pieces near it. */
+/** The heaviest component with the pieces near it, and those near these: a stroke may be dotted. */
 export function mainFigure(parts) {
-  const isPiece = pieces(parts, largest(parts.mass));
-  return masked(parts, isPiece);
+  const main = largest(parts.mass);
+  const labels = [...new Set(parts.label)];
+  let known = [main];
+  for (let count = 0; known.length > count; ) {
+    count = known.length;
+    const isPiece = pieces(parts, main, known);
+    known = labels.filter((one) => isPiece(one) || known.includes(one));
+  }
+  return masked(parts, (one) => known.includes(one));
 }
 
 /** The heaviest component with the pieces near it that are not figures of their own, and the count of figures. */
 export function mainOfSeveral(parts) {
   const main = largest(parts.mass);
-  const [isPiece, isOther] = [pieces(parts, main), others(parts, main)];
+  const [isPiece, isOther] = [pieces(parts, main, [main]), others(parts, main)];
   const figures = parts.mass.reduce((count, _, one) => count + (isOther(one) ? 1 : 0), 1);
   return { mask: masked(parts, (one) => isPiece(one) && !isOther(one)), figures };
 }
@@ -86,9 +95,10 @@ function masked({ height, width, where, label, mass }, kept) {
   return mask;
 }
 
-/** Whether a component belongs to the main one: more than a speck, near it, no underline and no full stop. */
-function pieces(parts, main) {
-  const [top, bottom, left, right] = [parts.top[main], parts.bottom[main], parts.left[main], parts.right[main]];
+/** Whether a component belongs to the known ones: more than a speck, near them, no underline and no full stop. */
+function pieces(parts, main, known) {
+  const [top, left] = [parts.top, parts.left].map((sides) => Math.min(...known.map((one) => sides[one])));
+  const [bottom, right] = [parts.bottom, parts.right].map((sides) => Math.max(...known.map((one) => sides[one])));
   const longer = Math.max(bottom - top, right - left);
   const reach = Math.floor(longer / 3) + 2;
   const near = new Uint8Array(parts.label.length);

@@ -6,7 +6,7 @@ const [COVERED, END] = [0.85, 0.05]; // of its length: how much of a line is ink
 const FRAME = 0.4; // of the picture's side: so far apart, two lines are a frame's, and may end before the border
 const BORDER = 2; // pixels from the border: where any other line ends
 const [RIM, RIM_COVERED] = [0.12, 0.3]; // of the picture's side: shorter lines count so near to the border
-const THIN = 9; // times a line's width: less than the picture's shorter side
+const THIN = 10; // times a line's width: less than the picture's shorter side
 const [STEEPEST, SLOPE_UNIT] = [8, 96]; // pixels down for each 96 along
 const CROSSED = 3; // pixels beyond a line's middle where a stroke goes on
 

@@ -1,7 +1,7 @@
 // Where the digit is: hypotheses about the page; what `locate.py` does, and its reasons are there.
 
 import { QUARTERS, middlePoints, pageSurface, relief, topHat } from "./background.js";
-import { asStrokes, isInner, mainOfSeveral, partsOf, strokeMass } from "./figures.js";
+import { SOLID, asStrokes, isInner, mainOfSeveral, partsOf, strokeMass } from "./figures.js";
 import { straightLines, without } from "./lines.js";
 import {
   blank, box, boxOf, chosen, components, cut, laid, mapped, maximumFilter, quantile, uniformFilter,
@@ -19,7 +19,7 @@ const HAT_FACTOR = 4; // times the median of the top hat: ink
 export const LEAST_EXTENT = 5; // of a digit, in coarse pixels
 const RIM_MOST = 0.8; // of its length: a digit that the border cuts has no more along one side
 const INNER_SHARE = 0.1; // of the heaviest stroke's mass: one off the border is preferred to one that it cuts
-const CLEARER = 5; // times the mass as a stroke: a stroke off the border is preferred to a blot at it
+const CLEARER = 3; // times the mass as a stroke: a stroke off the border is preferred to a blot at it
 const [PAGE_SIDE, PAGE_MOST, PAGE_FILL] = [0.25, 0.9, 0.85]; // of the picture's side, of its area, of its own box
 const [FRAME_SIDES, FRAME_COVERED, FRAME_BAND, FRAME_LEAST, FRAMED_LEAST] = [3, 0.85, 12, 0.4, 0.03];
 
@@ -31,14 +31,17 @@ export function findInk(picture, nested = false) {
   if (view.grainy && box(whole.mask).longer * GRAINY_SHARE < Math.max(height, width)) return nothing(whole);
   const inFrame = framed(view, whole);
   if (inFrame) return inFrame;
-  const isAlongRim = alongRim(whole.mask);
-  const pages = nested ? [] : pagesOf(whole.mask);
-  const isPlain = isAny(whole.mask) && !isAlongRim && !isAny(straightLines(whole.mask));
-  if (isPlain && !pages.length) return whole;
-  const found = [best(unruled(view), true), hatOf(picture, view), ...pages.map((page) => onPage(picture, page))];
-  const digits = found.filter(({ mask }) => isDigit(mask));
-  if (digits.length) return heavier(digits);
-  return isAlongRim ? nothing(whole) : whole;
+  const isFound = isAny(whole.mask);
+  const edge = alongRim(whole.mask) || spans(whole.mask);
+  const pages = nested ? [] : pagesOf(isFound ? whole.mask : darker(picture), edge);
+  if (isFound && !edge && !pages.length && !isAny(straightLines(whole.mask))) return whole;
+  const onPages = () => pages.map((page) => onPage(picture, page));
+  const offLines = () => [best(unruled(view), true), hatOf(picture, view)];
+  for (const hypothesis of [onPages, offLines]) {
+    const digits = hypothesis().filter(({ mask }) => isDigit(mask));
+    if (digits.length) return heavier(digits);
+  }
+  return alongRim(whole.mask) ? nothing(whole) : whole;
 }
 
 const isAny = ({ data }) => data.some(Boolean);
@@ -159,24 +162,44 @@ function hatOf(picture, view) {
 }
 
 /** The parts of the picture that may be a page of their own: what is solid, and what lies beside it. */
-function pagesOf(mask) {
-  const margin = 2 + Math.floor(Math.max(mask.height, mask.width) / 60);
-  return [mask, mapped(mask, (is) => 1 - is)].flatMap((part) => {
-    const { top, bottom, left, right, height, width } = box(part);
-    const page = boxOf(top + margin, bottom - margin, left + margin, right - margin);
-    const area = height * width;
+function pagesOf(mask, isEdge) {
+  const { height, width } = mask;
+  const margin = 2 + Math.floor(Math.max(height, width) / 60);
+  const solid = [mask, mapped(mask, (is) => 1 - is)].flatMap((part) => (fills(part, PAGE_FILL) ? [box(part)] : []));
+  const { top, bottom, left, right } = box(mask);
+  const beside = [
+    [0, height, 0, left],
+    [0, height, right, width],
+    [0, top, 0, width],
+    [bottom, height, 0, width],
+  ];
+  if (isEdge) solid.push(...beside.map((sides) => boxOf(...sides)));
+  return solid.flatMap((part) => {
+    const page = boxOf(part.top + margin, part.bottom - margin, part.left + margin, part.right - margin);
     const large =
-      Math.min(page.height, page.width) >= PAGE_SIDE * Math.min(mask.height, mask.width) &&
-      area < PAGE_MOST * mask.height * mask.width;
-    const filled = part.data.reduce((sum, is) => sum + is, 0);
-    return large && filled >= PAGE_FILL * area ? [page] : [];
+      Math.min(page.height, page.width) >= PAGE_SIDE * Math.min(height, width) &&
+      part.height * part.width < PAGE_MOST * height * width;
+    return large ? [page] : [];
   });
+}
+
+/** Whether the ink fills a share of its own box. */
+function fills(mask, share) {
+  const { height, width } = box(mask);
+  return mask.data.reduce((sum, is) => sum + is, 0) >= share * height * width;
+}
+
+/** What is darker than the middle of the picture's range. */
+function darker(picture) {
+  const middle = (quantile(picture.data, 0.05) + quantile(picture.data, 0.95)) / 2;
+  return mapped(picture, (level) => (level < middle ? 1 : 0));
 }
 
 /** The digit on a part of the picture. */
 function onPage(picture, page) {
   const found = findInk(cut(picture, page), true);
-  const mask = laid(found.mask, picture.height, picture.width, page.top, page.left);
+  const whole = atRim(found.mask) ? mapped(found.mask, () => 0) : found.mask;
+  const mask = laid(whole, picture.height, picture.width, page.top, page.left);
   return { ...found, mask, surface: pageSurface(picture, around(mask, page)) };
 }
 
@@ -199,6 +222,12 @@ const atRim = (mask) => rimOf(mask).some((count) => count > 0);
 
 /** Whether the ink lies along one side of the picture: no digit that the border cuts. */
 const alongRim = (mask) => Math.max(...rimOf(mask)) > RIM_MOST * box(mask).longer;
+
+/** Whether the ink is a solid band from border to border. */
+function spans(mask) {
+  const [top, bottom, left, right] = rimOf(mask);
+  return ((top && bottom) || (left && right)) > 0 && fills(mask, SOLID);
+}
 
 /** How many pixels along each side are ink. */
 function rimOf({ height, width, data }) {

@@ -113,8 +113,9 @@ def as_mnist(fine: Grey, factor: int, found: Found, others: Mask | None = None) 
         PictureError: it is a line, or lost when looked at closely.
 
     """
-    ink = _enlarged(found.mask) if found.grainy else _crisp(*_cut_out(fine, factor, found, others))
-    return _place(even_pen(ink))
+    if found.grainy:  # the strokes show on the small copy alone, and blurred
+        fine, factor = uniform_filter(block_mean(fine, factor).astype(np.int64), 1).astype(np.uint8), 1
+    return _place(even_pen(_crisp(*_cut_out(fine, factor, found, others))))
 
 
 def check(grey: object) -> None:
@@ -180,13 +181,6 @@ def _cut_out(fine: Grey, factor: int, found: Found, others: Mask | None) -> tupl
     return found.sign * relief(picture, found.surface, y, x), near > 0
 
 
-def _enlarged(mask: Mask) -> Ints:
-    """Return the mask of a grainy picture's digit as ink, 0 to 255 and about 80 pixels long: nothing finer is known."""
-    part = box(mask)
-    rows, columns = (max(1, divided(length * WORK_SIDE, max(part.shape))) for length in part.shape)
-    return resampled(np.pad(255 * mask[part.scaled(1)].astype(np.int64), 1), (rows, columns))
-
-
 def _crisp(ink: Ints, near: Mask) -> Ints:
     """Return the ink sharpened and cleaned of specks, 0 or 255 but for its softest edges."""
     ink = (ink + SHARPEN * (ink - uniform_filter(uniform_filter(ink, SHARPEN_RADIUS), SHARPEN_RADIUS))) * near
@@ -194,9 +188,9 @@ def _crisp(ink: Ints, near: Mask) -> Ints:
     if not strong.size:
         raise PictureError(BLANK)
     full = int(quantile(strong[strong > quantile(strong, INK_RANK) // 2], 0.5))
-    digit = main_figure(parts_of(ink, ink > full // 2))
-    # From 30 % of full ink to 70 %, black to white.
-    crisp = np.clip((2550 * ink - 765 * full) // (4 * full), 0, 255)
+    digit = main_figure(parts_of(ink, ink > 2 * full // 5))
+    # From 20 % of full ink to 60 %, black to white.
+    crisp = np.clip(255 * (5 * ink - full) // (2 * full), 0, 255)
     return crisp * maximum_filter(digit.astype(np.int64), 2)
 
 

@@ -18,7 +18,7 @@ FIGURE_MASS = 0.2  # of the digit's: another figure has as much
 FIGURE_ABOVE, FIGURE_REACH = 0.3, 4  # times the digit's length: how far above or below it, and how far at most
 LEAST_WIDTH = 4  # of a stroke, in coarse pixels: thinner ones count as so wide
 LEAST_STROKE = 8  # coarse pixels: the extent of what counts as a stroke
-BAR, SOLID = 5, 0.75  # as many times as long as wide, or filling so much of its box: hardly a digit
+BAR, WIDE, SOLID = 5, 2, 0.75  # times as long as wide, as wide as high, share of its box: hardly a digit
 
 
 class Parts(NamedTuple):
@@ -26,7 +26,7 @@ class Parts(NamedTuple):
 
     shape: tuple[int, int]
     where: Ints  # flat indices of the mask's pixels
-    label: Ints  # of each, see `components`
+    label: Ints  # of each, by its component's first pixel
     mass: Ints
     top: Ints
     bottom: Ints
@@ -51,7 +51,7 @@ class Parts(NamedTuple):
 
     def summed(self, values: Ints | Mask) -> Ints:
         """Return for each label the sum of the values of its pixels."""
-        return rounded(np.bincount(self.label, values, minlength=self.label.size).astype(np.float64))
+        return rounded(np.bincount(self.label, values, minlength=self.mass.size).astype(np.float64))
 
     def masked(self, kept: Mask) -> Mask:
         """Return the mask of the components that are kept."""
@@ -62,16 +62,18 @@ class Parts(NamedTuple):
 
 def parts_of(above: Ints, ink: Mask) -> Parts:
     """Return the components of the ink, each with the mass of its heights above the page."""
-    where, label = components(ink)
+    where, first = components(ink)
+    begins = first == np.arange(first.size)
+    label, count = (np.cumsum(begins) - 1)[first], int(begins.sum())
     y, x = np.divmod(where, ink.shape[1])
-    top, left = np.full(label.size, ink.shape[0]), np.full(label.size, ink.shape[1])
-    bottom, right = np.full(label.size, -1), np.full(label.size, -1)
+    top, left = np.full(count, ink.shape[0]), np.full(count, ink.shape[1])
+    bottom, right = np.full(count, -1), np.full(count, -1)
     np.minimum.at(top, label, y)
     np.minimum.at(left, label, x)
     np.maximum.at(bottom, label, y)
     np.maximum.at(right, label, x)
     height, width = ink.shape
-    parts = Parts((height, width), where, label, label, top, bottom, left, right)
+    parts = Parts((height, width), where, label, top, top, bottom, left, right)
     return parts._replace(mass=parts.summed(above.ravel()[where]))
 
 
@@ -82,7 +84,7 @@ def as_strokes(parts: Parts, ink: Mask) -> Parts:
     mass = 1000 * parts.mass // np.maximum(width, LEAST_WIDTH) ** 3
     longer = np.maximum(parts.height, parts.width)
     bar = (BAR * np.minimum(parts.height, parts.width) < longer) | (area > SOLID * parts.height * parts.width)
-    mass[bar] //= BAR
+    mass[bar | (parts.width > WIDE * parts.height)] //= BAR
     mass[longer < LEAST_STROKE] = 0
     return parts._replace(mass=mass)
 
@@ -95,20 +97,26 @@ def stroke_mass(mask: Mask, heights: Ints) -> float:
 
 
 def main_figure(parts: Parts) -> Mask:
-    """Return the heaviest component with the pieces near it."""
-    return parts.masked(_pieces(parts, int(parts.mass.argmax())))
+    """Return the heaviest component with the pieces near it, and those near these: a stroke may be dotted."""
+    main = int(parts.mass.argmax())
+    kept, count = np.arange(parts.mass.size) == main, 0
+    while int(kept.sum()) > count:
+        count = int(kept.sum())
+        kept = kept | _pieces(parts, main, kept)
+    return parts.masked(kept)
 
 
 def main_of_several(parts: Parts) -> tuple[Mask, int]:
     """Return the heaviest component with the pieces near it but other figures, and the count of all figures."""
     main = int(parts.mass.argmax())
     others = _others(parts, main)
-    return parts.masked(_pieces(parts, main) & ~others), 1 + int(others.sum())
+    return parts.masked(_pieces(parts, main, np.arange(parts.mass.size) == main) & ~others), 1 + int(others.sum())
 
 
-def _pieces(parts: Parts, main: int) -> Mask:
-    """Return which components belong to the main one: more than specks, near it, no underline and no full stop."""
-    top, bottom, left, right = (int(side[main]) for side in parts[4:])
+def _pieces(parts: Parts, main: int, known: Mask) -> Mask:
+    """Return which components belong to the known ones: more than specks, near them, no underline and no full stop."""
+    top, left = int(parts.top[known].min()), int(parts.left[known].min())
+    bottom, right = int(parts.bottom[known].max()), int(parts.right[known].max())
     longer = max(bottom - top, right - left)
     reach = longer // 3 + 2
     y, x = np.divmod(parts.where, parts.shape[1])

@@ -14,7 +14,7 @@ COVERED, END = 0.85, 0.05  # of its length: how much of a line is ink, and how n
 FRAME = 0.4  # of the picture's side: so far apart, two lines are a frame's, and may end before the border
 BORDER = 2  # pixels from the border: where any other line ends
 RIM, RIM_COVERED = 0.12, 0.3  # of the picture's side: shorter lines count so near to the border, from this length on
-THIN = 9  # times a line's width: less than the picture's shorter side
+THIN = 10  # times a line's width: less than the picture's shorter side
 SLOPES, SLOPE_UNIT = range(-8, 9), 96  # pixels down for each 96 along: lines slanting by up to 5 degrees
 CROSSED = 3  # pixels beyond a line's middle where a stroke goes on
 

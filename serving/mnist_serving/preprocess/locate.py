@@ -1,9 +1,9 @@
 """Where the digit is: hypotheses about the page, the most trusted first, until one shows a digit whole.
 
 1. a smooth page, and what stands out from it most;
-2. the same without the straight lines across the picture: ruled and squared paper, form boxes;
-3. what is narrower than a window, whatever the light does: shadows, tables and gutters have hard edges;
-4. a part of the picture that is a page of its own, on a table or pasted on another.
+2. a part of the picture that is a page of its own: on a table, beside a scanner's dark band, pasted on another;
+3. the picture without the straight lines across it: ruled and squared paper, form boxes;
+4. what is narrower than a window, whatever the light does: shadows, tables and gutters have hard edges.
 
 A digit that the border cuts is taken where nothing whole is found; what lies along the border is not a digit.
 """
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .background import QUARTERS, middle_points, page_surface, relief, top_hat
-from .figures import as_strokes, main_of_several, parts_of, stroke_mass
+from .figures import SOLID, as_strokes, main_of_several, parts_of, stroke_mass
 from .lines import straight_lines, without
 from .ndimage import Box, Grey, Ints, Mask, box, components, maximum_filter, quantile, uniform_filter
 
@@ -27,9 +27,9 @@ GRAIN_RADIUS, GRAIN_FACTOR = 3, 10.0  # noise beyond 10 deviations from the mean
 GRAINY_SHARE = 7  # times a digit's extent in a grainy picture: more than the picture's longer side
 HAT_FACTOR = 4  # times the median of the top hat: ink
 LEAST_EXTENT = 5  # of a digit, in coarse pixels
-RIM_MOST = 0.8  # of its length: a digit that the border cuts has no more along one side
+RIM_MOST = 0.8  # of its length: a digit that the border cuts has at most so much along one side
 INNER_SHARE = 0.1  # of the heaviest stroke's mass: one off the border is preferred to one that it cuts
-CLEARER = 5  # times the mass as a stroke: a stroke off the border is preferred to a blot at it
+CLEARER = 3  # times the mass as a stroke: a stroke off the border is preferred to a blot at it
 PAGE_SIDE, PAGE_MOST, PAGE_FILL = 0.25, 0.9, 0.85  # of the picture's side, of its area, of its own box: a page's sizes
 # A frame has ink along three sides of its box, 85 % of each, within a twelfth; it is large, and holds some ink.
 FRAME_SIDES, FRAME_COVERED, FRAME_BAND, FRAME_LEAST, FRAMED_LEAST = 3, 0.85, 12, 0.4, 0.03
@@ -64,16 +64,22 @@ def find_ink(picture: Grey, *, nested: bool = False) -> Found:
     framed = _framed(view, whole)
     if framed:
         return framed
-    along_rim = _along_rim(whole.mask)
-    plain = whole.mask.any() and not along_rim and not straight_lines(whole.mask).any()
-    if plain and (nested or not any(_pages(whole.mask))):
+    edge = _along_rim(whole.mask) or _spans(whole.mask)
+    pages = [] if nested else [*_pages(whole.mask if whole.mask.any() else _darker(picture), beside=edge)]
+    if whole.mask.any() and not edge and not pages and not straight_lines(whole.mask).any():
         return whole
-    found = [_best(_unruled(view), strokes=True), _hat(picture, view)]
-    found += [] if nested else [_on_page(picture, page) for page in _pages(whole.mask)]
-    digits = [one for one in found if _is_digit(one.mask)]
-    if digits:
-        return max(digits, key=lambda one: one.mass)
-    return _nothing(whole) if along_rim else whole
+    on_pages = (_on_page(picture, page) for page in pages)
+    for found in (on_pages, _off_lines(picture, view)):
+        digits = [one for one in found if _is_digit(one.mask)]
+        if digits:
+            return max(digits, key=lambda one: one.mass)
+    return _nothing(whole) if _along_rim(whole.mask) else whole
+
+
+def _off_lines(picture: Grey, view: View) -> Iterator[Found]:
+    """Yield what is found without lines, and without edges of light."""
+    yield _best(_unruled(view), strokes=True)
+    yield _hat(picture, view)
 
 
 def smooth_page(picture: Grey) -> View:
@@ -107,7 +113,7 @@ def _ink(above: Ints, least: float) -> Mask:
     ink = above > max(WEAK * least, level)
     where, label = components(ink)
     held = np.bincount(label, above.ravel()[where] > max(least, level), minlength=label.size) > 0
-    ink.ravel()[where] = held[label]
+    np.put(ink, where, held[label])
     return ink
 
 
@@ -188,23 +194,41 @@ def _hat(picture: Grey, view: View) -> Found:
     return found._replace(surface=page_surface(picture, _around(found.mask, Box(0, height, 0, width))))
 
 
-def _pages(mask: Mask) -> Iterator[Box]:
+def _pages(mask: Mask, *, beside: bool) -> Iterator[Box]:
     """Yield the parts of the picture that may be a page of their own: what is solid, and what lies beside it."""
+    height, width = mask.shape
     margin = 2 + max(mask.shape) // 60
-    for part in (mask, ~mask):
-        around = box(part)
-        area = around.shape[0] * around.shape[1]
-        page = Box(around.top + margin, around.bottom - margin, around.left + margin, around.right - margin)
-        large = min(page.shape) >= PAGE_SIDE * min(mask.shape) and area < PAGE_MOST * mask.size
-        if large and int(part.sum()) >= PAGE_FILL * area:
+    solid = [box(part) for part in (mask, ~mask) if _fills(part, PAGE_FILL)]
+    if beside:
+        top, bottom, left, right = box(mask)
+        solid += [Box(0, height, 0, left), Box(0, height, right, width)]
+        solid += [Box(0, top, 0, width), Box(bottom, height, 0, width)]
+    for part in solid:
+        page = Box(part.top + margin, part.bottom - margin, part.left + margin, part.right - margin)
+        small = part.shape[0] * part.shape[1] < PAGE_MOST * mask.size
+        if small and min(page.shape) >= PAGE_SIDE * min(mask.shape):
             yield page
+
+
+def _fills(mask: Mask, share: float) -> bool:
+    """Return whether the ink fills a share of its own box."""
+    height, width = box(mask).shape
+    return int(mask.sum()) >= share * height * width
+
+
+def _darker(picture: Grey) -> Mask:
+    """Return what is darker than the middle of the picture's range."""
+    low, high = (int(quantile(picture, share)) for share in (0.05, 0.95))
+    darker: Mask = 2 * picture.astype(np.int64) < low + high
+    return darker
 
 
 def _on_page(picture: Grey, page: Box) -> Found:
     """Return the digit on a part of the picture."""
     found = find_ink(picture[page.scaled(1)], nested=True)
     mask, ink = np.zeros((2, *picture.shape), np.bool_)
-    mask[page.scaled(1)], ink[page.scaled(1)] = found.mask, found.ink
+    if not _at_rim(found.mask):
+        mask[page.scaled(1)], ink[page.scaled(1)] = found.mask, found.ink
     return found._replace(mask=mask, ink=ink, surface=page_surface(picture, _around(mask, page)))
 
 
@@ -220,7 +244,7 @@ def _around(mask: Mask, page: Box) -> Mask:
 
 
 def _is_digit(mask: Mask) -> bool:
-    """Return whether there is ink of some size, and none at the border."""
+    """Return whether the ink has some size and stays off the border."""
     return max(box(mask).shape) >= LEAST_EXTENT and not _at_rim(mask)
 
 
@@ -230,6 +254,12 @@ def _at_rim(mask: Mask) -> bool:
 
 
 def _along_rim(mask: Mask) -> bool:
-    """Return whether the ink lies along one side of the picture: no digit that the border cuts."""
+    """Return whether the ink lies along one side of the picture, more of it than of a digit that the border cuts."""
     most = max(int(side.sum()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
     return most > RIM_MOST * max(box(mask).shape)
+
+
+def _spans(mask: Mask) -> bool:
+    """Return whether the ink is a solid band from border to border."""
+    across = (mask[0].any() and mask[-1].any()) or (mask[:, 0].any() and mask[:, -1].any())
+    return bool(across) and _fills(mask, SOLID)

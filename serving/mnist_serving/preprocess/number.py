@@ -162,7 +162,7 @@ def _figures(main: Mask, ink: Mask) -> list[Mask]:
     for piece in pieces:
         if piece not in row:
             _attach(piece, figures)
-    return [parts.masked(np.isin(np.arange(parts.label.size), figure.labels)) for figure in figures]
+    return [parts.masked(np.isin(np.arange(parts.mass.size), figure.labels)) for figure in figures]
 
 
 def _row(pieces: list[Figure], main: Figure) -> list[Figure]:

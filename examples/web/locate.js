@@ -21,6 +21,7 @@ const RIM_MOST = 0.8; // of its length: a digit that the border cuts has no more
 const INNER_SHARE = 0.1; // of the heaviest stroke's mass: one off the border is preferred to one that it cuts
 const CLEARER = 3; // times the mass as a stroke: a stroke off the border is preferred to a blot at it
 const [PAGE_SIDE, PAGE_MOST, PAGE_FILL] = [0.25, 0.9, 0.85]; // of the picture's side, of its area, of its own box
+const LEAST_PAGE = 100; // coarse pixels: a smaller picture is of one page
 const [FRAME_SIDES, FRAME_COVERED, FRAME_BAND, FRAME_LEAST, FRAMED_LEAST] = [3, 0.85, 12, 0.4, 0.03];
 
 /** The digit's ink: `{ mask, mass, sign, surface, figures, grainy }`; the mask is empty where none stands out. */
@@ -32,8 +33,9 @@ export function findInk(picture, nested = false) {
   const inFrame = framed(view, whole);
   if (inFrame) return inFrame;
   const isFound = isAny(whole.mask);
-  const edge = alongRim(whole.mask) || spans(whole.mask);
-  const pages = nested ? [] : pagesOf(isFound ? whole.mask : darker(picture), edge);
+  const large = Math.max(height, width) >= LEAST_PAGE;
+  const edge = alongRim(whole.mask) || (large && spans(whole.mask));
+  const pages = nested || !large ? [] : pagesOf(isFound ? whole.mask : darker(picture), edge);
   if (isFound && !edge && !pages.length && !isAny(straightLines(whole.mask))) return whole;
   const onPages = () => pages.map((page) => onPage(picture, page));
   const offLines = () => [best(unruled(view), true), hatOf(picture, view)];

@@ -31,6 +31,7 @@ RIM_MOST = 0.8  # of its length: a digit that the border cuts has at most so muc
 INNER_SHARE = 0.1  # of the heaviest stroke's mass: one off the border is preferred to one that it cuts
 CLEARER = 3  # times the mass as a stroke: a stroke off the border is preferred to a blot at it
 PAGE_SIDE, PAGE_MOST, PAGE_FILL = 0.25, 0.9, 0.85  # of the picture's side, of its area, of its own box: a page's sizes
+LEAST_PAGE = 100  # coarse pixels: a smaller picture is of one page
 # A frame has ink along three sides of its box, 85 % of each, within a twelfth; it is large, and holds some ink.
 FRAME_SIDES, FRAME_COVERED, FRAME_BAND, FRAME_LEAST, FRAMED_LEAST = 3, 0.85, 12, 0.4, 0.03
 
@@ -64,8 +65,9 @@ def find_ink(picture: Grey, *, nested: bool = False) -> Found:
     framed = _framed(view, whole)
     if framed:
         return framed
-    edge = _along_rim(whole.mask) or _spans(whole.mask)
-    pages = [] if nested else [*_pages(whole.mask if whole.mask.any() else _darker(picture), beside=edge)]
+    large = max(picture.shape) >= LEAST_PAGE
+    edge = _along_rim(whole.mask) or (large and _spans(whole.mask))
+    pages = [] if nested or not large else [*_pages(whole.mask if whole.mask.any() else _darker(picture), beside=edge)]
     if whole.mask.any() and not edge and not pages and not straight_lines(whole.mask).any():
         return whole
     on_pages = (_on_page(picture, page) for page in pages)

@@ -13,7 +13,7 @@ from stages import check, download, train
 from stages.config import load_params
 from stages.data import load_dataset_info, load_split, train_val_split
 from stages.datasets.folder import Folder
-from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
+from stages.io import DATASET_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
 from stages.models import KIND, build_model
 from stages.models.inference import load_weights, predict
 from stages.recipe import fill
@@ -189,7 +189,7 @@ def test_every_recipe_learns_a_few_drawn_shapes(
 
 
 def test_whoever_trains_on_own_pictures_is_told_what_that_replaces(project: Path) -> None:
-    (project / "serving/mnist_serving/model.json").write_bytes((ROOT / "serving/mnist_serving/model.json").read_bytes())
+    (project / MODEL_FILE).with_suffix(".json").write_text('{"dataset": "MNIST"}')
     assert check.say_what_is_replaced("mnist") == ""
     assert "will be replaced by the model of folder; `git checkout . && dvc checkout`" in (
         check.say_what_is_replaced("folder")

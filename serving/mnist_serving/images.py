@@ -87,7 +87,7 @@ def read_grey(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
 
 
 def _decode_page(content: bytes, max_pixels: int) -> Decoded:
-    decoded = decode_placed(content, "L", max_pixels=max_pixels, cut=True)
+    decoded = decode_placed(content, "L", max_pixels=max_pixels, digit=True)
     width, height = decoded.picture.size
     if min(width, height) < LEAST_SIDE:
         msg = f"{width}x{height} pixels: a picture of a digit has at least {LEAST_SIDE} on each side"

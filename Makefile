@@ -1,15 +1,18 @@
 PYTHON ?= python3
 VENV := .venv
+BUILDER ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export BUILDAH_FORMAT := docker
 
-.PHONY: help repro recipe test serve bench runtimes environments wheel lock clean
+.PHONY: help repro recipe new test serve bench runtimes environments wheel image triton deployment lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file, parity; DATA=uci_digits needs no network
 	@python -m stages.check $(DATA)
-	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
+	@if ! git rev-parse --git-dir >/dev/null 2>&1; then dvc config --local core.no_scm true; \
+	elif grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi
 	@echo "running the stages that are not up to date; all of them take two to three minutes on two cores"
 	dvc repro
 	dvc metrics show
@@ -17,6 +20,9 @@ repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file
 
 recipe: $(VENV)/installed  ## fill boxes 1 to 4 of params.yaml: make recipe NAME=tutorial, quick, accurate or cnn
 	@python -m stages.recipe $(NAME)
+
+new: $(VENV)/installed  ## start a project of your own: make new DEST=../my-project NAME=my-project
+	@python -m stages.new "$(DEST)" "$(NAME)"
 
 test: $(VENV)/installed  ## run linters, type checks and all tests, on all cores
 	ruff check
@@ -32,12 +38,25 @@ bench: $(VENV)/installed  ## run all benchmarks, each beside an alternative; abo
 	python -m benchmarks.inference
 	python -m benchmarks.canonicalize
 	python -m benchmarks.serving
+	python -m benchmarks.hostile
 	python -m benchmarks.fuzz --cases 5000
 	python -m benchmarks.soak --requests 1000000
 	python -m benchmarks.web
+	pytest -m slow
 
 wheel: $(VENV)/installed  ## build the package, with the model in it, into dist/
 	python -m hatchling build --target wheel
+
+image:  ## build the container image mnist-serving, with docker, podman or buildah
+	$(BUILDER) build $(BUILD_FLAGS) --file deploy/Containerfile --tag mnist-serving .
+
+triton: FOLDER ?= build/triton
+triton: $(VENV)/installed  ## write a model repository for Triton Inference Server into FOLDER, build/triton
+	python deploy/triton/repository.py $(FOLDER)
+
+deployment: $(VENV)/installed  ## test what is left out of `make test`: the image, Ray and Triton; ten minutes, 3 GB
+	python -m benchmarks.peer_environments hadolint team ray triton
+	pytest -m deployment
 
 runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
 	@python -m benchmarks.environments || echo "what needs these will say that it did not run"
@@ -45,7 +64,7 @@ runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
 
 environments: $(VENV)/installed  ## install the other runtimes and the clients that tests use, 2 GB
 	python -m benchmarks.environments
-	python -m benchmarks.peer_environments tritonclient kserve schemathesis
+	python -m benchmarks.peer_environments tritonclient kserve schemathesis hadolint kubernetes team
 
 lock:  ## pin the newest versions that pyproject.toml admits in requirements.lock
 	rm -rf $(VENV)-lock

@@ -38,7 +38,7 @@ def time_recipe(name: str) -> dict[str, float | str]:
     training, validation = training.to(device), validation.to(device)
     print("start", flush=True)
     start = time.perf_counter()
-    state = stages.train.build_state(params, training, classes=len(info.labels), device=device)
+    state = stages.train.build_state(params, training, info=info, device=device)
     stages.train.train(state, params.objective.loss.build().to(device), training, validation, params)
     seconds = time.perf_counter() - start
     stages.train.CHECKPOINT_FILE.unlink()

@@ -8,7 +8,7 @@ ICDAR 2003, for the elastic distortions; theirs differ from image to image.
 """
 
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -28,6 +28,7 @@ class Augment(Section):
         elastic_alpha: standard deviation of the elastic displacement of a pixel, in pixels.
         elastic_sigma: over how many pixels neighbouring displacements are alike.
         group_size: how many images of a batch share one warp.
+        beyond: what lies beyond an image's border, as `suit` sets it.
 
     """
 
@@ -35,6 +36,11 @@ class Augment(Section):
     elastic_alpha: Annotated[float, Field(ge=0, le=10)]
     elastic_sigma: Annotated[float, Field(gt=0, le=100)]
     group_size: Count
+    beyond: Literal["black", "border"] = "black"
+
+    def suit(self, *, centred: bool) -> "Augment":
+        """Return what suits a data set: beyond MNIST's images it is black, others go on as they are at their border."""
+        return self if centred else self.model_copy(update={"beyond": "border"})
 
     @property
     def warps(self) -> bool:
@@ -42,13 +48,14 @@ class Augment(Section):
         return self.strength > 0 or self.elastic_alpha > 0
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the images, float [B,C,H,W], warped, with 0 beyond their borders."""
+        """Return the images, float [B,C,H,W], warped."""
         if not self.warps:
             return images
         count, channels, height, width = images.shape
         columns = images.flatten(2).permute(2, 0, 1).flatten(1)  # one row per pixel, images side by side
         groups = columns.split(self.group_size * channels, dim=1)
-        pixels, weights = to_gather(self.draw_maps(len(groups), height, width, generator))
+        maps = self.draw_maps(len(groups), height, width, generator)
+        pixels, weights = to_gather(maps, black=self.beyond == "black")
         warped = [warp(some, pixels[row], weights[row]) for row, some in enumerate(groups)]
         rows = torch.cat(warped, dim=1).T.contiguous()  # here, where another thread does it, not in the network
         return rows.view(count, channels, height, width)
@@ -82,13 +89,13 @@ def _smoothing(length: int, deviation: float, device: torch.device) -> Tensor:
     places = torch.arange(length, device=device)
     distance = places[:, None] - places[None, :]
     weights = torch.exp(-(distance**2) / (2 * deviation**2))
-    return weights / weights.square().sum(dim=1, keepdim=True).sqrt()
+    return weights * weights.square().sum(dim=1, keepdim=True).rsqrt()  # MKL's `sqrt` differs by the processor's maker
 
 
-def to_gather(maps: Tensor) -> tuple[Tensor, Tensor]:
+def to_gather(maps: Tensor, *, black: bool = True) -> tuple[Tensor, Tensor]:
     """Return the four pixels around each place of maps [n,2,H,W], and their weights for bilinear interpolation.
 
-    Both are [n,H*W,4]; the weight of a pixel beyond the border is 0.
+    Both are [n,H*W,4]. Beyond the border there is black, of weight 0, or else the nearest pixel.
     """
     height, width = maps.shape[2:]
     corner = maps.flatten(2).floor()
@@ -98,8 +105,9 @@ def to_gather(maps: Tensor) -> tuple[Tensor, Tensor]:
     columns = torch.stack([column, column + 1, column, column + 1], dim=2)
     above, left = 1 - below, 1 - right
     weights = torch.stack([above * left, above * right, below * left, below * right], dim=2)
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1), weights * inside
+    if black:
+        weights = weights * ((rows >= 0) & (rows < height) & (columns >= 0) & (columns < width))
+    return rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1), weights
 
 
 def warp(columns: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:

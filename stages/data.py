@@ -33,7 +33,8 @@ def _whole_or_share(value: float) -> float:
     return value
 
 
-Quantity = Annotated[float, Field(gt=0), AfterValidator(_whole_or_share)]  # from 1 up a number, below 1 a share
+# A number of images from 1 up, a share of them below 1.
+Quantity = Annotated[float, Field(gt=0), AfterValidator(_whole_or_share)]
 
 
 class Data(Section):

@@ -41,7 +41,7 @@ from stages.metrics import (
     reliability,
     wilson_interval,
 )
-from stages.models import KIND, Model
+from stages.models import KIND, Model, build_model
 from stages.models.detector import load_detector
 from stages.models.inference import load_weights, predict
 from stages.plots import draw_mistakes
@@ -101,7 +101,11 @@ def evaluate(
     recall = recalls(guesses, labels, classes=len(names))
     worst = min((place for place in range(len(names)) if not isnan(recall[place])), key=recall.__getitem__)
     verdict, sentence = diagnose(
-        train_accuracy, accuracy, learned=limits.learned_accuracy, largest_gap=limits.largest_gap
+        train_accuracy,
+        accuracy,
+        learned=limits.learned_accuracy,
+        largest_gap=limits.largest_gap,
+        blind=int(torch.bincount(labels).max()) / total,
     )
     return {
         "accuracy": accuracy,
@@ -190,7 +194,7 @@ def main() -> None:
     everything = load_split(TRAIN_FILE, info)
     training, _ = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
     test = load_split(TEST_FILE, info)
-    model = load_weights(params.model.build(info.shape, len(names)), WEIGHTS_FILE, KIND)
+    model = load_weights(build_model(params.model, info), WEIGHTS_FILE, KIND)
 
     guesses = predict(model, training.images).argmax(dim=1)
     train_accuracy = (guesses == training.labels).sum().item() / len(training.labels)

@@ -32,6 +32,12 @@ TRAIN_IMAGES, TEST_IMAGES = 600, 200
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what takes minutes or gigabytes, and say so."""
+    if item.get_closest_marker("deployment") and item.config.option.markexpr != "deployment":
+        pytest.skip("did not run: it takes minutes or gigabytes; `make deployment` runs it")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_left_running() -> Iterator[None]:
     """Fail the run, after its last test, if a process that it has started is still alive."""
@@ -101,6 +107,7 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     ignore = shutil.ignore_patterns("__pycache__", "model.onnx", "model.json")
+    (folder / "pictures").mkdir()
     for name in ("recipes", "stages", "serving"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
@@ -110,8 +117,9 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
         folder,
         download__mnist__mirrors=[str(mirror)],
         download__mnist__sha256=checksums,
-        data__validation=100,
+        data__validation=0.16667,
         train__epochs=2,
+        train__min_steps=0,
         detector__pictures=5,
         detector__digits=5,
         detector__pages=20,
@@ -152,13 +160,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module", params=["chromium", "firefox"])
 def any_browser(request: pytest.FixtureRequest) -> Iterator[AnyBrowser]:
     """Each browser that there is."""
-    find_missing, run = {
-        "chromium": (missing, running_browser),
-        "firefox": (firefox.missing, firefox.running_firefox),
-    }[request.param]
-    if reason := find_missing():
+    wants_firefox = request.param == "firefox"
+    if reason := firefox.missing() if wants_firefox else missing():
         pytest.skip(reason)
-    with run() as running:
+    with firefox.running_firefox() if wants_firefox else running_browser() as running:
         yield running
 
 

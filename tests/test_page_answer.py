@@ -1,11 +1,25 @@
 """What the drawing page says: its own example, how sure the model is and why not, and a browser that hides drawings."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from tests.drawing_page import ANSWERED, GUESS, NOTICE, RESTING, bring, click_drawing, draw, guess, picture_of, show
+from tests.drawing_page import (
+    ANSWERED,
+    GUESS,
+    NOTICE,
+    PIXELS,
+    RESTING,
+    bring,
+    click_drawing,
+    draw,
+    draw_number,
+    guess,
+    picture_of,
+    show,
+)
 from tests.http_server import Server
 from tests.web_driver import Browser
 
@@ -129,17 +143,81 @@ def test_the_bars_are_weaker_while_the_model_is_not_sure(page: Browser) -> None:
     assert page.run(PAINT) == sure
 
 
-def test_several_figures_get_a_sentence(page: Browser) -> None:
-    page.press("Delete")
-    stroke = [(20.0, 20.0), (20.0, 80.0)]
-    box = page.run("return document.getElementById('paper').getBoundingClientRect().toJSON()")
-    for offset in (0, 30, 60):
-        place = [
-            (box["left"] + (x + offset) * box["width"] / 100, box["top"] + y * box["height"] / 100) for x, y in stroke
-        ]
-        page.draw([place])
-    page.wait(f"{NOTICE}.startsWith('There are 3 figures in the picture')")
+def test_figures_below_one_another_get_a_sentence(page: Browser) -> None:
+    draw_number(page, "1", "1")
+    page.wait(f"{NOTICE}.startsWith('There are ') && {NOTICE}.includes('figures in the picture')")
     assert guess(page) == ""
+
+
+# --- numbers ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", ["43", "17"])
+def test_a_number_is_read(page: Browser, number: str) -> None:
+    draw_number(page, number)
+    assert guess(page) == number
+    assert re.fullmatch(r"{} [\d.]+%, {} [\d.]+%".format(*number), page.run(COMMENT))
+    assert page.run("return document.querySelectorAll('.box').length") == 2
+
+
+def answer_with_number(page: Browser, **changes: Any) -> None:  # noqa: ANN401 (of every type that a reply has)
+    """Have the service refuse every drawing, of 250x250 pixels, as a digit, and read it as 43."""
+    digits = [
+        {"label": label, "probability": share, "probabilities": [0.1] * 10, "digit": 0.9, "abstained": False}
+        | {"seen": [level] * 784, "box": box}
+        for label, share, level, box in (("4", 0.96, 10, [25, 50, 100, 200]), ("3", 0.99, 20, [125, 50, 225, 200]))
+    ]
+    number = {"number": "43", "probability": 0.95, "digits": digits, "abstained": False} | changes
+    page.run(
+        "const [number, refusal] = arguments; window.fetch = async (call) =>"
+        " call.includes('number=true') ? new Response(number) : new Response(refusal, {status: 400})",
+        json.dumps({"predictions": [number]}),
+        json.dumps({"error": "there are 2 figures in the picture: send one digit at a time"}),
+    )
+
+
+def test_a_number_is_shown_with_the_probability_the_place_and_the_picture_of_each_digit(page: Browser) -> None:
+    page.wait(RESTING)
+    answer_with_number(page)
+    draw(page, "7")
+    assert guess(page) == "43"
+    assert page.run(COMMENT) == "4 96%, 3 99%"
+    assert page.run(MEANING) == "Probability of each digit"
+    rows = page.run("return [...document.querySelectorAll('#bars tr')].map((row) => row.innerText.split(/\\s+/))")
+    assert rows == [["4", "96%"], ["3", "99%"]]
+    sheet, *boxes = page.run(
+        "return ['#boxes', '.box:first-child', '.box:last-child'].map((each) => {"
+        "  const { left, top, width, height } = document.querySelector(each).getBoundingClientRect();"
+        "  return [left, top, width, height]; })"
+    )
+    shares = [[(left - sheet[0]) / sheet[2], (top - sheet[1]) / sheet[3]] for left, top, *_ in boxes]
+    assert shares == [pytest.approx([0.1, 0.2], abs=0.01), pytest.approx([0.5, 0.2], abs=0.01)]
+    sizes = [[width / sheet[2], height / sheet[3]] for *_, width, height in boxes]
+    assert sizes == [pytest.approx([0.3, 0.6], abs=0.01), pytest.approx([0.4, 0.6], abs=0.01)]
+    assert page.run(PIXELS, "seen") == 28 * (28 * [10] + 28 * [20])
+
+
+def test_a_number_is_refused_as_a_whole_where_one_digit_is_not_sure(page: Browser) -> None:
+    page.wait(RESTING)
+    answer_with_number(page, abstained=True, reason="figure 1 of 2: 4 or 9")
+    draw(page, "7")
+    assert guess(page) == "not sure"
+    assert page.run(COMMENT) == "Perhaps 43 (figure 1 of 2: 4 or 9)."
+
+
+def test_after_a_number_a_digit_is_shown_like_any_other(page: Browser) -> None:
+    page.wait(RESTING)
+    page.run("window.honest = fetch")
+    answer_with_number(page)
+    draw(page, "7")
+    assert guess(page) == "43"
+    page.run("fetch = honest")
+    page.press("Delete")
+    draw(page, "7")
+    assert guess(page) == "7"
+    assert page.run("return document.querySelectorAll('#bars tr').length") == 10
+    assert page.run("return document.querySelectorAll('.box').length") == 0
+    assert page.run("return document.getElementById('seen').width") == 28
 
 
 # --- a browser that hides drawings ------------------------------------------------------------------------

@@ -30,6 +30,7 @@ Draw = Callable[[Generator], Pixels]  # returns a page
 UNIT = 100  # strokes lie on a page of 100 by 100
 SIDES = (100, 280)  # pixels that such a page may have a side
 PENS = (0.03, 0.16)  # widths of a pen, as shares of the side
+BASIC = ImageFont.Layout.BASIC  # the other one is used only where the system has fribidi, and places glyphs differently
 FONT_SIZE, FONT_MARGIN = 110, 50  # pixels
 FORKED_FROM, AT_ONCE = 64, 8  # pages: fewer are read here; what a process is given at a time
 FEW = 16  # points that a mouse reports at least of a curve
@@ -131,7 +132,7 @@ def draw_text(text: str, font: str, random: Generator) -> Pixels:
 @cache
 def _text_image(text: str, font: str) -> Image.Image:
     """Return the text in white on black, with a margin."""
-    loaded = ImageFont.truetype(font, FONT_SIZE)
+    loaded = ImageFont.truetype(font, FONT_SIZE, layout_engine=BASIC)
     left, top, right, bottom = (round(side) for side in loaded.getbbox(text))
     image = Image.new("L", (right - left + 2 * FONT_MARGIN, bottom - top + 2 * FONT_MARGIN))
     ImageDraw.Draw(image).text((FONT_MARGIN - left, FONT_MARGIN - top), text, 255, loaded)

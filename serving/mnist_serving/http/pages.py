@@ -3,20 +3,23 @@
 import base64
 import re
 from hashlib import sha256
-from pathlib import Path
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from urllib.parse import quote
 
 from .transport.http_types import Response
 
 HTML = "text/html; charset=utf-8"
 
-STATIC = Path(__file__).with_name("static")
-REFERENCE = Path(__file__).with_name("reference")
+STATIC = files(__package__) / "static"
+REFERENCE = files(__package__) / "reference"
 SCRIPTS = (  # each after those that it imports
     "dom.js",
     "sheet.js",
     "input.js",
     "gallery.js",
     "example.js",
+    "boxes.js",
     "answer.js",
     "tar.js",
     "keep.js",
@@ -45,9 +48,13 @@ class Page:
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
 
-    def response(self) -> Response:
-        """Return the page as a reply."""
-        return Response(200, self.content, HTML, {"Content-Security-Policy": self.policy})
+    def response(self, root: str = "") -> Response:
+        """Return the page as a reply; its addresses are below a path, such as /digits, whatever a proxy made of it."""
+        if not root:
+            return Response(200, self.content, HTML, {"Content-Security-Policy": self.policy})
+        content = self.content.replace(b"<head>", f'<head><base href="{quote(root)}/">'.encode(), 1)
+        policy = self.policy.replace("base-uri 'none'", "base-uri 'self'")
+        return Response(200, content, HTML, {"Content-Security-Policy": policy})
 
 
 def drawing_page() -> Page:
@@ -60,7 +67,7 @@ def reference_page() -> Page:
     return _assemble(REFERENCE, "request.js", "reference.js")
 
 
-def _assemble(folder: Path, *scripts: str) -> Page:
+def _assemble(folder: Traversable, *scripts: str) -> Page:
     """Return the `index.html` of a folder with its style and its scripts inlined.
 
     The scripts become one, so that nothing is left to import.

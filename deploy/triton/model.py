@@ -23,7 +23,11 @@ class TritonPythonModel:
         ends = np.cumsum([len(each) for each in images])[:-1]
         parts = {name: np.split(getattr(prediction, name), ends) for name in ("logits", "probabilities")}
         parts["digit"] = np.split(prediction.digit.reshape(-1, 1), ends)
+        x = triton.Tensor("logits", parts["logits"][0])
+        print("T", x.as_numpy().shape, x.as_numpy().nbytes, x.is_cpu(), flush=True)
         return [
-            triton.InferenceResponse([triton.Tensor(name, tensors[number]) for name, tensors in parts.items()])
+            triton.InferenceResponse(
+                output_tensors=[triton.Tensor(name, tensors[number]) for name, tensors in parts.items()]
+            )
             for number in range(len(requests))
         ]

@@ -4,20 +4,25 @@ BUILDER ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export BUILDAH_FORMAT := docker
 
-.PHONY: help repro recipe test serve bench runtimes environments wheel image triton deployment lock clean
+.PHONY: help repro recipe new test serve bench runtimes environments wheel image triton deployment lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file, parity; DATA=uci_digits needs no network
 	@python -m stages.check $(DATA)
-	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
+	@if ! git rev-parse --git-dir >/dev/null 2>&1; then dvc config --local core.no_scm true; \
+	elif grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi
+	@echo "running the stages that are not up to date; all of them take two to three minutes on two cores"
 	dvc repro
 	dvc metrics show
 	@echo "The model: serving/mnist_serving/model.onnx    What it got wrong: reports/mistakes.png"
 
 recipe: $(VENV)/installed  ## fill boxes 1 to 4 of params.yaml: make recipe NAME=tutorial, quick, accurate or cnn
 	@python -m stages.recipe $(NAME)
+
+new: $(VENV)/installed  ## start a project of your own: make new DEST=../my-project NAME=my-project
+	@python -m stages.new "$(DEST)" "$(NAME)"
 
 test: $(VENV)/installed  ## run linters, type checks and all tests, on all cores
 	ruff check
@@ -33,9 +38,11 @@ bench: $(VENV)/installed  ## run all benchmarks, each beside an alternative; abo
 	python -m benchmarks.inference
 	python -m benchmarks.canonicalize
 	python -m benchmarks.serving
+	python -m benchmarks.hostile
 	python -m benchmarks.fuzz --cases 5000
 	python -m benchmarks.soak --requests 1000000
 	python -m benchmarks.web
+	pytest -m slow
 
 wheel: $(VENV)/installed  ## build the package, with the model in it, into dist/
 	python -m hatchling build --target wheel

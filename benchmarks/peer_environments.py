@@ -21,6 +21,13 @@ PROJECT = TOML["project"]
 
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "ours": (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["http"]),
+    "servers": (
+        *PROJECT["dependencies"],
+        *PROJECT["optional-dependencies"]["http"],
+        "uvicorn[standard]==0.54.0",
+        "granian==2.8.7",
+        "hypercorn==0.18.0",
+    ),
     "tritonclient": (*pinned("client"), "safetensors==0.8.0"),
     "kserve": ("kserve==0.21.0", "safetensors==0.8.0"),
     "schemathesis": ("schemathesis==4.32.5",),

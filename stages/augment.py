@@ -8,7 +8,7 @@ ICDAR 2003, for the elastic distortions; theirs differ from image to image.
 """
 
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -28,6 +28,7 @@ class Augment(Section):
         elastic_alpha: standard deviation of the elastic displacement of a pixel, in pixels.
         elastic_sigma: over how many pixels neighbouring displacements are alike.
         group_size: how many images of a batch share one warp.
+        beyond: what lies beyond an image's border, as `suit` sets it.
 
     """
 
@@ -35,47 +36,66 @@ class Augment(Section):
     elastic_alpha: Annotated[float, Field(ge=0, le=10)]
     elastic_sigma: Annotated[float, Field(gt=0, le=100)]
     group_size: Count
+    beyond: Literal["black", "border"] = "black"
+
+    def suit(self, *, centred: bool) -> "Augment":
+        """Return what suits a data set: beyond MNIST's images it is black, others go on as they are at their border."""
+        return self if centred else self.model_copy(update={"beyond": "border"})
+
+    @property
+    def warps(self) -> bool:
+        """Whether it changes images at all."""
+        return self.strength > 0 or self.elastic_alpha > 0
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the images, float [B,C,H,W], warped, with 0 beyond their borders."""
-        if not self.strength and not self.elastic_alpha:
+        """Return the images, float [B,C,H,W], warped."""
+        if not self.warps:
             return images
         count, channels, height, width = images.shape
         columns = images.flatten(2).permute(2, 0, 1).flatten(1)  # one row per pixel, images side by side
         groups = columns.split(self.group_size * channels, dim=1)
-        pixels, weights = to_gather(self.draw_maps(len(groups), height, width, generator))
-        pixels, weights = pixels.to(images.device), weights.to(images.device)
+        maps = self.draw_maps(len(groups), height, width, generator)
+        pixels, weights = to_gather(maps, black=self.beyond == "black")
         warped = [warp(some, pixels[row], weights[row]) for row, some in enumerate(groups)]
-        return torch.cat(warped, dim=1).view(height, width, count, channels).permute(2, 3, 0, 1)
+        rows = torch.cat(warped, dim=1).T.contiguous()  # here, where another thread does it, not in the network
+        return rows.view(count, channels, height, width)
 
     def draw_maps(self, count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
         """Return where each pixel of a warped image comes from, row and column, float [count,2,H,W]."""
-        drawn = (2 * torch.rand(6, count, 1, 1, generator=generator) - 1) * self.strength
+        device = generator.device
+        drawn = (2 * torch.rand(6, count, 1, 1, generator=generator, device=device) - 1) * self.strength
         turn, slant, tall, wide, down, right = drawn.unbind()
         sine, cosine = (turn * ROTATION).sin(), (turn * ROTATION).cos()
         tall, wide, slant = 1 + tall * STRETCH, 1 + wide * STRETCH, slant * SHEAR
-        rows = (torch.arange(height) - (height - 1) / 2)[:, None]
-        columns = (torch.arange(width) - (width - 1) / 2)[None, :]
+        rows = (torch.arange(height, device=device) - (height - 1) / 2)[:, None]
+        columns = (torch.arange(width, device=device) - (width - 1) / 2)[None, :]
         from_row = sine * wide * columns + (cosine + sine * slant) * tall * rows + down * SHIFT * height
         from_column = cosine * wide * columns + (cosine * slant - sine) * tall * rows + right * SHIFT * width
         straight = torch.stack([from_row + (height - 1) / 2, from_column + (width - 1) / 2], dim=1)
-        noise = torch.randn(count, 2, height, width, generator=generator)
-        bent = _smoothing(height, self.elastic_sigma) @ noise @ _smoothing(width, self.elastic_sigma).T
+        noise = torch.randn(count, 2, height, width, generator=generator, device=device)
+        bent = _smooth(_smooth(noise, self.elastic_sigma).mT, self.elastic_sigma).mT
         return straight + self.elastic_alpha * bent
 
 
+def _smooth(noise: Tensor, deviation: float) -> Tensor:
+    """Smooth the rows of [...,length], in one product of two matrices; of stacks of them MKL makes other bytes."""
+    length = noise.shape[-1]
+    return (noise.reshape(-1, length) @ _smoothing(length, deviation, noise.device).T).view(noise.shape)
+
+
 @cache
-def _smoothing(length: int, deviation: float) -> Tensor:
+def _smoothing(length: int, deviation: float, device: torch.device) -> Tensor:
     """Return the Gaussian filter of a line as a matrix [length,length], its output of variance 1 for white noise."""
-    distance = torch.arange(length)[:, None] - torch.arange(length)[None, :]
+    places = torch.arange(length, device=device)
+    distance = places[:, None] - places[None, :]
     weights = torch.exp(-(distance**2) / (2 * deviation**2))
-    return weights / weights.square().sum(dim=1, keepdim=True).sqrt()
+    return weights * weights.square().sum(dim=1, keepdim=True).rsqrt()  # MKL's `sqrt` differs by the processor's maker
 
 
-def to_gather(maps: Tensor) -> tuple[Tensor, Tensor]:
+def to_gather(maps: Tensor, *, black: bool = True) -> tuple[Tensor, Tensor]:
     """Return the four pixels around each place of maps [n,2,H,W], and their weights for bilinear interpolation.
 
-    Both are [n,H*W,4]; the weight of a pixel beyond the border is 0.
+    Both are [n,H*W,4]. Beyond the border there is black, of weight 0, or else the nearest pixel.
     """
     height, width = maps.shape[2:]
     corner = maps.flatten(2).floor()
@@ -85,8 +105,9 @@ def to_gather(maps: Tensor) -> tuple[Tensor, Tensor]:
     columns = torch.stack([column, column + 1, column, column + 1], dim=2)
     above, left = 1 - below, 1 - right
     weights = torch.stack([above * left, above * right, below * left, below * right], dim=2)
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1), weights * inside
+    if black:
+        weights = weights * ((rows >= 0) & (rows < height) & (columns >= 0) & (columns < width))
+    return rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1), weights
 
 
 def warp(columns: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:

@@ -5,6 +5,7 @@
 With the name of a data set it first writes that into the file, as `data.dataset`.
 """
 
+import json
 import re
 import sys
 
@@ -14,7 +15,7 @@ from stages.config import PARAMS_FILE, Section, load_params
 from stages.download import Download, check_name
 from stages.evaluate import Evaluate
 from stages.export import check_exportable
-from stages.io import StageError, atomic_write, run
+from stages.io import MODEL_FILE, StageError, atomic_write, run
 from stages.models import Model
 from stages.objective import Objective
 from stages.parity import Export
@@ -53,14 +54,29 @@ def choose(dataset: str) -> None:
     atomic_write(PARAMS_FILE, text.encode())
 
 
+def say_what_is_replaced(dataset: str) -> str:
+    """Return a line for whoever is about to train on another data set than the model in the package, or nothing."""
+    beside = MODEL_FILE.with_suffix(".json")
+    packaged = json.loads(beside.read_text(encoding="utf-8"))["dataset"] if beside.is_file() else ""
+    if packaged != "MNIST" or dataset == "mnist":
+        return ""
+    return (
+        f"\n{MODEL_FILE}, trained on MNIST, will be replaced by the model of {dataset}; "
+        "`git checkout . && dvc checkout` restores what was committed"
+    )
+
+
 def main() -> None:
-    """Print one line, or one line for each mistake."""
+    """Print one line, or one line for each mistake, and what a training will replace."""
     if len(sys.argv) > 1:
         choose(sys.argv[1])
     params = load_params(Params)
     check_name(params.data.dataset)
     check_exportable(params.model.build(SHAPE, CLASSES), SHAPE, classes=CLASSES)
-    print(f"{PARAMS_FILE} is valid: the model is {params.model.kind}, the data set {params.data.dataset}")
+    print(
+        f"{PARAMS_FILE} is valid: the model is {params.model.kind}, the data set {params.data.dataset}"
+        f"{say_what_is_replaced(params.data.dataset)}"
+    )
 
 
 if __name__ == "__main__":

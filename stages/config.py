@@ -22,7 +22,8 @@ SECTIONS = ("download", *BOXES, "detector", "calibrate", "evaluate", "export")
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Part = Annotated[float, Field(gt=0, lt=1)]  # a share that leaves a rest
-Count = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
+Pictures = Annotated[int, Field(ge=0, le=100_000)]  # to draw, which are all kept in memory
 Width = Annotated[int, Field(gt=0, le=65_536)]  # of a fully connected layer
 Rate = Annotated[float, Field(gt=0, le=10)]
 
@@ -51,8 +52,14 @@ def load_params(wanted: type[Wanted], *, text: str | None = None) -> Wanted:
     try:
         return wanted.model_validate({name: content[name] for name in wanted.model_fields})
     except ValidationError as error:
-        lines = [f"{PARAMS_FILE}: {_explain(detail, wanted)}" for detail in error.errors()]
+        lines = [f"{PARAMS_FILE}: {_explain(detail, wanted)}" for detail in _causes(error.errors())]
         raise StageError("\n".join(lines)) from error
+
+
+def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out that a list is too short where that is only because pydantic dropped a wrong entry of it."""
+    wrong = {error["loc"][:-1] for error in errors}
+    return [error for error in errors if error["type"] != "too_short" or error["loc"] not in wrong]
 
 
 def read_sections(text: str | None = None) -> dict[str, Any]:
@@ -110,6 +117,7 @@ ALLOWED = {
     "literal_error": "allowed: {expected}",
     "model_type": "write keys and values below it",
     "dict_type": "write keys and values below it",
+    "string_too_short": "write text",
     "string_type": "write text",
     "too_long": "it must have {max_length} entries at most",
     "too_short": "it must have at least {min_length} entries",

@@ -5,7 +5,9 @@ where the images come from; `data/dataset.json` describes them and travels with 
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -13,27 +15,39 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from stages.config import Count, Section, Seed
+from stages.config import PARAMS_FILE, Section, Seed
 from stages.io import StageError, atomic_write, load_tensors, save_tensors
 
-MOST_HELD_OUT = 6  # at most one in so many training images is held out
+GATHERED = 16  # batches whose images are gathered in one go
 
 Shape = tuple[int, int, int]  # of an image: channels, height, width
+
+
+def _whole_or_share(value: float) -> float:
+    if value > 1 and value % 1:
+        msg = "write a whole number of images, or a share of them below 1"
+        raise ValueError(msg)
+    return value
+
+
+# A number of images from 1 up, a share of them below 1.
+Quantity = Annotated[float, Field(gt=0), AfterValidator(_whole_or_share)]
 
 
 class Data(Section):
     """Box 1, as every stage reads it: the data set, and how many training images are held out for validation.
 
-    How training images are augmented and sampled concerns the stage `train` alone, which adds it.
+    `validation` is a number of images, or a share of them below 1. How training images are augmented and sampled
+    concerns the stage `train` alone, which adds it.
     """
 
     model_config = ConfigDict(extra="ignore")
 
     dataset: str
-    validation: Count
+    validation: Quantity
     split_seed: Seed
 
 
@@ -141,19 +155,25 @@ def load_split(path: Path, info: DatasetInfo) -> Split:
     return split
 
 
-def train_val_split(split: Split, *, validation: int, seed: int) -> tuple[Split, Split]:
-    """Draw `validation` images out of a split; return what is left to train on, and them.
+def train_val_split(split: Split, *, validation: float, seed: int) -> tuple[Split, Split]:
+    """Draw images out of a split; return what is left to train on, and them.
 
-    Of a small data set at most a sixth is held out.
+    Args:
+        split: the training images.
+        validation: how many to draw, or from 0 to 1 which share of them.
+        seed: the same seed draws the same images.
 
     Raises:
-        StageError: there are too few images for both.
+        StageError: nothing is drawn, or nothing is left.
 
     """
     count = len(split.labels)
-    held_out = min(validation, count // MOST_HELD_OUT)
-    if not held_out:
-        msg = f"{count} training images are too few to hold some out: {MOST_HELD_OUT} at least are needed"
+    held_out = int(validation) if validation >= 1 else round(validation * count)
+    if not 0 < held_out < count:
+        msg = (
+            f"{PARAMS_FILE}: `data.validation` is {validation:g}, which holds out {held_out:,} of {count:,} training "
+            f"images; write a number from 1 to {count - 1:,}, or a share such as 0.1"
+        )
         raise StageError(msg)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     return split.take(order[held_out:].sort().values), split.take(order[:held_out].sort().values)
@@ -212,10 +232,23 @@ def batches(  # noqa: PLR0913 (each is a choice of its own)
         world_size: how many processes share each batch; a remainder that cannot be shared evenly is left out.
 
     """
-    for taken in rows.split(batch_size):
-        mine = taken[: len(taken) // world_size * world_size][rank::world_size]
-        if not len(mine):
-            continue
-        images, labels = split.take(mine)
-        scaled = scale(images)
-        yield Batch(augment(scaled, generator) if augment else scaled, labels, mine)
+    for some in rows.split(batch_size * GATHERED):
+        for batch in zip(*(part.split(batch_size) for part in (*split.take(some), some)), strict=True):
+            images, labels, mine = (part[: len(part) // world_size * world_size][rank::world_size] for part in batch)
+            if not len(mine):
+                continue
+            scaled = scale(images)
+            yield Batch(augment(scaled, generator) if augment else scaled, labels, mine)
+
+
+def prefetch(batches: Iterator[Batch], ahead: int = 4) -> Generator[Batch]:
+    """Make the next batches in a thread of their own while the loop learns from this one.
+
+    PyTorch releases the interpreter's lock while it computes, so a second core does it. The batches are the same, in
+    the same order, since one thread makes all of them; what it raises, the loop raises in the place of the batch.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        made = deque(thread.submit(next, batches, None) for _ in range(ahead))
+        while batch := made.popleft().result():
+            made.append(thread.submit(next, batches, None))
+            yield batch

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
-from stages.io import StageError
+from stages.io import INTERRUPTED, StageError
 
 
 def launched() -> bool:
@@ -43,12 +44,12 @@ def get_device(name: str) -> torch.device:
         StageError: there is no GPU.
 
     """
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        msg = "params.yaml: `train.device` is 'cuda', but torch finds no GPU; write `cpu` or `auto`"
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    kind = next(kind for kind in found if found[kind]) if name == "auto" else name
+    if not found[kind]:
+        msg = f"params.yaml: `train.device` is '{kind}', but torch finds no GPU; write `cpu` or `auto`"
         raise StageError(msg)
-    return torch.device("cuda", rank() % torch.cuda.device_count())
+    return torch.device(kind, rank() % torch.cuda.device_count()) if kind == "cuda" else torch.device(kind)
 
 
 def check_batch_size(size: int) -> None:
@@ -86,6 +87,8 @@ def launch(module: str, processes: int) -> None:
             "if that names nothing to fix, run it again, and training resumes after the last whole epoch"
         )
         raise StageError(msg) from error
+    except SignalException:  # Ctrl-C, which the first process reports
+        sys.exit(INTERRUPTED)
 
 
 @contextmanager

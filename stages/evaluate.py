@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from stages.abstain.calibrate import confidence, load_calibration
 from stages.abstain.ood_images import refused_shares
-from stages.config import Count, Section, Share, load_params
+from stages.config import Pictures, Section, Share, load_params
 from stages.data import Data, DatasetInfo, Split, load_dataset_info, load_split, train_val_split
 from stages.io import (
     CALIBRATION_FILE,
@@ -41,7 +41,7 @@ from stages.metrics import (
     reliability,
     wilson_interval,
 )
-from stages.models import KIND, Model
+from stages.models import KIND, Model, build_model
 from stages.models.detector import load_detector
 from stages.models.inference import load_weights, predict
 from stages.plots import draw_mistakes
@@ -67,7 +67,7 @@ class Evaluate(Section):
 
     """
 
-    pictures: Count
+    pictures: Annotated[Pictures, Field(gt=0)]
     calibration_bins: Annotated[int, Field(gt=0, le=1_000)]
     learned_accuracy: Share
     largest_gap: Share
@@ -101,7 +101,11 @@ def evaluate(
     recall = recalls(guesses, labels, classes=len(names))
     worst = min((place for place in range(len(names)) if not isnan(recall[place])), key=recall.__getitem__)
     verdict, sentence = diagnose(
-        train_accuracy, accuracy, learned=limits.learned_accuracy, largest_gap=limits.largest_gap
+        train_accuracy,
+        accuracy,
+        learned=limits.learned_accuracy,
+        largest_gap=limits.largest_gap,
+        blind=int(torch.bincount(labels).max()) / total,
     )
     return {
         "accuracy": accuracy,
@@ -190,7 +194,7 @@ def main() -> None:
     everything = load_split(TRAIN_FILE, info)
     training, _ = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
     test = load_split(TEST_FILE, info)
-    model = load_weights(params.model.build(info.shape, len(names)), WEIGHTS_FILE, KIND)
+    model = load_weights(build_model(params.model, info), WEIGHTS_FILE, KIND)
 
     guesses = predict(model, training.images).argmax(dim=1)
     train_accuracy = (guesses == training.labels).sum().item() / len(training.labels)

@@ -33,7 +33,7 @@ from stages.io import (
     atomic_write,
     run,
 )
-from stages.models import KIND, Model
+from stages.models import KIND, Model, build_model
 from stages.models.detector import build_detector, load_detector
 from stages.models.inference import load_weights, predict
 from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize
@@ -191,7 +191,7 @@ def main() -> None:
     """Write `serving/mnist_serving/model.onnx`, and `model.json`, which says the same as its metadata."""
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
     classes = len(info.labels)
-    model = load_weights(params.model.build(info.shape, classes), WEIGHTS_FILE, KIND)
+    model = load_weights(build_model(params.model, info), WEIGHTS_FILE, KIND)
     detector = load_detector(DETECTOR_FILE, info.shape)
     calibration = load_calibration(CALIBRATION_FILE)
     description = describe(

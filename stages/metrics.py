@@ -60,7 +60,9 @@ def recalls(guesses: Tensor, labels: Tensor, *, classes: int) -> list[float]:
     return (hits / torch.bincount(labels, minlength=classes)).tolist()
 
 
-def diagnose(train_accuracy: float, test_accuracy: float, *, learned: float, largest_gap: float) -> tuple[str, str]:
+def diagnose(
+    train_accuracy: float, test_accuracy: float, *, learned: float, largest_gap: float, blind: float
+) -> tuple[str, str]:
     """Return a diagnosis of the two accuracies, one word and the sentence that explains it.
 
     Args:
@@ -68,12 +70,17 @@ def diagnose(train_accuracy: float, test_accuracy: float, *, learned: float, lar
         test_accuracy: on images that it has never seen.
         learned: the training accuracy below which the model underfits.
         largest_gap: the difference of the two above which it overfits.
+        blind: the accuracy of always giving the commonest answer.
 
     """
     gap = train_accuracy - test_accuracy
     numbers = f"{train_accuracy:.2%} on the training images, {test_accuracy:.2%} on the test images"
+    if train_accuracy < min(learned, (1 + blind) / 2):
+        remedy = "do the pictures show what their labels say? Then try another learning rate or model"
+        return "underfitting", f"{numbers}, {blind:.0%} for always giving the commonest answer: {remedy}"
     if train_accuracy < learned:
         return "underfitting", f"{numbers}: below {learned:.0%} on its own examples; train longer or use a larger model"
     if gap > largest_gap:
-        return "overfitting", f"{numbers}: a gap of more than {largest_gap:.0%}; more data, or less model or training"
+        remedy = "more data (`data.augment` makes some), or less model or training"
+        return "overfitting", f"{numbers}: a gap of more than {largest_gap:.0%}; {remedy}"
     return "learned", f"{numbers}: both high and close together; what it learned carries over to new images"

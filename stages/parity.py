@@ -16,7 +16,7 @@ from stages.io import LOGITS_FILE, MODEL_FILE, REPORTS, TEST_FILE, StageError, r
 class Export(Section):
     """The ONNX file: how far its logits may be from PyTorch's."""
 
-    tolerance: Annotated[float, Field(gt=0)]
+    tolerance: Annotated[float, Field(gt=0, le=1)]
 
 
 class Params(Section):

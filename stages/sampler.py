@@ -23,9 +23,9 @@ class Sampler(Section):
 
     power: Annotated[float, Field(ge=0, le=2)]
 
-    def build(self, count: int) -> "LossWeightedSampler":
-        """Return the sampler of `count` images."""
-        return LossWeightedSampler(count, power=self.power)
+    def build(self, count: int, device: torch.device) -> "LossWeightedSampler":
+        """Return the sampler of `count` images that are on a device."""
+        return LossWeightedSampler(count, power=self.power, device=device)
 
 
 class LossWeightedSampler:
@@ -34,20 +34,21 @@ class LossWeightedSampler:
     Args:
         count: how many images there are.
         power: see `Sampler`.
+        device: where the images are; the CPU if it is not given.
 
     Attributes:
         losses: float [count], of the last visits; 1 before the first.
 
     """
 
-    def __init__(self, count: int, *, power: float) -> None:
-        self.losses = torch.ones(count)
+    def __init__(self, count: int, *, power: float, device: torch.device | None = None) -> None:
+        self.losses = torch.ones(count, device=device)
         self.power = power
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """Return the rows of an epoch, int64 [count]; with a power, some of them more than once."""
         if not self.power:
-            return torch.randperm(len(self.losses), generator=generator)
+            return torch.randperm(len(self.losses), generator=generator, device=generator.device)
         weights = (self.losses / self.losses.mean()).pow(self.power).clamp(LEAST, MOST)
         return torch.multinomial(weights, len(weights), replacement=True, generator=generator)
 
@@ -55,5 +56,5 @@ class LossWeightedSampler:
         """Remember the losses of a batch: rows int64 [B], logits [B,classes], labels [B]."""
         if self.power:
             with torch.no_grad():
-                losses = cross_entropy(logits, labels, reduction="none").cpu()
+                losses = cross_entropy(logits, labels, reduction="none")
             self.losses[rows] = MEMORY * self.losses[rows] + (1 - MEMORY) * losses

@@ -71,8 +71,24 @@ def check(
         return [*found, *overfit_one_batch(copy, loss_function, build_optimizer(copy.parameters()), batch)]
 
 
-def check_losses(epoch: Epoch, *, first: float) -> str | None:
-    """Return a warning if the first epoch did not lower the loss, which was `first` before its first step.
+def check_steps(steps: int) -> str | None:
+    """Return a warning if a whole training is too short for any model to learn."""
+    if steps < STEPS:
+        return (
+            f"{steps} steps in all are too few to learn from: raise `train.min_steps` or `train.epochs`, or lower "
+            "`train.batch_size`, in params.yaml"
+        )
+    return None
+
+
+def check_losses(epoch: Epoch, *, first: float | None, steps: int, last: bool) -> str | None:
+    """Return a warning if the first hundred steps did not lower the loss.
+
+    Args:
+        epoch: the one that has ended.
+        first: the loss before the first step of the training; None if it is not known.
+        steps: of an epoch.
+        last: whether no other epoch follows.
 
     Raises:
         StageError: a loss is infinite or not a number.
@@ -81,6 +97,8 @@ def check_losses(epoch: Epoch, *, first: float) -> str | None:
     if not math.isfinite(epoch.train_loss + epoch.val_loss):
         msg = f"the loss of epoch {epoch.epoch} is {epoch.train_loss}; {SUSPECTS}"
         raise StageError(msg)
-    if epoch.epoch == 1 and epoch.train_loss >= first:
+    before, after = (epoch.epoch - 1) * steps, epoch.epoch * steps
+    due = before < STEPS <= after or (last and after < STEPS)
+    if first is not None and due and epoch.train_loss >= first:
         return f"the loss has not fallen below its start, {first:.4f}; {SUSPECTS}"
     return None

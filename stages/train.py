@@ -7,11 +7,11 @@ interrupted training resumes there and gives the same bytes as an uninterrupted 
 import math
 import sys
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import ConfigDict
-from torch import nn
+from pydantic import ConfigDict, Field
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
@@ -20,15 +20,16 @@ from stages import data, distributed, sanity
 from stages.augment import Augment
 from stages.checkpoint import Epoch, TrainState, as_csv, fingerprint_of
 from stages.config import Count, Section, Seed, load_params
-from stages.data import Batch, Split, batches, load_dataset_info, load_split, train_val_split
+from stages.data import Batch, DatasetInfo, Split, batches, load_dataset_info, load_split, prefetch, train_val_split
 from stages.drawn.digits import DrawnDigits
-from stages.io import DATASET_FILE, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
-from stages.models import KIND, Model
+from stages.io import DATASET_FILE, INTERRUPTED, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
+from stages.models import KIND, Model, build_model
 from stages.models.inference import predict
 from stages.objective import Objective
 from stages.sampler import LossWeightedSampler, Sampler
 
 HISTORY_FILE = REPORTS / "history.csv"
+SMALLEST_BATCH, BATCHES = 8, 8  # of a small data set: images in a step, and steps in an epoch, at least
 CHECKPOINT_FILE = WEIGHTS_FILE.with_name("train.checkpoint")  # exists only while a training is unfinished
 
 
@@ -48,19 +49,30 @@ class Train(Section):
     Attributes:
         epochs: passes over the training images.
         batch_size: images in a step, of all processes together.
+        min_steps: where `epochs` make fewer steps than this, because there are few images, there are more epochs and
+            smaller batches; 0 leaves both as they are.
         seed: draws the first weights, the order of the images, and how they are augmented.
         patience: stop after so many epochs without a lower validation loss, and keep the best; null never stops early.
-        device: only `cpu` gives the same bytes every time.
+        device: only `cpu` gives the same bytes every time; `auto` is a GPU where there is one.
         processes: how many share the work.
 
     """
 
     epochs: Count
     batch_size: Count
+    min_steps: Annotated[int, Field(ge=0, le=1_000_000)]
     seed: Seed
     patience: Count | None
-    device: Literal["cpu", "cuda", "auto"]
-    processes: Count
+    device: Literal["cpu", "cuda", "mps", "auto"]
+    processes: Annotated[int, Field(gt=0, le=1_000)]
+
+    def fit(self, images: int) -> "Train":
+        """Return the loop for so many training images, of `min_steps` at least."""
+        if self.epochs * math.ceil(images / self.batch_size) >= self.min_steps:
+            return self
+        batch_size = min(self.batch_size, max(SMALLEST_BATCH, images // BATCHES))
+        epochs = max(self.epochs, math.ceil(self.min_steps / math.ceil(images / batch_size)))
+        return self.model_copy(update={"batch_size": batch_size, "epochs": epochs})
 
 
 class Params(Section):
@@ -70,6 +82,12 @@ class Params(Section):
     model: Model
     objective: Objective
     train: Train
+
+    def suit(self, info: DatasetInfo, *, images: int) -> "Params":
+        """Return them as they suit a data set with so many training images."""
+        augment = self.data.augment.suit(centred=info.centred)
+        data = self.data.model_copy(update={"augment": augment})
+        return self.model_copy(update={"data": data, "train": self.train.fit(images)})
 
 
 def train_epoch(  # noqa: PLR0913, PLR0917 (the parts of a training step)
@@ -82,7 +100,7 @@ def train_epoch(  # noqa: PLR0913, PLR0917 (the parts of a training step)
 ) -> list[float]:
     """Learn from each batch once; return the loss of each batch before its step."""
     model.train()
-    losses = []
+    losses: list[Tensor] = []
     for images, labels, rows in batches:
         logits = model(images)
         loss = loss_function(logits, labels)
@@ -91,8 +109,8 @@ def train_epoch(  # noqa: PLR0913, PLR0917 (the parts of a training step)
         optimizer.step()
         scheduler.step()
         sampler.update(rows, logits, labels)
-        losses.append(loss.item())
-    return losses
+        losses.append(loss.detach())
+    return torch.stack(losses).tolist()  # once, because a GPU waits for it
 
 
 def validate(model: nn.Module, validation: Split) -> tuple[float, float]:
@@ -103,15 +121,15 @@ def validate(model: nn.Module, validation: Split) -> tuple[float, float]:
     return distributed.broadcast(loss), distributed.broadcast(correct.float().mean().item())
 
 
-def build_state(params: Params, training: Split, *, classes: int, device: torch.device) -> TrainState:
+def build_state(params: Params, training: Split, *, info: DatasetInfo, device: torch.device) -> TrainState:
     """Return what boxes 1 to 4 describe, untrained."""
     torch.manual_seed(params.train.seed)
-    model = params.model.build(training.shape, classes).to(device)
+    model = build_model(params.model, info, training.images).to(device)
     optimizer = params.objective.build_optimizer(model.parameters())
     steps = params.train.epochs * math.ceil(len(training.labels) / params.train.batch_size)
     scheduler = params.objective.build_scheduler(optimizer, steps=steps)
-    sampler = params.data.sampler.build(len(training.labels))
-    return TrainState(model, optimizer, scheduler, sampler, torch.Generator().manual_seed(params.train.seed))
+    sampler = params.data.sampler.build(len(training.labels), device)
+    return TrainState(model, optimizer, scheduler, sampler, torch.Generator(device).manual_seed(params.train.seed))
 
 
 def train(state: TrainState, loss_function: nn.Module, training: Split, validation: Split, params: Params) -> None:
@@ -136,6 +154,9 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
             warn(sentence)
     model = distributed.replicate(state.model)
     steps = math.ceil(len(training.labels) / params.train.batch_size)
+    first = None  # the first loss, unless it was before an interruption
+    if warning := sanity.check_steps(params.train.epochs * steps):
+        warn(warning)
     while len(state.history) < params.train.epochs and not state.out_of_patience(params.train.patience):
         number, before = len(state.history) + 1, state.sampler.losses.clone()
         epoch_batches = batches(
@@ -147,11 +168,14 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
             rank=distributed.rank(),
             world_size=distributed.world_size(),
         )
+        if params.data.augment.warps and training.images.device.type == "cpu":
+            epoch_batches = prefetch(epoch_batches)
         shown = tqdm(epoch_batches, f"epoch {number}", steps, leave=False, disable=distributed.rank() > 0 or None)
         losses = train_epoch(model, loss_function, state.optimizer, state.scheduler, state.sampler, shown)
         state.sampler.losses = distributed.merge(before, state.sampler.losses).clamp(min=0)
         epoch = Epoch(number, sum(losses) / len(losses), *validate(state.model, validation))
-        if warning := sanity.check_losses(epoch, first=losses[0]):
+        first = losses[0] if number == 1 else first
+        if warning := sanity.check_losses(epoch, first=first, steps=steps, last=number == params.train.epochs):
             warn(warning)
         state.record(epoch, keep_best=params.train.patience is not None)
         if distributed.rank() == 0:
@@ -181,15 +205,29 @@ def main() -> None:
     if params.train.processes > 1 and not distributed.launched():
         distributed.launch("stages.train", params.train.processes)
         return
-    images = load_split(TRAIN_FILE, info)
-    training, validation = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
+    training, validation = train_val_split(
+        load_split(TRAIN_FILE, info), validation=params.data.validation, seed=params.data.split_seed
+    )
     training = training.join(params.data.drawn_digits.draw(info))
+    count, asked = len(training.labels), params.train
+    params = params.suit(info, images=count)
+    if params.train != asked:
+        say(
+            f"{count:,} training images are few: {params.train.epochs} epochs in batches of {params.train.batch_size}, "
+            f"not {asked.epochs} in batches of {asked.batch_size}, make {asked.min_steps:,} steps (`train.min_steps`)"
+        )
     distributed.check_batch_size(min(params.train.batch_size, len(training.labels)))
     device = distributed.get_device(params.train.device)
-    state = build_state(params, training, classes=len(info.labels), device=device)
+    state = build_state(params, training, info=info, device=device)
     loss_function = params.objective.loss.build().to(device)
-    with distributed.process_group(device):
-        train(state, loss_function, training.to(device), validation.to(device), params)
+    try:
+        with distributed.process_group(device):
+            train(state, loss_function, training.to(device), validation.to(device), params)
+    except KeyboardInterrupt as interrupt:
+        if distributed.rank() > 0:
+            sys.exit(INTERRUPTED)
+        kept = f"{len(state.history)} of {params.train.epochs} epochs are kept in {CHECKPOINT_FILE}"
+        raise KeyboardInterrupt(kept) from interrupt
     if distributed.rank() == 0:
         save_tensors(WEIGHTS_FILE, KIND, state.model.cpu().state_dict())
         atomic_write(HISTORY_FILE, as_csv(state.history).encode())

@@ -19,10 +19,11 @@ from ruamel.yaml import YAML
 from stages.losses.cross_entropy import CrossEntropy
 from stages.objective import Objective
 from stages.recipe import fill
+from tests import firefox
 from tests.drawing_page import address, show
 from tests.http_server import Server, eventually, running_server
 from tests.leftovers import describe, leftovers
-from tests.web_driver import Browser, missing, running_browser
+from tests.web_driver import AnyBrowser, Browser, missing, running_browser
 
 ROOT = Path(__file__).parents[1]
 TRAIN_IMAGES, TEST_IMAGES = 600, 200
@@ -106,6 +107,7 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     ignore = shutil.ignore_patterns("__pycache__", "model.onnx", "model.json")
+    (folder / "pictures").mkdir()
     for name in ("recipes", "stages", "serving"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
@@ -115,8 +117,9 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
         folder,
         download__mnist__mirrors=[str(mirror)],
         download__mnist__sha256=checksums,
-        data__validation=100,
+        data__validation=0.16667,
         train__epochs=2,
+        train__min_steps=0,
         detector__pictures=5,
         detector__digits=5,
         detector__pages=20,
@@ -151,6 +154,16 @@ def browser() -> Iterator[Browser]:
     if reason := missing():
         pytest.skip(reason)
     with running_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def any_browser(request: pytest.FixtureRequest) -> Iterator[AnyBrowser]:
+    """Each browser that there is."""
+    wants_firefox = request.param == "firefox"
+    if reason := firefox.missing() if wants_firefox else missing():
+        pytest.skip(reason)
+    with firefox.running_firefox() if wants_firefox else running_browser() as running:
         yield running
 
 

@@ -7,11 +7,12 @@ from PIL import Image, ImageDraw
 
 from tests.handwriting import Stroke, write_digit
 from tests.http_server import Server
-from tests.web_driver import Browser
+from tests.web_driver import AnyBrowser
 
 GUESS = "document.getElementById('guess').textContent"
 NOTICE = "document.getElementById('notice').textContent"
 ANSWERED = "document.getElementById('bars').ariaBusy === 'false'"
+RESTING = f"{ANSWERED} && !document.getElementById('paper').classList.contains('drawing')"
 PIXELS = """
 const canvas = document.getElementById(arguments[0]);
 return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)
@@ -32,25 +33,45 @@ def address(server: Server) -> str:
     return f"http://127.0.0.1:{server.port}"
 
 
-def show(browser: Browser, server: Server, path: str = "/") -> None:
+def show(browser: AnyBrowser, server: Server, path: str = "/") -> None:
     """Open the page, and wait until it knows the model."""
     browser.open(address(server) + path)
     browser.wait("document.querySelectorAll('#bars tr').length > 0")
 
 
-def on_sheet(page: Browser, strokes: list[Stroke]) -> list[list[tuple[float, float]]]:
-    """Return strokes given in hundredths of the sheet in pixels of the window."""
-    box = page.run("return document.getElementById('paper').getBoundingClientRect().toJSON()")
+def on_sheet(page: AnyBrowser, strokes: list[Stroke]) -> list[list[tuple[float, float]]]:
+    """Return strokes given in hundredths of the sheet in pixels of the window, into which it is scrolled."""
+    box = page.run(
+        "const paper = document.getElementById('paper'); paper.scrollIntoView({block: 'nearest'});"
+        "return paper.getBoundingClientRect().toJSON()"
+    )
     return [
         [(box["left"] + x * box["width"] / 100, box["top"] + y * box["height"] / 100) for x, y in s] for s in strokes
     ]
 
 
-def draw(page: Browser, digit: str, seed: int = 0, pointer: str = "mouse") -> None:
+def draw(page: AnyBrowser, digit: str, seed: int = 0, pointer: str = "mouse") -> None:
     page.draw(on_sheet(page, write_digit(digit, seed)), pointer=pointer)
 
 
-def guess(page: Browser) -> str:
+def draw_number(page: AnyBrowser, *lines: str) -> None:
+    """Write digits in a row, or in several."""
+    page.press("Delete")
+    strokes = [
+        stroke * (0.5, 0.4) + (5 + 45 * column, 3 + 55 * row)
+        for row, line in enumerate(lines)
+        for column, digit in enumerate(line)
+        for stroke in write_digit(digit, 3)
+    ]
+    page.draw(on_sheet(page, strokes))
+
+
+def click_drawing(page: AnyBrowser, name: str) -> None:
+    """Click a drawing of the gallery."""
+    page.run("document.querySelector(`#gallery [title='${arguments[0]}']`).click()", name)
+
+
+def guess(page: AnyBrowser) -> str:
     """Wait until the drawing is answered; return the guess."""
     page.wait(ANSWERED)
     return str(page.run(f"return {GUESS}"))
@@ -67,6 +88,6 @@ def picture_of(digit: str) -> bytes:
     return content.getvalue()
 
 
-def bring(page: Browser, way: str, content: bytes, kind: str = "image/png") -> None:
+def bring(page: AnyBrowser, way: str, content: bytes, kind: str = "image/png") -> None:
     """Bring a file onto the page."""
     page.run(FILES + SHOW[way], "file", kind, base64.b64encode(content).decode())

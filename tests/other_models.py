@@ -1,13 +1,16 @@
-"""Models of other pictures than MNIST's digits, made without training: their weights are known beforehand."""
+"""Other models than the package's, made without training."""
 
+import json
+from hashlib import sha256
 from pathlib import Path
 
 import torch
+from mnist_serving import Classifier
 from torch import Tensor, nn
 
 from stages.abstain.calibrate import Calibration
 from stages.data import DatasetInfo, Shape
-from stages.export import describe, golden_examples, to_metadata
+from stages.export import describe, describe_tensors, golden_examples, to_metadata
 from stages.models.detector import build_detector
 from stages.onnx_graph import build_onnx, serialize
 
@@ -24,6 +27,21 @@ def write_colour_model(path: Path) -> Path:
 def write_grey_model(path: Path) -> Path:
     """Write a model that says whether a picture is mostly dark or mostly light."""
     return _write_model(path, GREY_SHAPE, ("dark", "light"), torch.tensor([[-1.0], [1.0]]))
+
+
+def write_convolutional_model(folder: Path) -> Path:
+    """Write `model.onnx` and `model.json` of an untrained network for digits; return the first."""
+    folder.mkdir()
+    shape = (1, 28, 28)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 26 * 26, 10))
+    description = Classifier().contract.decoded()
+    description |= {"confidence_threshold": 0.0, "golden": golden_examples(network, shape)}
+    exported = build_onnx(network, build_detector(shape, hidden=1), shape, classes=10, temperature=1.0)
+    content = serialize(exported, metadata=to_metadata(description))
+    beside = {"file": "model.onnx", "sha256": sha256(content).hexdigest()} | describe_tensors(exported.graph)
+    (folder / "model.onnx").write_bytes(content)
+    (folder / "model.json").write_text(json.dumps(beside | description))
+    return folder / "model.onnx"
 
 
 def _write_model(path: Path, shape: Shape, labels: tuple[str, ...], shares: Tensor) -> Path:

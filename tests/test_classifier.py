@@ -2,8 +2,11 @@
 
 import json
 import multiprocessing
+import pickle
 import re
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,7 +75,7 @@ def test_the_model_abstains_on_every_grey_page(classifier: Classifier) -> None:
         (np.zeros((28, 28)), ["not float64 [28, 28]", "(images * 255).round().astype(numpy.uint8)"]),
         (np.full((28, 28), np.nan, np.float32), ["not float32", "numpy.uint8"]),
         (np.zeros((28, 28), np.int64), ["not int64", "images.astype(numpy.uint8)"]),
-        (np.zeros((0, 28, 28), np.uint8), ["not uint8 [0, 28, 28]", "no image"]),
+        (np.zeros((0, 28, 28), np.uint8), ["not uint8 [0, 28, 28]", "empty"]),
         (np.zeros((27, 28), np.uint8), ["not uint8 [27, 28]", "canonicalize"]),
         (np.zeros((2, 28, 28, 1), np.uint8), ["not uint8 [2, 28, 28, 1]", "must be uint8 [28,28]"]),
         (np.zeros((1, 3, 28, 28), np.uint8), ["not uint8 [1, 3, 28, 28]"]),
@@ -101,6 +104,33 @@ def test_abstaining_has_a_reason(digit: float, abstained: bool, reason: str) -> 
     probabilities = np.array([[0.4, 0.1, 0.5]], np.float32)
     doubts = np.array([digit], np.float32), np.array([abstained])
     assert Prediction(["7"], probabilities, probabilities, *doubts, names=("1", "2", "7")).reason(0) == reason
+
+
+def test_an_image_unlike_all_is_no_digit_only_where_the_labels_are_digits() -> None:
+    scores, doubts = np.array([[0.4, 0.6]], np.float32), (np.array([0.2], np.float32), np.array([True]))
+    assert Prediction(["cat"], scores, scores, *doubts, names=("cat", "dog")).reason(0) == "none of its labels"
+
+
+def test_a_classifier_can_be_sent_to_another_process(classifier: Classifier, copied: Path) -> None:
+    for one in (classifier, Classifier(copied, threads=2, verify="labels")):
+        again = pickle.loads(pickle.dumps(one))  # noqa: S301 (just written)
+        assert again.checksum == one.checksum
+        assert np.array_equal(again.predict(GOLDEN.images).logits, one.predict(GOLDEN.images).logits)
+    assert len(pickle.dumps(classifier)) < 1_000, "the path, not the model"
+    code = "import pickle, sys; predict, images = pickle.load(sys.stdin.buffer); print(predict(images).labels)"
+    sent = pickle.dumps((classifier.predict, GOLDEN.images))
+    done = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == str(classifier.predict(GOLDEN.images).labels)
+
+
+def test_many_images_are_answered_in_pieces_as_at_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = draw_noise("grains", 50, (1, 28, 28), np.random.default_rng(1)).numpy()
+    whole = classifier.predict(images)
+    monkeypatch.setattr("mnist_serving.classifier.AT_ONCE", 7)
+    pieces = classifier.predict(images)
+    assert pieces.labels == whole.labels
+    for name in ("logits", "probabilities", "digit", "abstained"):
+        assert np.array_equal(getattr(pieces, name), getattr(whole, name))
 
 
 def test_threads_share_one_classifier(classifier: Classifier) -> None:
@@ -157,8 +187,18 @@ def test_changed_weights_are_noticed_by_the_golden_examples(copied: Path) -> Non
     weights = next(tensor for tensor in model.graph.initializer if tensor.name == "classifier.1.weight")
     weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) * np.float32(1.01), weights.name))
     onnx.save(model, copied)
-    with pytest.raises(ModelError, match="has been altered: its golden examples are off by"):
+    with pytest.raises(
+        ModelError,
+        match=r"altered, last by mnist-serving: its golden .* off by .*Classifier\(path, verify=\"labels\"\)",
+    ):
         Classifier(copied)
+    assert Classifier(copied, verify="labels").predict(GOLDEN.images).labels[:3] == ["1", "7", "0"]
+    weights.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weights), weights.name))
+    onnx.save(model, copied)
+    with pytest.raises(ModelError, match=r"are off by [\d.]+; download it again$"):
+        Classifier(copied, verify="labels")
+    with pytest.raises(ValueError, match="verify must be one of logits, labels, not 'none'"):
+        Classifier(copied, verify="none")  # type: ignore[arg-type]
 
 
 def test_a_single_changed_bit_is_noticed_by_the_description_beside_the_file(copied: Path) -> None:

@@ -24,6 +24,12 @@ from tests.conftest import edit_params
         ({"train__batch_size": 64.5}, ["`train.batch_size` is 64.5", "whole number"]),
         ({"train__epochs": True}, ["`train.epochs` is True", "whole number"]),
         ({"data__validation": 0}, ["`data.validation` is 0", "greater than 0"]),
+        ({"data__validation": 1.5}, ["`data.validation` is 1.5", "whole number of images, or a share of them below 1"]),
+        ({"data__validation": float("inf")}, ["`data.validation` is inf", "finite"]),
+        ({"train__epochs": 10**30}, [f"`train.epochs` is {10**30}", "1000000000 or less"]),
+        ({"evaluate__pictures": 10**9}, ["`evaluate.pictures` is 1000000000", "100000 or less"]),
+        ({"export__tolerance": 1e308}, ["`export.tolerance` is 1e+308", "1.0 or less"]),
+        ({"download__folder__path": ""}, ["`download.folder.path` is ''", "write text"]),
         ({"model__kind": "mpl"}, ["`model.kind` is 'mpl'", "'mlp', 'cnn', 'linear'"]),
         ({"model__hiden": [3]}, ["unknown key `model.hiden`", "did you mean `hidden`?"]),
         ({"model__hidden": [0]}, ["`model.hidden.0` is 0", "greater than 0"]),
@@ -50,6 +56,14 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
         load_params(Params)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 10**30, 0, True, None, "3", [3]])
+def test_a_wrong_entry_of_a_list_is_named_alone(project: Path, value: object) -> None:
+    edit_params(project, model__hidden=[value])
+    with pytest.raises(StageError, match=r"^params\.yaml: `model\.hidden\.0` is .*") as caught:
+        load_params(Params)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_misspelt_section_is_named_with_the_nearest_one(project: Path) -> None:

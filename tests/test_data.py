@@ -1,17 +1,20 @@
 """Box 1: splits are disjoint, batches cover everything once, wrong data are named."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from stages.augment import Augment
 from stages.data import (
     Batch,
     DatasetInfo,
     Split,
     batches,
     load_split,
+    prefetch,
     save_split,
     scale,
     train_test_split,
@@ -51,11 +54,16 @@ def test_the_seed_decides_what_is_held_out() -> None:
     assert first != other
 
 
-def test_of_a_small_data_set_at_most_a_sixth_is_held_out() -> None:
-    training, validation = train_val_split(make_split(100), validation=5_000, seed=0)
-    assert (len(training.labels), len(validation.labels)) == (84, 16)
-    with pytest.raises(StageError, match="5 training images are too few"):
-        train_val_split(make_split(5), validation=1, seed=0)
+@pytest.mark.parametrize(("validation", "held_out"), [(1, 1), (99, 99), (0.1, 10), (0.08333, 8)])
+def test_a_number_or_a_share_says_how_many_images_are_held_out(validation: float, held_out: int) -> None:
+    training, drawn = train_val_split(make_split(100), validation=validation, seed=0)
+    assert (len(training.labels), len(drawn.labels)) == (100 - held_out, held_out)
+
+
+@pytest.mark.parametrize("validation", [100, 5_000, 0.001, 0.999])
+def test_holding_out_all_images_or_none_is_an_error_that_says_what_is_allowed(validation: float) -> None:
+    with pytest.raises(StageError, match=f"`data.validation` is {validation:g}, .* write a number from 1 to 99, or a"):
+        train_val_split(make_split(100), validation=validation, seed=0)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
@@ -141,3 +149,51 @@ def test_without_a_power_losses_change_nothing() -> None:
     sampler.update(torch.arange(10), torch.rand(10, 10), torch.zeros(10, dtype=torch.int64))
     assert torch.equal(sampler.losses, torch.ones(100))
     assert torch.equal(sampler.draw(torch.Generator()).sort().values, torch.arange(100))
+
+
+def count_up(end: int) -> Iterator[Batch]:
+    """Make batches that are numbered from 0; the one at `end` fails."""
+    for number in range(end):
+        yield Batch(torch.full((2, 1, 3, 3), float(number)), torch.tensor([number, 0]), torch.tensor([0, 1]))
+    message = "no more ink"
+    raise ValueError(message)
+
+
+def test_batches_made_ahead_are_the_same_in_the_same_order() -> None:
+    split, augment = make_split(100), Augment(strength=0.6, elastic_alpha=1.0, elastic_sigma=4.0, group_size=16)
+    generators = [torch.Generator().manual_seed(3) for _ in range(2)]
+    plain, ahead = (
+        batches(split, torch.arange(100), batch_size=16, generator=generator, augment=augment)
+        for generator in generators
+    )
+    for wanted, found in zip(plain, prefetch(ahead), strict=True):
+        assert all(map(torch.equal, wanted, found))
+    assert torch.equal(generators[0].get_state(), generators[1].get_state())
+
+
+def test_a_failure_while_batches_are_made_ahead_reaches_the_loop_in_its_place() -> None:
+    seen: list[int] = []
+    with pytest.raises(ValueError, match="no more ink"):
+        seen.extend(int(batch.labels[0]) for batch in prefetch(count_up(7)))
+    assert seen == list(range(7))
+
+
+def test_a_loop_that_ends_early_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    made = prefetch(count_up(1_000))
+    next(made)
+    assert threading.active_count() == before + 1
+    made.close()
+    assert threading.active_count() == before
+
+
+def test_ctrl_c_in_the_loop_ends_the_thread_too() -> None:
+    before = threading.active_count()
+
+    def learn() -> None:
+        for _ in prefetch(count_up(1_000)):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learn()
+    assert threading.active_count() == before

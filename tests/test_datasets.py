@@ -1,14 +1,17 @@
 """The data sets of box 1: labels, shape and checksums travel with the images; faulty pictures are reported."""
 
 import json
+from dataclasses import replace
 from hashlib import md5
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from mnist_serving import Classifier
+from mnist_serving.images import read_picture
 from PIL import Image
 
 from stages import download, evaluate, export, train
@@ -31,6 +34,12 @@ def draw_pictures(folder: Path, count: int, *, mode: str = "RGB", size: tuple[in
             pixels = random.integers(0, 55, (size[1], size[0], 3)) + np.array(colour)
             Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(folder / label / f"{number}.png")
     return folder
+
+
+def folder(path: Path, **changes: Any) -> Folder:  # noqa: ANN401 (of every type that it has)
+    """Return the data set of a folder."""
+    plain: dict[str, Any] = {"path": str(path), "size": None, "channels": "auto", "test": 0.2, "seed": 0}
+    return Folder(**(plain | changes))
 
 
 def run_pipeline() -> Classifier:
@@ -60,23 +69,53 @@ def test_colour_pictures_of_any_size_become_a_model_that_takes_them(project: Pat
 def test_a_folder_may_have_its_own_test_set(tmp_path: Path) -> None:
     draw_pictures(tmp_path / "train", 5, mode="L")
     draw_pictures(tmp_path / "test", 2, mode="L")
-    dataset = Folder(path=str(tmp_path), test=0.5, seed=0).load()
+    dataset = folder(tmp_path, test=0.5).load()
     assert dataset.info.shape == (1, 24, 20)
     assert (len(dataset.train.labels), len(dataset.test.labels)) == (15, 6)
     with Image.open(tmp_path / "test/red/1.png") as picture:
         assert torch.equal(dataset.test.images[-1, 0], torch.from_numpy(np.array(picture)))
 
 
+def test_grey_pictures_written_as_rgb_are_grey(tmp_path: Path) -> None:
+    for label, level in (("dark", 10), ("light", 240)):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            Image.new("RGB", (9, 8), (level,) * 3).save(tmp_path / label / f"{number}.png")
+    assert folder(tmp_path, test=0.5).load().info.shape == (1, 8, 9)
+    Image.new("RGB", (9, 8), (10, 10, 11)).save(tmp_path / "dark/0.png")
+    assert folder(tmp_path, test=0.5).load().info.shape == (3, 8, 9)
+
+
+@pytest.mark.parametrize(
+    ("about", "centred"), [(None, False), ('{"centred": true}', True), ('{"centred": false}', False)]
+)
+def test_a_file_in_the_folder_says_whether_its_pictures_are_centred(
+    tmp_path: Path, about: str | None, *, centred: bool
+) -> None:
+    draw_pictures(tmp_path, 3, mode="L", size=(28, 28))
+    if about:
+        (tmp_path / "dataset.json").write_text(about)
+    assert folder(tmp_path, test=0.5).load().info.centred == centred
+
+
+@pytest.mark.parametrize("about", ["", "no", '{"centred": 1}', '{"centred": true, "size": 28}'])
+def test_any_other_word_on_it_is_refused(tmp_path: Path, about: str) -> None:
+    draw_pictures(tmp_path, 3, mode="L", size=(28, 28))
+    (tmp_path / "dataset.json").write_text(about)
+    with pytest.raises(StageError, match=r'dataset\.json must be \{"centred": true\} or \{"centred": false\}'):
+        folder(tmp_path, test=0.5).load()
+
+
 def test_a_test_set_of_another_size_than_the_training_set_is_reported_with_both_sizes(tmp_path: Path) -> None:
     draw_pictures(tmp_path / "train", 2)
     draw_pictures(tmp_path / "test", 2, size=(10, 12))
     with pytest.raises(StageError, match=r"test/blue/0\.png is 10x12, .*train/blue/0\.png is 20x24: all pictures"):
-        Folder(path=str(tmp_path), test=0.5, seed=0).load()
+        folder(tmp_path, test=0.5).load()
 
 
 def test_the_seed_decides_which_pictures_of_a_folder_are_tested_on(tmp_path: Path) -> None:
     draw_pictures(tmp_path, 20)
-    first, again, other = (Folder(path=str(tmp_path), test=0.3, seed=seed).load() for seed in (1, 1, 2))
+    first, again, other = (folder(tmp_path, test=0.3, seed=seed).load() for seed in (1, 1, 2))
     assert torch.equal(first.test.images, again.test.images)
     assert not torch.equal(first.test.images, other.test.images)
     assert len(first.train.labels) + len(first.test.labels) == 60
@@ -84,9 +123,11 @@ def test_the_seed_decides_which_pictures_of_a_folder_are_tested_on(tmp_path: Pat
 
 def test_every_fault_of_a_folder_is_reported_with_its_path(tmp_path: Path) -> None:
     def load() -> None:
-        Folder(path=str(tmp_path / "pictures"), test=0.2, seed=0).load()
+        folder(tmp_path / "pictures").load()
 
-    with pytest.raises(StageError, match=r"pictures is not a folder: set `download\.folder\.path`"):
+    with pytest.raises(
+        StageError, match=r"pictures is not a folder: put your pictures there, or set `download\.folder\.path`"
+    ):
         load()
     (tmp_path / "pictures").mkdir()
     with pytest.raises(StageError, match="holds no pictures"):
@@ -96,11 +137,12 @@ def test_every_fault_of_a_folder_is_reported_with_its_path(tmp_path: Path) -> No
     with pytest.raises(StageError, match=r"red/1\.png cannot be read as an image \(.*\): fix or remove it"):
         load()
     Image.new("RGB", (7, 7)).save(tmp_path / "pictures/red/1.png")
-    with pytest.raises(StageError, match=r"red/1\.png is 7x7, .*blue/0\.png is 20x24: all pictures"):
+    with pytest.raises(StageError, match=r"red/1\.png is 7x7, .*blue/0\.png is 20x24: all pictures") as caught:
         load()
+    assert "download.folder.size" in str(caught.value)
     for label in ("blue", "green"):
         (tmp_path / "pictures" / label).rename(tmp_path / label)
-    with pytest.raises(StageError, match="pictures of 1 labels: at least two are needed"):
+    with pytest.raises(StageError, match="pictures of red alone: at least two labels are needed"):
         load()
 
 
@@ -111,10 +153,32 @@ def test_pictures_are_read_upright_on_white_and_in_8_bits(tmp_path: Path) -> Non
     upright[0x0112] = 6  # orientation: turn by a quarter
     Image.fromarray(np.array([[10, 20]], np.uint8)).save(tmp_path / "a/1.png", exif=upright)
     Image.fromarray(np.array([[256], [65_535]], np.uint16)).save(tmp_path / "a/2.png")
-    Image.fromarray(np.array([[[7, 255]], [[7, 0]]], np.uint8)).save(tmp_path / "b/1.png")
-    dataset = Folder(path=str(tmp_path), test=0.5, seed=0).load()
+    for name in ("1.png", "2.png"):
+        Image.fromarray(np.array([[[7, 255]], [[7, 0]]], np.uint8)).save(tmp_path / "b" / name)
+    dataset = folder(tmp_path, test=0.5).load()
     images = torch.cat([dataset.train.images, dataset.test.images]).flatten(start_dim=1).tolist()
-    assert sorted(images) == [[1, 255], [7, 255], [10, 20]]
+    assert sorted(images) == [[1, 255], [7, 255], [7, 255], [10, 20]]
+
+
+def test_pictures_are_read_as_those_that_the_model_is_asked_about(tmp_path: Path) -> None:
+    ink = Image.new("LA", (30, 30), (255, 0))
+    ink.paste((255, 255), (10, 5, 14, 25))
+    levels = np.where(np.eye(30, dtype=bool), 1023, 500).astype(np.uint16)  # 10 bits
+    solid = Image.new("LA", (30, 30), (0, 0))
+    solid.paste((200, 255), (5, 5, 20, 20))
+    solid.paste((20, 255), (10, 10, 12, 12))
+    for label, picture in (("a", ink), ("b", Image.fromarray(levels)), ("c", solid)):
+        (tmp_path / label).mkdir()
+        for number in range(2):
+            picture.save(tmp_path / label / f"{number}.png")
+    dataset = Folder(path=str(tmp_path), size=None, channels="auto", test=0.5, seed=0).load()
+    read = {dataset.info.labels[label]: image for image, label in zip(*dataset.train, strict=True)}
+    read |= {dataset.info.labels[label]: image for image, label in zip(*dataset.test, strict=True)}
+    contract = replace(Classifier().contract, centred=False, image_shape=(1, 30, 30))
+    for label in "abc":
+        seen = read_picture((tmp_path / label / "0.png").read_bytes(), contract)
+        assert np.array_equal(read[label].numpy(), seen)
+    assert read["a"].numpy().max() > read["a"].numpy().min(), "white ink on a transparent page is seen"
 
 
 def test_scikit_learns_digits_need_no_mirror(project: Path) -> None:

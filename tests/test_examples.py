@@ -242,7 +242,7 @@ def test_a_client_says_in_one_line_what_is_wrong(name: str, make: Callable[[str]
     good = "pictures/golden-1" + (".pgm" if name == "client" else ".png")
     assert "missing" in example.complaint(f"{url} missing.png")
     assert "pictures.py" in example.complaint(f"{url} {good} ../pictures.py")
-    assert "nothing at" in example.complaint(f"{url}/other {good}")
+    assert "unknown path" in example.complaint(f"{url}/other {good}")
     assert "does `mnist-serving serve` listen there?" in example.complaint(f"http://127.0.0.1:1 {good}")
     example.complaint(url, code=2)
 

@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -65,10 +66,31 @@ def test_a_form_may_have_several_files_in_fields_of_any_name(service: Service) -
     assert labels(ask(service, "/predict", body, FORM).body) == ["1", "0", "1"]
 
 
+def part(head: str, content: bytes) -> bytes:
+    return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode() + content + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["Content-Disposition: form-data; name=file", "CONTENT-DISPOSITION: FORM-DATA; NAME=a; FILENAME=b", "X-Odd: 1"],
+)
+def test_a_part_that_is_a_picture_is_read_however_it_is_labelled(service: Service, head: str) -> None:
+    body = part(head, picture("0")) + part('Content-Disposition: form-data; name="none"; filename=""', b"")
+    assert labels(ask(service, "/predict", body + f"--{BOUNDARY}--".encode(), FORM).body) == ["0"]
+
+
+def test_an_error_names_a_file_in_its_own_letters(service: Service) -> None:
+    response = ask(service, "/predict", form_of(("sieben-ü.png", b"seven")), FORM)
+    assert error_of(response).startswith("'sieben-ü.png': ")
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [
         (form_of(), "has no file"),
+        (part('Content-Disposition: form-data; name="f"; filename=""', b"") + b"--f7e1--", "has no file"),
+        (part("X: " + "a" * 10_000, b""), "damaged"),
+        (form_of(("a.png", picture("1"))).replace(b"f7e1", b"0000"), "its boundary is not the one"),
         (form_of(("a.png", picture("1")), end=""), "cut short"),
         (form_of(("seven.png", b"seven")), "'seven.png': "),
         (b"--other\r\n\r\n", "damaged"),
@@ -114,6 +136,7 @@ def plain(content: bytes) -> str:
         plain,
         lambda content: f"data:image/png;base64,{plain(content)}",
         lambda content: f"data:;base64,{plain(content)}",
+        lambda content: f" DATA:image/png;BASE64,{quote(plain(content), safe='')}\n",
         lambda content: base64.encodebytes(content).decode(),
         lambda content: base64.urlsafe_b64encode(content).decode().rstrip("="),
     ],
@@ -190,7 +213,7 @@ def test_few_large_pictures_are_received_at_a_time(small: Server) -> None:
         eventually(lambda: statuses(small.send(post("image/png", 10_000))) == [503], "the first to be counted")
         assert small.call("POST", "/predict", bytes(4000), Content_Type="image/png").status == 400
         first.sendall(bytes(4000) + PREDICT)
-        assert statuses(first.recv(65_536)) == [400]
+        assert statuses(first.recv(65_536))[0] == 400
     eventually(lambda: small.call("POST", "/predict", bytes(10_000), Content_Type="image/png").status == 400, "its end")
 
 

@@ -44,6 +44,12 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def logged(server: Server, what: str) -> str:
+    """Return the next line of the log that has these words."""
+    assert server.process.stderr is not None
+    return next(line for line in server.process.stderr if what in line)
+
+
 # --- the shutdown -----------------------------------------------------------------------------------------
 
 
@@ -71,6 +77,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
         server.process.send_signal(signal.SIGTERM)
         eventually(lambda: server.call("GET", "/v2/health/ready").status == 503, "the first signal to be seen")
         assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
+        assert "SIGINT arrived, the second signal; ending at once" in logged(server, "SIGINT")
 
 
 def test_under_load_sigterm_loses_no_request() -> None:
@@ -124,12 +131,6 @@ def test_the_metrics_of_several_workers_add_up_and_a_dead_worker_is_replaced() -
         assert server.stop() == 0
 
 
-def logged(server: Server, what: str) -> str:
-    """Return the next line of the log that has these words."""
-    assert server.process.stderr is not None
-    return next(line for line in server.process.stderr if what in line)
-
-
 def test_a_replacement_that_cannot_start_is_tried_again_while_the_others_serve(tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     shutil.copy(PACKAGED_MODEL, model)
@@ -161,30 +162,34 @@ def test_without_any_worker_left_a_failing_replacement_ends_the_server(tmp_path:
         assert logged(server, "no worker is left")
 
 
-def test_a_folder_of_metrics_that_vanished_stops_neither_requests_nor_workers(tmp_path: Path) -> None:
-    with running_server("--workers", "2", environment=ENVIRONMENT | {"TMPDIR": str(tmp_path)}) as server:
-        logged(server, "ready")  # the second is
-        (folder,) = tmp_path.iterdir()
-        shutil.rmtree(folder)
-        assert server.call("POST", "/predict", BODY).status == 200
-        assert server.call("GET", "/metrics").status == 200
-        shutil.rmtree(folder)
-        (first, *_) = children(server.process.pid)
-        os.kill(first, signal.SIGKILL)
-        eventually(lambda: len(set(children(server.process.pid)) - {first}) == 2, "a new worker")
-        eventually(lambda: b"mnist_" in server.call("GET", "/metrics").body, "the new worker's metrics")
-        assert server.stop() == 0
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_without_a_temporary_folder_several_workers_say_what_to_mount() -> None:
+def test_several_workers_need_no_temporary_folder() -> None:
     program = (
-        "import sys, tempfile; from mnist_serving.cli import main; tempfile._candidate_tempdir_list = lambda: [];"
-        "main(['serve', '--port', '0', '--workers', '2'])"
+        "import tempfile; from mnist_serving.cli import main; tempfile._candidate_tempdir_list = lambda: [];"
+        "main(['serve', '--port', '0', '--linger', '0', '--workers', '2'])"
     )
-    done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "--tmpfs /tmp" in done.stderr.splitlines()[-1]
+    with running_server(command=["-c", program]) as server:
+        assert server.call("POST", "/predict", BODY).status == 200
+        assert b'status="200"} 1.0' in server.call("GET", "/metrics").body
+        assert server.stop() == 0
+
+
+def test_what_a_dead_worker_counted_stays_and_it_has_no_requests_in_flight() -> None:
+    with running_server("--workers", "2") as server:
+        logged(server, "ready")  # the second is
+        workers = children(server.process.pid)
+        for _ in range(20):
+            server.call("POST", "/predict", BODY)
+        with server.connect() as connection:
+            connection.sendall(PREDICT[:-1])
+            eventually(lambda: b"in_flight 1.0" in server.call("GET", "/metrics").body, "a request in flight")
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+                logged(server, "ready")  # its replacement is
+        metrics = server.call("GET", "/metrics").body.decode()
+        assert 'route="/predict",status="200"} 20.0' in metrics
+        assert "mnist_images_total 20.0" in metrics
+        assert "in_flight 0.0" in metrics
+        assert server.stop() == 0
 
 
 def test_sigterm_lets_workers_finish() -> None:
@@ -209,6 +214,7 @@ def test_a_worker_that_is_killed_while_it_finishes_is_exit_code_1() -> None:
         for worker in children(server.process.pid):
             os.kill(worker, signal.SIGKILL)
         assert server.process.wait(PATIENCE) == 1
+        assert "died with code -9 before it was done" in logged(server, "died")
 
 
 def test_workers_end_when_the_process_that_started_them_is_killed() -> None:
@@ -223,7 +229,7 @@ def supervise(work: str, preparation: str = "pass") -> subprocess.CompletedProce
     program = (
         "import os, signal, socket, sys; from mnist_serving.http.transport.workers import Supervisor;"
         f"listeners = [socket.create_server(('127.0.0.1', 0))]; {preparation};"
-        f"sys.exit(Supervisor(lambda ready: {work}, listeners, count=2).run())"
+        f"sys.exit(Supervisor(lambda place, ready: {work}, listeners, count=2).run())"
     )
     command = [sys.executable, "-c", program]
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=PATIENCE)

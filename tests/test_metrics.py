@@ -67,6 +67,6 @@ def test_recall_is_counted_class_by_class() -> None:
     [(0.985, 0.974, "learned"), (0.90, 0.89, "underfitting"), (1.0, 0.96, "overfitting"), (0.95, 0.92, "learned")],
 )
 def test_the_diagnosis_weighs_both_accuracies(train: float, test: float, word: str) -> None:
-    verdict, sentence = diagnose(train, test, learned=0.95, largest_gap=0.031)
+    verdict, sentence = diagnose(train, test, learned=0.95, largest_gap=0.031, blind=0.1)
     assert verdict == word
     assert f"{train:.2%} on the training images, {test:.2%} on the test images" in sentence

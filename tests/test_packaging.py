@@ -1,9 +1,12 @@
 """The wheel, installed into an empty environment."""
 
 import json
+import shutil
 import subprocess
 import sys
+import tomllib
 import venv
+import zipapp
 import zipfile
 from pathlib import Path
 
@@ -33,8 +36,9 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_model_and_is_small(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {"mnist_serving/model.onnx", "mnist_serving/model.json", "mnist_serving/py.typed"} <= set(names)
-    page = {path.name for path in (ROOT / "serving/mnist_serving/http/static").iterdir()}
-    assert page == {name.removeprefix("mnist_serving/http/static/") for name in names if "/static/" in name}
+    for folder in ("static", "reference"):
+        page = {path.name for path in (ROOT / "serving/mnist_serving/http" / folder).iterdir()}
+        assert page == {Path(name).name for name in names if f"/http/{folder}/" in name}
     assert all(name.startswith(("mnist_serving/", "mnist_serving-")) for name in names)
     assert not [name for name in names if name.endswith((".png", ".gz", ".safetensors"))]
     assert wheel.stat().st_size < 700_000
@@ -68,4 +72,58 @@ def test_the_command_is_installed_and_names_the_extra_that_is_missing(python: Pa
     (tmp_path / "page.png").write_bytes(b"")
     done = subprocess.run([command, "predict", "page.png"], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "pip install 'mnist-serving[images]'" in done.stderr
+    assert done.stderr == "mnist-serving: error: this needs PIL: pip install pillow\n"
+
+
+def test_it_works_inside_a_zip_application(python: Path, wheel: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    with zipfile.ZipFile(wheel) as content:
+        content.extractall(packed)
+    (packed / "__main__.py").write_text("from mnist_serving.cli import main\nmain()\n")
+    zipapp.create_archive(packed, tmp_path / "app.pyz")
+    shutil.rmtree(packed)
+    done = subprocess.run([python, "app.pyz", "info"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "app.pyz/mnist_serving/model.onnx" in done.stdout
+    assert "examples   5, answered correctly" in done.stdout
+
+
+@pytest.mark.slow
+def test_pyinstaller_packs_the_model(python: Path, tmp_path: Path) -> None:
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "pyinstaller"], check=True)
+    (tmp_path / "app.py").write_text("from mnist_serving.cli import main\nmain()\n")
+    command = [str(python), "-m", "PyInstaller", "--onedir", "--log-level", "ERROR", "app.py"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    done = subprocess.run([tmp_path / "dist/app/app", "info"], check=False, capture_output=True, text=True)
+    assert "examples   5, answered correctly" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_it_works_with_the_oldest_versions_that_it_admits(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "oldest", with_pip=True)
+    python = tmp_path / "oldest/bin/python"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["http"], *extras["images"], *extras["parity"]]
+    oldest = [name.replace(">=", "==") for name in wanted]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", wheel, *oldest], check=True)
+    code = (
+        "import numpy; from PIL import Image; from mnist_serving import Classifier, canonicalize;"
+        "from mnist_serving.http import create_app; create_app();"
+        "page = numpy.full((90, 60), 240, numpy.uint8); page[20:70, 28:33] = 20;"
+        "print(Classifier().predict(canonicalize(page)).labels)"
+    )
+    done = subprocess.run([python, "-c", code], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.stdout == "['1']\n", done.stderr
+
+
+@pytest.mark.slow
+def test_wheel_and_source_archive_can_be_published(wheel: Path, python: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "twine"], check=True)
+    done = subprocess.run(
+        [python, "-m", "twine", "check", "--strict", wheel, archive], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

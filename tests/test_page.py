@@ -14,7 +14,20 @@ from mnist_serving import canonicalize
 from mnist_serving.images import read_grey
 from PIL import Image
 
-from tests.drawing_page import ANSWERED, GUESS, NOTICE, PIXELS, SHOW, bring, draw, guess, picture_of, show
+from tests.drawing_page import (
+    ANSWERED,
+    GUESS,
+    NOTICE,
+    PIXELS,
+    RESTING,
+    SHOW,
+    bring,
+    click_drawing,
+    draw,
+    guess,
+    picture_of,
+    show,
+)
 from tests.handwriting import WAYS
 from tests.http_server import running_server
 from tests.web_driver import Browser
@@ -179,6 +192,21 @@ def test_a_file_that_is_not_a_picture_gets_a_sentence_and_changes_nothing(page: 
     page.wait(f"{ANSWERED} && {NOTICE} === ''")
 
 
+def test_an_answer_that_comes_later_does_not_hide_why_a_file_was_refused(page: Browser) -> None:
+    page.wait(RESTING)
+    page.run(
+        "window.honest = fetch; window.held = [];"
+        "fetch = (...call) => new Promise((done) => held.push(() => done(honest(...call))));"
+    )
+    draw(page, "7")
+    page.wait("held.length > 0")
+    bring(page, "dropped", b"no picture", "text/plain")
+    page.wait(f"{NOTICE} === 'The browser cannot read this file as a picture.'")
+    page.run("fetch = honest; held.forEach((release) => release())")
+    page.wait(f"{GUESS} === '7'")
+    assert page.run(f"return {NOTICE}") == "The browser cannot read this file as a picture."
+
+
 def test_the_page_shows_why_the_service_refuses_a_picture(page: Browser) -> None:
     content = io.BytesIO()
     Image.new("L", (300, 300), 255).save(content, "PNG")
@@ -206,7 +234,7 @@ def test_the_gallery_has_easy_drawings_hard_ones_and_some_that_are_not_digits(pa
     read: dict[str, list[tuple[str, str]]] = {name: [] for name in groups}
     for name, drawings in groups.items():
         for title, digit in drawings:
-            page.run("document.querySelector(`#gallery [title='${arguments[0]}']`).click()", title)
+            click_drawing(page, title)
             read[name].append((digit, guess(page)))
     assert all(digit == found for digit, found in read["Easy"])
     assert any(digit != found for digit, found in read["Hard"]), "every hard drawing is read correctly now"

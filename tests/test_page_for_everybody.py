@@ -1,10 +1,15 @@
-"""The drawing page by keyboard, by screen reader, in light and dark, on any screen, and without motion."""
+"""The drawing page by keyboard, by screen reader, in light, dark and forced colours, on any screen, without motion."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.drawing_page import ANSWERED, GUESS, NOTICE, bring, draw, guess
+from tests.drawing_page import ANSWERED, GUESS, NOTICE, RESTING, bring, click_drawing, draw, guess
 from tests.web_driver import Browser
 
 
@@ -15,7 +20,11 @@ def test_tab_reaches_every_control_which_shows_its_focus_and_has_a_name(page: Br
     const name = found.labels?.[0]?.innerText ?? found.ariaLabel ?? found.innerText;
     return [found.id || found.title || name, outlined.some((style) => style !== "none"), Boolean(name)];
     """
-    wanted = page.run("return document.querySelectorAll('canvas[tabindex], button, input, a').length")
+    page.wait(RESTING)
+    page.run("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    page.run("document.querySelector('#labels button').click()")
+    page.wait("!document.getElementById('download').hidden")
+    wanted = page.run("return document.querySelectorAll('[tabindex], pre, button, input, summary, a').length")
     names = []
     for _ in range(wanted):
         page.press("Tab")
@@ -25,6 +34,7 @@ def test_tab_reaches_every_control_which_shows_its_focus_and_has_a_name(page: Br
         names.append(name)
     assert names[:5] == ["paper", "undo", "clear", "file", "width"]
     assert len(set(names)) == wanted
+    page.click("#download")  # else the page asks whether to leave it
 
 
 def test_one_can_draw_with_the_keyboard_alone(page: Browser) -> None:
@@ -99,6 +109,8 @@ return texts.map((element) => {
 def test_text_has_enough_contrast_in_light_and_dark(page: Browser, scheme: str) -> None:
     page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     try:
+        page.press("Delete")
+        page.wait(f"{ANSWERED} && {GUESS} === ''")
         bring(page, "dropped", b"", "text/plain")
         page.wait(NOTICE)
         red, *_ = map(int, re.findall(r"\d+", page.run("return getComputedStyle(document.body).backgroundColor")))
@@ -112,30 +124,94 @@ def test_text_has_enough_contrast_in_light_and_dark(page: Browser, scheme: str) 
         page.emulate("Emulation.setEmulatedMedia", features=[])
 
 
-@pytest.mark.parametrize("width", [360, 800, 1400])
-def test_no_width_makes_the_page_scroll_sideways(page: Browser, width: int) -> None:
-    page.emulate("Emulation.setDeviceMetricsOverride", width=width, height=700, deviceScaleFactor=1, mobile=True)
+@contextmanager
+def window(page: Browser, width: int, height: int, *, touch: bool = False) -> Iterator[None]:
+    """Give the page a window of this many CSS pixels, and perhaps a finger instead of a mouse."""
+    page.emulate("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch)
+    page.emulate("Emulation.setTouchEmulationEnabled", enabled=touch)
     try:
+        yield
+    finally:
+        page.emulate("Emulation.setTouchEmulationEnabled", enabled=False)
+        page.emulate("Emulation.clearDeviceMetricsOverride")
+
+
+def in_view(page: Browser, *names: str) -> bool:
+    """Return whether all of these elements are visible as a whole."""
+    inside = """return [...arguments].every((name) => {
+      const box = document.getElementById(name).getBoundingClientRect();
+      return box.width > 0 && box.left >= 0 && box.top >= 0 && box.right <= innerWidth && box.bottom <= innerHeight;
+    })"""
+    return bool(page.run(inside, *names))
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 256), (320, 640), (360, 700), (640, 512), (800, 700), (1400, 700)])
+def test_no_window_makes_the_page_scroll_sideways(page: Browser, width: int, height: int) -> None:
+    with window(page, width, height, touch=True):
         draw(page, "5")
         assert guess(page) == "5"
-        page.run("document.querySelector('#gallery [title=scribble]').click()")
+        page.run("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+        click_drawing(page, "scribble")
         page.wait(ANSWERED)
         assert page.run("return [document.documentElement.scrollWidth, innerWidth]") == [width, width]
-    finally:
-        page.emulate("Emulation.clearDeviceMetricsOverride")
 
 
-@pytest.mark.parametrize(("width", "height"), [(360, 640), (375, 667), (667, 375), (1280, 600)])
+# 320x256 is a window of 1280x1024 at 400 %: Reflow, WCAG 2.2, 1.4.10
+@pytest.mark.parametrize(("width", "height"), [(320, 256), (360, 640), (375, 667), (640, 512), (667, 375), (1280, 600)])
 def test_on_a_low_screen_sheet_and_guess_are_visible_together(page: Browser, width: int, height: int) -> None:
-    page.emulate("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=True)
-    try:
+    with window(page, width, height, touch=True):
         draw(page, "5")
         assert guess(page) == "5"
-        bottoms = "return ['paper', 'guess'].map(id => document.getElementById(id).getBoundingClientRect().bottom)"
-        assert max(page.run(bottoms)) <= height
-        assert page.run("return scrollY") == 0
+        assert in_view(page, "paper", "guess", "comment")
+
+
+def test_at_200_percent_the_sheet_fills_its_column(page: Browser) -> None:
+    with window(page, 640, 512):
+        sheet, column = page.run(
+            "return ['#paper', '.drawing'].map((each) => document.querySelector(each).clientWidth)"
+        )
+        assert sheet > 0.9 * column
+        assert sheet > 250
+
+
+def test_a_tap_on_a_drawing_brings_sheet_and_guess_into_view(page: Browser) -> None:
+    with window(page, 390, 844, touch=True):
+        page.run("document.querySelector('#gallery [title=scribble]').scrollIntoView()")
+        assert not in_view(page, "guess")
+        page.click("#gallery [title=scribble]")
+        assert guess(page) == "not sure"
+        assert in_view(page, "paper", "guess")
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_dropping_files_and_keys_are_only_mentioned_where_there_is_a_mouse(page: Browser, *, touch: bool) -> None:
+    with window(page, 390, 844, touch=touch):
+        text = page.run("return document.body.innerText")
+        assert "Draw a digit or a number" in text
+        assert [word in text for word in ("drop", "paste", "Ctrl")] == 3 * [not touch]
+
+
+def test_in_forced_dark_colours_the_drawings_of_the_gallery_are_visible(page: Browser, tmp_path: Path) -> None:
+    forced = [
+        {"name": "forced-colors", "value": "active"},
+        {"name": "prefers-color-scheme", "value": "dark"},
+    ]
+    page.emulate("Emulation.setEmulatedMedia", features=forced)
+    try:
+        page.run("document.getElementById('gallery').scrollIntoView({block: 'end'})")
+        boxes = page.run(
+            "return [...document.querySelectorAll('#gallery canvas')].map((canvas) => {"
+            "  const { left, top, right, bottom } = canvas.getBoundingClientRect();"
+            "  return [left, top, right, bottom]; })"
+        )
+        page.screenshot(tmp_path / "window.png")
+        with Image.open(tmp_path / "window.png") as shot:
+            thumbnails = [np.asarray(shot.convert("L").crop(box)) for box in boxes]
     finally:
-        page.emulate("Emulation.clearDeviceMetricsOverride")
+        page.emulate("Emulation.setEmulatedMedia", features=[])
+    assert len(thumbnails) == 12
+    shares = [((levels > 200).mean(), (levels < 64).mean()) for levels in thumbnails]  # of ink and ground
+    assert all(0.03 < ink < 0.5 < ground for ink, ground in shares), shares
 
 
 def test_nothing_moves_for_users_who_prefer_less_motion(page: Browser) -> None:

@@ -5,6 +5,7 @@ import re
 import resource
 import signal
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -122,6 +123,7 @@ def test_a_unix_socket_serves_and_is_removed_at_the_end(tmp_path: Path, workers:
             1,
             f"mnist-serving: error: cannot listen on {path}: it is taken; choose another path with --uds\n",
         )
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666  # other users' proxies may connect, as they may to a port
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
         assert not path.exists()
@@ -129,6 +131,19 @@ def test_a_unix_socket_serves_and_is_removed_at_the_end(tmp_path: Path, workers:
         process.kill()
         process.wait(PATIENCE)
         process.stderr.close()
+
+
+def test_a_file_that_another_program_has_put_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "digits.sock"
+    process = start("--uds", str(path))
+    assert process.stderr is not None
+    with process.stderr as said:
+        assert any("ready" in line for line in said)
+        path.unlink()
+        path.write_text("another program's")
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    assert path.read_text() == "another program's"
 
 
 @pytest.mark.parametrize("path", ["/nowhere/x.sock", "/tmp/" + "a" * 200, __file__])  # noqa: S108 (too long)
@@ -178,6 +193,13 @@ def test_a_wrong_value_of_an_environment_variable_is_exit_code_2_and_names_it(na
     assert f"{value!r} (in MNIST_SERVING_{name})" in said.splitlines()[-1]
 
 
+def test_a_host_in_the_environment_that_does_not_exist_is_named_with_its_variable() -> None:
+    process = start(environment=ENVIRONMENT | {"MNIST_SERVING_HOST": "no host"})
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "'no host' (in MNIST_SERVING_HOST)" in said
+
+
 def test_below_a_root_path_the_page_is_found_with_and_without_its_slash() -> None:
     with running_server("--root-path", "/my digits/") as server:
         assert server.call("GET", "/my%20digits").headers["Location"] == "/my%20digits/"
@@ -204,7 +226,7 @@ def test_everything_on_standard_error_is_json_if_asked(workers: str) -> None:
         "def configure(**flags):\n"
         "    describe(**flags); warnings.warn('old'); logging.getLogger('PIL').warning('odd')\n"
         "    thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()\n"
-        "logs.configure_logs = configure\n"
+        "serve.configure_logs = configure\n"
         f"main(['serve', '--port', '0', '--log-json', '--workers', '{workers}', '--model', '/nowhere'])"
     )
     process = start(command=["-c", program])
@@ -215,6 +237,17 @@ def test_everything_on_standard_error_is_json_if_asked(workers: str) -> None:
     assert "UserWarning: old" in messages[0]["message"]
     assert "ZeroDivisionError" in messages[2]["exception"]
     assert "/nowhere" in messages[4]["message"]
+
+
+@pytest.mark.parametrize("flags", [["--port", "seven"], ["--unknown"], ["--workers"]])
+@pytest.mark.parametrize("settings", [{}, {"MNIST_SERVING_LOG_JSON": "1"}])
+def test_wrong_usage_is_json_too_if_asked(flags: list[str], settings: dict[str, str]) -> None:
+    process = start(*flags, *([] if settings else ["--log-json"]), environment=ENVIRONMENT | settings)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    message = json.loads(said)
+    assert message["level"] == "error"
+    assert flags[0] in message["message"]
 
 
 def test_start_up_logs_the_address_the_model_and_its_checksum(server: Server) -> None:
@@ -247,12 +280,25 @@ def test_the_access_log_is_a_json_line_a_request_when_asked() -> None:
     assert (line["method"], line["path"], line["status"], line["request"]) == ("GET", "/v2/nope", 404, "mine")
 
 
-def test_by_default_a_request_is_not_logged_but_the_end_and_its_reason_are() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_by_default_a_request_is_not_logged_but_the_end_and_its_reason_are(number: signal.Signals) -> None:
     with running_server() as server:
         server.call("GET", "/v2")
-        assert server.stop() == 0
+        assert server.stop(number) == 0
         assert server.process.stderr is not None
         assert server.process.stderr.read().splitlines() == [
-            "mnist-serving: SIGTERM arrived; finishing the requests in flight",
+            f"mnist-serving: {number.name} arrived; finishing the requests in flight",
             "mnist-serving: ended, with 0 connections dropped",
         ]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_under_nohup_it_outlives_its_terminal(workers: str) -> None:
+    program = (
+        "import signal; from mnist_serving.cli import main; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
+        f"main(['serve', '--port', '0', '--linger', '0', '--workers', '{workers}'])"
+    )
+    with running_server(command=["-c", program]) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.call("GET", "/v2/health/ready").status == 200
+        assert server.stop() == 0

@@ -1,10 +1,15 @@
-"""A headless Chromium, driven as the W3C's WebDriver says (https://www.w3.org/TR/webdriver2/), with chromedriver."""
+"""Browsers without a window, with one page each, to draw on and to read.
+
+`Browser` is a Chromium, driven as the W3C's WebDriver says (https://www.w3.org/TR/webdriver2/), with chromedriver. What
+`AnyBrowser` has, the Firefox of `firefox.py` has too.
+"""
 
 import base64
 import json
 import shutil
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,19 +35,36 @@ class DriverError(Exception):
     """The browser could not do what it was told."""
 
 
-@dataclass
-class Browser:
+class AnyBrowser(ABC):
     """A browser with one page."""
 
-    session: str
-
+    @abstractmethod
     def open(self, url: str) -> None:
-        """Go to a page."""
-        self._command("url", {"url": url})
+        """Go to a page, and wait until it is loaded."""
 
+    @abstractmethod
     def run(self, script: str, *arguments: Json) -> Json:
         """Run the body of a function in the page; return what it returns, or what its promise becomes."""
-        return self._command("execute/sync", {"script": script, "args": arguments})
+
+    @abstractmethod
+    def click(self, selector: str) -> None:
+        """Click an element in its middle."""
+
+    @abstractmethod
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Choose a file, as if in the dialog of an input."""
+
+    @abstractmethod
+    def perform(self, device: Json) -> None:
+        """Perform the actions of a keyboard or a pointer."""
+
+    @abstractmethod
+    def screenshot(self, path: Path) -> None:
+        """Write what the window shows, as a PNG."""
+
+    @abstractmethod
+    def errors(self) -> list[str]:
+        """Return the errors of the page's scripts since it was last asked."""
 
     def wait(self, condition: str, *arguments: Json) -> Json:
         """Wait until an expression is true in the page; return its value."""
@@ -54,19 +76,6 @@ class Browser:
             time.sleep(0.02)
         return value
 
-    def find(self, selector: str) -> str:
-        """Return the id of an element."""
-        found: dict[str, str] = self._command("element", {"using": "css selector", "value": selector})
-        return found[ELEMENT]
-
-    def click(self, selector: str) -> None:
-        """Click an element in its middle."""
-        self._command(f"element/{self.find(selector)}/click", {})
-
-    def choose_file(self, selector: str, path: Path) -> None:
-        """Choose a file, as if in the dialog of an input."""
-        self._command(f"element/{self.find(selector)}/value", {"text": str(path)})
-
     def press(self, *keys: str) -> None:
         """Press keys one after the other; `Control+z` holds the first meanwhile."""
         actions = []
@@ -74,7 +83,7 @@ class Browser:
             held = [KEYS.get(part, part) for part in key.split("+")]
             actions += [{"type": "keyDown", "value": part} for part in held]
             actions += [{"type": "keyUp", "value": part} for part in reversed(held)]
-        self._command("actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
+        self.perform({"type": "key", "id": "keys", "actions": actions})
 
     def draw(self, strokes: Sequence[Sequence[Point]], *, pointer: str = "mouse") -> None:
         """Draw strokes on the window, in CSS pixels, with a pointer that is pressed meanwhile."""
@@ -82,8 +91,40 @@ class Browser:
         for stroke in strokes:
             moves = [{"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)} for x, y in stroke]
             actions += [moves[0], {"type": "pointerDown", "button": 0}, *moves[1:], {"type": "pointerUp", "button": 0}]
-        device = {"type": "pointer", "id": pointer, "parameters": {"pointerType": pointer}, "actions": actions}
+        self.perform({"type": "pointer", "id": pointer, "parameters": {"pointerType": pointer}, "actions": actions})
+
+
+@dataclass
+class Browser(AnyBrowser):
+    """A Chromium."""
+
+    session: str
+
+    def open(self, url: str) -> None:
+        self._command("url", {"url": url})
+
+    def run(self, script: str, *arguments: Json) -> Json:
+        return self._command("execute/sync", {"script": script, "args": arguments})
+
+    def find(self, selector: str) -> str:
+        """Return the id of an element."""
+        found: dict[str, str] = self._command("element", {"using": "css selector", "value": selector})
+        return found[ELEMENT]
+
+    def click(self, selector: str) -> None:
+        self._command(f"element/{self.find(selector)}/click", {})
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        self._command(f"element/{self.find(selector)}/value", {"text": str(path)})
+
+    def perform(self, device: Json) -> None:
         self._command("actions", {"actions": [device]})
+
+    def screenshot(self, path: Path) -> None:
+        path.write_bytes(base64.b64decode(self._command("screenshot")))
+
+    def errors(self) -> list[str]:
+        return [entry["message"] for entry in self.log("browser") if entry["source"] == "javascript"]
 
     def emulate(self, method: str, **parameters: Json) -> Json:
         """Send a command of Chromium's own protocol, https://chromedevtools.github.io/devtools-protocol/."""
@@ -93,10 +134,6 @@ class Browser:
         """Return what was logged since it was last asked: `browser`, the console, or `performance`, the network."""
         entries: list[Json] = self._command("se/log", {"type": kind})
         return entries
-
-    def screenshot(self, path: Path) -> None:
-        """Write what the window shows, as a PNG."""
-        path.write_bytes(base64.b64decode(self._command("screenshot")))
 
     def _command(self, name: str, body: Json = None) -> Json:
         return _ask(f"{self.session}/{name}", body)

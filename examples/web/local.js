@@ -7,6 +7,7 @@ const worker = new Worker("worker.js", { type: "module" });
 start({
   async open() {
     const { labels, accuracy, dataset } = await ask({});
+    navigator.serviceWorker?.register("sw.js").catch(() => {}); // only for the next visit, which may be offline
     const share = accuracy.toLocaleString("en", { style: "percent", maximumFractionDigits: 2 });
     return {
       labels,

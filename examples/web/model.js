@@ -1,12 +1,10 @@
-// The model in onnxruntime-web, on one thread of WebAssembly, with the contract that `model.json` states.
+// The model with the contract that `model.json` states: what `Classifier` is in Python.
 //
-// What `Classifier` is in Python: nothing here knows how many classes there are or what they are called.
+// Nothing here knows how many classes there are or what they are called.
 
-import * as ort from "./ort.wasm.bundle.min.mjs";
+import { readDense } from "./dense.js";
 
 const GOLDEN_TOLERANCE = 1e-3; // largest |difference of logits| that another runtime's rounding may make
-
-ort.env.wasm.numThreads = 1; // more would need a server that isolates the page, and gain nothing
 
 /**
  * Load `model.json` and the model that it describes, which has to answer its golden examples.
@@ -15,10 +13,10 @@ ort.env.wasm.numThreads = 1; // more would need a server that isolates the page,
  */
 export async function openModel(address) {
   const contract = await (await load(address)).json();
-  const file = await load(new URL(contract.file, address));
-  const session = await ort.InferenceSession.create(new Uint8Array(await file.arrayBuffer()));
-  await checkGolden(session, contract);
-  return { contract, predict: (pixels) => predict(session, contract, pixels) };
+  const file = new Uint8Array(await (await load(new URL(contract.file, address))).arrayBuffer());
+  const run = readDense(file, contract.inputs[0].shape) ?? (await openRuntime(file, contract));
+  await checkGolden(run, contract);
+  return { contract, predict: async (pixels) => describe(await run(pixels), contract) };
 }
 
 async function load(address) {
@@ -28,35 +26,32 @@ async function load(address) {
   throw Object.assign(new Error(`${address.pathname} is missing: ${reason}`), { retry: true });
 }
 
-/** Run N images, given as all their pixels. */
-function run(session, contract, pixels) {
-  const [input] = contract.inputs;
-  const shape = input.shape.slice(1);
-  const count = pixels.length / shape.reduce((size, side) => size * side);
-  return session.run({ [input.name]: new ort.Tensor("uint8", pixels, [count, ...shape]) });
+async function openRuntime(file, contract) {
+  const runtime = await import("./runtime.js").catch(() => {
+    throw new Error(`${contract.file} needs onnxruntime-web, which is not here: build the site again with this model`);
+  });
+  return runtime.openRuntime(file, contract.inputs[0]);
 }
 
-/** Recognise one image, uint8 [784]: label, probability, probabilities, and whether not to believe it. */
-async function predict(session, contract, pixels) {
-  const { logits, probabilities, digit } = await run(session, contract, pixels);
-  const best = logits.data.indexOf(Math.max(...logits.data));
-  const probability = Math.max(...probabilities.data);
-  return {
-    label: contract.labels[best],
-    probability,
-    probabilities: [...probabilities.data],
-    // In 32 bits, as Python compares them.
-    abstained: Math.fround(digit.data[0] * probability) < Math.fround(contract.confidence_threshold),
-  };
+/** What an image is, as the service says it: the fields of `/predict`. */
+function describe(outputs, { labels, confidence_threshold: threshold }) {
+  const probabilities = [...outputs.probabilities];
+  const probability = Math.max(...probabilities);
+  const [digit] = outputs.digit;
+  const abstained = Math.fround(digit * probability) < Math.fround(threshold); // in 32 bits, as Python compares them
+  const [first, second] = labels.map((_, place) => place).sort((one, two) => probabilities[two] - probabilities[one]);
+  const reason = digit < probability ? "no digit" : `${labels[first]} or ${labels[second]}`;
+  const label = labels[outputs.logits.indexOf(Math.max(...outputs.logits))];
+  return { label, probability, probabilities, digit, abstained, ...(abstained && { reason }) };
 }
 
 /** Prove that the model answers its golden examples, or throw. */
-async function checkGolden(session, contract) {
+async function checkGolden(run, contract) {
   const { images, logits } = contract.golden;
-  const pixels = images.flatMap((text) => [...atob(text)].map((letter) => letter.charCodeAt(0)));
-  const answers = await run(session, contract, Uint8Array.from(pixels));
-  const wanted = logits.flat();
-  const difference = Math.max(...wanted.map((logit, place) => Math.abs(logit - answers.logits.data[place])));
-  if (difference <= GOLDEN_TOLERANCE && wanted.length === answers.logits.data.length) return;
-  throw new Error(`${contract.file} is not the model that model.json describes: download both again`);
+  for (const [place, text] of images.entries()) {
+    const answer = await run(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
+    const differences = logits[place].map((logit, number) => Math.abs(logit - answer.logits[number]));
+    if (differences.length === answer.logits.length && Math.max(...differences) <= GOLDEN_TOLERANCE) continue;
+    throw new Error(`${contract.file} is not the model that model.json describes: download both again`);
+  }
 }

@@ -8,9 +8,9 @@ import os
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imported, which reads it then
 
-from .classifier import Classifier, Prediction
+from .classifier import Classifier, Number, Prediction
 from .errors import FileError, MnistServingError, ModelError
 from .preprocess.canonicalize import canonicalize
 
-__all__ = ["Classifier", "FileError", "MnistServingError", "ModelError", "Prediction", "canonicalize"]
+__all__ = ["Classifier", "FileError", "MnistServingError", "ModelError", "Number", "Prediction", "canonicalize"]
 __version__ = "0.1.0"

@@ -1,6 +1,8 @@
 """The classifier: raw pixels in, labels and probabilities out, from one ONNX file that describes itself."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import numpy.typing as npt
 import onnxruntime
 
 from .errors import FileError, ModelError
-from .metadata import OUTPUTS, Contract, check_description, check_golden, read_contract
+from .metadata import OUTPUTS, PACKAGE, Contract, Verify, check_description, check_golden, locate, read_contract
+from .preprocess.number import Candidate, Place, best_rows, canonicalize_number
 
-PACKAGED_MODEL = Path(__file__).with_name("model.onnx")
+PACKAGED_MODEL = PACKAGE / "model.onnx"
 LARGEST_FILE = 256 * 1024**2  # bytes
+AT_ONCE = 1_000  # images in a run of the model; more are not faster, and take memory for what is between the layers
 
 Floats = npt.NDArray[np.float32]
 
@@ -38,10 +42,16 @@ class Prediction:
     abstained: npt.NDArray[np.bool_]
     names: tuple[str, ...]
 
-    def part(self, rows: slice) -> "Prediction":
+    def probability(self, row: int) -> np.float32:
+        """Return how probable the label of an image is."""
+        probability: np.float32 = self.probabilities[row, self.names.index(self.labels[row])]
+        return probability
+
+    def taken(self, rows: Sequence[int]) -> "Prediction":
         """Return the prediction for some of the images."""
+        rows = [*rows]
         return Prediction(
-            self.labels[rows],
+            [self.labels[row] for row in rows],
             self.probabilities[rows],
             self.logits[rows],
             self.digit[rows],
@@ -52,23 +62,69 @@ class Prediction:
     def reason(self, row: int) -> str:
         """Return why the model abstains from an image: "no digit", or two candidates such as "1 or 7".
 
-        It is "no digit" where `digit` is lower than the label's probability. The text is empty where it answers.
+        It is "no digit" where `digit` is lower than the label's probability, "none of its labels" where these are not
+        digits. The text is empty where it answers.
         """
         if not self.abstained[row]:
             return ""
-        if self.digit[row] < self.probabilities[row].max():
-            return "no digit"
+        if self.digit[row] < self.probability(row):
+            return "no digit" if all(map(str.isdigit, self.names)) else "none of its labels"
         second, first = self.probabilities[row].argsort()[-2:]
         return f"{self.names[first]} or {self.names[second]}"
 
 
+@dataclass(frozen=True)
+class Number:
+    """Digits in a row.
+
+    Attributes:
+        digits: the prediction for each, from left to right.
+        images: uint8 [N,28,28], each digit as the model saw it.
+        places: where each is in the picture.
+
+    """
+
+    digits: Prediction
+    images: npt.NDArray[np.uint8]
+    places: list[Place]
+
+    @property
+    def text(self) -> str:
+        """The number, such as "1984", or the guess at it; a number may begin with zeros."""
+        return "".join(self.digits.labels)
+
+    @property
+    def probability(self) -> float:
+        """The product of the probabilities of all digits."""
+        return float(self.digits.probabilities.max(axis=1).prod())
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the number should not be trusted: it is so where one of its digits should not."""
+        return bool(self.digits.abstained.any())
+
+    @property
+    def reason(self) -> str:
+        """Why the model abstains, such as "figure 2 of 4: 1 or 7"; empty where it answers."""
+        if not self.abstained:
+            return ""
+        first = int(self.digits.abstained.argmax())
+        why = self.digits.reason(first).replace("no digit", "no digit, or digits that touch")
+        return f"figure {first + 1} of {len(self.places)}: {why}"
+
+
 class Classifier:
-    """Recognises digits; loaded once, it can be shared between threads and used after a fork.
+    """Recognises digits; loaded once, it can be shared between threads, used after a fork, and pickled.
+
+    A pickle holds the path, not the model: the process that loads it reads and checks the file again.
 
     Args:
         model: an ONNX file with the contract inside; by default the one in the package.
         threads: how many threads a call may use. One is fastest for so small a model, and leaves the other cores to
             others.
+        verify: `logits` accepts only the file as it was exported; its checksum is that of the `.json` beside it, and
+            the logits of its golden examples are right to 0.001. `labels` is for a file that was quantized or
+            converted on purpose; only the labels of the golden examples have to be right, where they are clear.
 
     Raises:
         FileError: the file cannot be read.
@@ -77,14 +133,20 @@ class Classifier:
 
     """
 
-    def __init__(self, model: str | Path | None = None, *, threads: int = 1) -> None:
+    def __init__(self, model: str | Path | None = None, *, threads: int = 1, verify: Verify = "logits") -> None:
         path = PACKAGED_MODEL if model is None else Path(model)
+        self._again = partial(Classifier, path.absolute(), threads=threads, verify=verify)
         content = read_model(path)
         self.checksum = sha256(content).hexdigest()
-        check_description(path, self.checksum)
+        if verify == "logits":
+            check_description(path, self.checksum)
         self._session = open_session(content, name=str(path), threads=threads)
         self.contract: Contract = read_contract(self._session, name=str(path))
-        check_golden(self._session, self.contract, name=str(path))
+        check_golden(self._session, self.contract, name=str(path), verify=verify)
+
+    def __reduce__(self) -> tuple[Callable[[], "Classifier"], tuple[()]]:
+        """Return what loads the same model in the same way."""
+        return self._again, ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -108,7 +170,9 @@ class Classifier:
 
         """
         batch = as_batch(images, self.contract.image_shape, centred=self.contract.centred)
-        logits, probabilities, digit = self._session.run(OUTPUTS, {"image": batch})
+        pieces = [batch[start : start + AT_ONCE] for start in range(0, len(batch), AT_ONCE)]
+        runs = [self._session.run(OUTPUTS, {"image": piece}) for piece in pieces]
+        logits, probabilities, digit = map(np.concatenate, zip(*runs, strict=True)) if len(runs) > 1 else runs[0]
         names = self.contract.labels
         return Prediction(
             labels=[names[place] for place in logits.argmax(axis=1).tolist()],
@@ -119,6 +183,25 @@ class Classifier:
             names=names,
         )
 
+    def read_number(self, grey: npt.NDArray[np.uint8]) -> Number:
+        """Read the digits of a picture of one number, in one row.
+
+        Args:
+            grey: uint8 [height,width], ink darker or lighter than the page.
+
+        Raises:
+            PictureError: there is no such number in it, see `canonicalize_number`. A `ValueError`.
+
+        """
+        images, candidates = canonicalize_number(grey)
+        return number_of(self.predict(images), images, candidates)
+
+
+def number_of(prediction: Prediction, images: npt.NDArray[np.uint8], candidates: list[Candidate]) -> Number:
+    """Return the number, of what `canonicalize_number` returns and what a model says of each of its images."""
+    rows = best_rows(candidates, prediction.digit * prediction.probabilities.max(axis=1))
+    return Number(prediction.taken(rows), images[rows], [candidates[row].place for row in rows])
+
 
 def read_model(path: Path) -> bytes:
     """Return a model file's content; a file far larger than any such model is not read.
@@ -128,7 +211,7 @@ def read_model(path: Path) -> bytes:
 
     """
     try:
-        with path.open("rb") as file:
+        with locate(path).open("rb") as file:
             content = file.read(LARGEST_FILE + 1)  # its size is not asked for: devices and pipes have none
     except OSError as error:
         msg = f"{path}: {error.strerror}"
@@ -194,7 +277,7 @@ def _what_is_wrong(images: object, shape: tuple[int, int, int], *, centred: bool
         )
     hint = "use canonicalize for pictures of other sizes" if centred else "resize pictures of other sizes"
     if images.size == 0:
-        hint = "there is no image in the array"
+        hint = "the array is empty"
     elif images.dtype != np.uint8:
         hint = _how_to_convert(images)
     return f"images must be {allowed}, not {images.dtype} {[*images.shape]}: {hint}"

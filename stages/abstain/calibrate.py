@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from stages.config import Count, Section, Share, load_params
+from stages.config import Pictures, Section, Share, load_params
 from stages.data import Data, DatasetInfo, load_dataset_info, load_split, train_val_split
 from stages.drawn.digits import DrawnDigits
 from stages.drawn.pages import read_again
@@ -33,7 +33,7 @@ from stages.io import (
     atomic_write,
     run,
 )
-from stages.models import KIND, Model
+from stages.models import KIND, Model, build_model
 from stages.models.detector import load_detector
 from stages.models.inference import load_weights, predict
 
@@ -49,7 +49,7 @@ class Calibrate(Section):
     """
 
     max_false_rejection_rate: Share
-    pages: Count
+    pages: Pictures
     drawn_digits: DrawnDigits
 
 
@@ -120,7 +120,7 @@ def held_out_digits(images: Tensor, info: DatasetInfo, params: Calibrate) -> Ten
 def main() -> None:
     """Write `models/calibration.json`."""
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
-    model = load_weights(params.model.build(info.shape, len(info.labels)), WEIGHTS_FILE, KIND)
+    model = load_weights(build_model(params.model, info), WEIGHTS_FILE, KIND)
     detector = load_detector(DETECTOR_FILE, info.shape)
     everything = load_split(TRAIN_FILE, info)
     _, validation = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)

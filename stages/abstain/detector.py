@@ -6,30 +6,33 @@ any.
 """
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
-from stages.abstain.ood_images import draw_trained
+from stages.abstain.ood_images import TRAINED, TRAINED_NOISE, draw_trained
 from stages.augment import Augment
-from stages.config import Count, Rate, Section, Seed, Width, load_params
+from stages.config import Count, Pictures, Rate, Section, Seed, Width, load_params
 from stages.data import Data, DatasetInfo, Split, batches, load_dataset_info, load_split, train_val_split
-from stages.drawn.digits import DrawnDigits
+from stages.drawn.digits import DIGITS, DrawnDigits
 from stages.drawn.pages import read_again
 from stages.io import DATASET_FILE, DETECTOR_FILE, TRAIN_FILE, run, save_tensors
 from stages.models.detector import KIND, build_detector
+
+FEWEST = 20  # pictures of a kind, however small the data set
 
 
 class Detector(Section):
     """The second network, of one hidden layer, and how it is trained.
 
     Attributes:
-        pictures: drawn of each kind that is not a digit.
+        pictures: drawn of each kind that is not a digit, at most.
         digits: drawn of each digit.
         pages: training images that are read again from an enlarged page.
         repeats: how often an epoch learns from each of these, augmented differently each time.
@@ -42,9 +45,9 @@ class Detector(Section):
 
     """
 
-    pictures: Count
-    digits: Count
-    pages: Count
+    pictures: Annotated[Pictures, Field(gt=0)]
+    digits: Pictures
+    pages: Pictures
     repeats: Count
     hidden: Width
     learning_rate: Rate
@@ -72,19 +75,24 @@ def detector_examples(training: Split, info: DatasetInfo, params: Detector) -> E
     """Return digits and other pictures.
 
     Digits are the training images, some of them read again from an enlarged page, and drawn ones. Of another data set
-    its images take the place of digits.
+    its images take the place of digits. A small data set gets fewer other pictures, about as many as it has itself, and
+    its images are repeated until both weigh the same.
     """
+    kinds = len(TRAINED) + len(TRAINED_NOISE)
+    pictures = min(params.pictures, max(FEWEST, len(training.labels) // kinds))
+    repeats = max(1, pictures * kinds * params.repeats // len(training.labels))
     drawn = DrawnDigits(pictures=params.digits, seed=params.seed).draw(info)
     again = read_again(training.images[: params.pages], info, np.random.default_rng(params.seed))
-    others = draw_trained(params.pictures, info, seed=params.seed)
+    others = draw_trained(pictures, info, seed=params.seed)
     images = torch.cat([training.images, drawn.images, again, others])
     rows = torch.arange(len(images))
     labels = (rows < len(images) - len(others)).long()
-    return Examples(Split(images, labels), torch.where(rows < len(training.labels), 1, params.repeats))
+    return Examples(Split(images, labels), torch.where(rows < len(training.labels), repeats, params.repeats))
 
 
-def fit_detector(examples: Examples, params: Detector) -> nn.Sequential:
-    """Train a detector: binary cross-entropy, Adam, a one-cycle learning rate."""
+def fit_detector(examples: Examples, params: Detector, *, centred: bool) -> nn.Sequential:
+    """Train a detector of images like MNIST's or not: binary cross-entropy, Adam, a one-cycle learning rate."""
+    augment = params.augment.suit(centred=centred)
     torch.manual_seed(params.seed)
     detector = build_detector(examples.split.shape, hidden=params.hidden)
     rows = torch.arange(len(examples.repeats)).repeat_interleave(examples.repeats)
@@ -95,7 +103,7 @@ def fit_detector(examples: Examples, params: Detector) -> nn.Sequential:
     for _ in range(params.epochs):
         order = rows[torch.randperm(len(rows), generator=generator)]
         for images, labels, _rows in batches(
-            examples.split, order, batch_size=params.batch_size, generator=generator, augment=params.augment
+            examples.split, order, batch_size=params.batch_size, generator=generator, augment=augment
         ):
             loss = binary_cross_entropy_with_logits(detector(images)[:, 0], labels.float())
             optimizer.zero_grad()
@@ -112,8 +120,10 @@ def main() -> None:
     training, _ = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
     examples = detector_examples(training, info, params.detector)
     digits = int(examples.split.labels.sum())
-    print(f"{digits:,} digits and {len(examples.repeats) - digits:,} other pictures")
-    save_tensors(DETECTOR_FILE, KIND, fit_detector(examples, params.detector).state_dict())
+    name = "digits" if info.labels == DIGITS else f"images of {info.name}"
+    print(f"{digits:,} {name} and {len(examples.repeats) - digits:,} others to tell them from")
+    detector = fit_detector(examples, params.detector, centred=info.centred)
+    save_tensors(DETECTOR_FILE, KIND, detector.state_dict())
 
 
 if __name__ == "__main__":

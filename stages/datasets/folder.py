@@ -1,111 +1,149 @@
-"""Your own pictures: `<split>/<label>/*.png`, or `<label>/*.png`, of which some are drawn for the test set."""
+"""Your own pictures: `<split>/<label>/*`, or `<label>/*`, of which some are drawn for the test set."""
 
+import sys
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from mnist_serving.decode import decode
+from PIL import Image
+from pydantic import Field, ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
 from stages.config import Part, Section, Seed
-from stages.data import Dataset, DatasetInfo, Split, train_test_split
+from stages.data import Dataset, DatasetInfo, Split
+from stages.datasets.findings import find_faults
+from stages.datasets.listing import ABOUT, FORMATS, list_pictures, name_some
 from stages.io import StageError
 
-SPLITS = ("train", "test")
-SUFFIXES = {".png", ".jpg", ".jpeg"}
+Side = Annotated[int, Field(ge=4, le=1_024)]  # pixels
 
 
 class Folder(Section):
-    """Pictures under `path`, grey or colour, all of one size; `test` and `seed` apply where no split is given."""
+    """Pictures under `path`.
 
-    path: str
+    Attributes:
+        path: the folder.
+        size: height and width to which all pictures are brought; null takes them as they are, all of one size.
+        channels: `auto` is `rgb` where one picture has colours, and `grey` otherwise.
+        test: the share of each label that is drawn for the test set, where there is no folder `test`.
+        seed: draws it.
+
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    size: Annotated[tuple[Side, Side], Field(strict=False)] | None
+    channels: Literal["auto", "grey", "rgb"]
     test: Part
     seed: Seed
 
     def load(self) -> Dataset:
-        """Read the pictures; their folders' names are the labels.
+        """Read the pictures; print what was left out, and what is to be looked at.
 
         Raises:
-            StageError: the folder is missing, holds fewer than two labels or no pictures, one cannot be read,
-                or their sizes differ.
+            StageError: the folder is missing, or no data set: a label without pictures, fewer than two labels,
+                pictures that cannot be read, of several sizes, or all alike; a wrong `dataset.json`.
 
         """
-        root = Path(self.path).expanduser()
-        folders = [root / name for name in SPLITS] if (root / SPLITS[0]).is_dir() else [root]
-        found = [_list_pictures(folder) for folder in folders]
-        paths = [path for in_folder in found for path in in_folder]
+        root = Path(self.path)
+        paths, given, left_out = list_pictures(root)
         labels = tuple(sorted({path.parent.name for path in paths}))
-        if len(labels) < 2:  # noqa: PLR2004 (fewer leave nothing to tell apart)
-            msg = f"{root} holds pictures of {len(labels)} labels: at least two are needed, each a folder of pictures"
+        if len(labels) == 1:
+            msg = f"{root} holds pictures of {labels[0]} alone: at least two labels are needed, each a folder in it"
             raise StageError(msg)
-        images = _read_pictures(paths)
-        everything = Split(images, torch.tensor([labels.index(path.parent.name) for path in paths]))
-        if len(found) == 1:
-            train, test = train_test_split(everything, share=self.test, seed=self.seed)
-        else:
-            rows = torch.arange(len(paths))
-            train, test = everything.take(rows[: len(found[0])]), everything.take(rows[len(found[0]) :])
+        if left_out:
+            print(f"left out {len(left_out):,} files that are not {FORMATS} in a label's folder: {name_some(left_out)}")
+        everything = Split(self._read(paths), torch.tensor([labels.index(path.parent.name) for path in paths]))
+        tested = self._draw_test(everything.labels, labels) if given is None else torch.arange(len(paths)) >= given
+        (learned,), (kept_out,) = (~tested).nonzero(as_tuple=True), tested.nonzero(as_tuple=True)
+        train, test = everything.take(learned), everything.take(kept_out)
+        in_order = [paths[row] for row in [*learned.tolist(), *kept_out.tolist()]]
+        for sentence in find_faults(train, test, paths=in_order, labels=labels):
+            print(f"warning: {sentence}", file=sys.stderr)
         checksum = {"pictures": _digest(root, paths)}
-        info = DatasetInfo(name=root.name, labels=labels, shape=everything.shape, centred=False, sha256=checksum)
+        info = DatasetInfo(
+            name=root.name, labels=labels, shape=everything.shape, centred=_are_centred(root), sha256=checksum
+        )
         return Dataset(info, train, test)
 
+    def _draw_test(self, places: Tensor, labels: tuple[str, ...]) -> Tensor:
+        """Return which pictures are for the test set, bool [N]: a share of each label, and neither none nor all."""
+        tested = torch.zeros(len(places), dtype=torch.bool)
+        generator = torch.Generator().manual_seed(self.seed)
+        for place, label in enumerate(labels):
+            (rows,) = (places == place).nonzero(as_tuple=True)
+            if len(rows) == 1:
+                msg = f"there is one picture of {label}: at least two are needed, one to learn from and one to test on"
+                raise StageError(msg)
+            count = min(max(1, round(self.test * len(rows))), len(rows) - 1)
+            tested[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
+        return tested
 
-def _list_pictures(folder: Path) -> list[Path]:
-    """Return the path of every picture, `folder/<label>/<name>`, in an order that is the same everywhere.
+    def _read(self, paths: list[Path]) -> Tensor:
+        """Return all pictures, uint8 [N,C,H,W].
+
+        Raises:
+            StageError: one cannot be read, or its size is not that of the first.
+
+        """
+        pictures: list[Image.Image] = []
+        for path in tqdm(paths, desc="pictures", delay=1, leave=False, disable=None):
+            picture = _open_picture(path)
+            if self.size:
+                picture = picture.resize(self.size[::-1], Image.Resampling.BILINEAR)
+            pictures.append(picture)
+            if picture.size != pictures[0].size:
+                sizes = [f"{one} is {shown.width}x{shown.height}" for one, shown in zip(paths, pictures, strict=False)]
+                msg = (
+                    f"{sizes[-1]}, {sizes[0]}: all pictures must have one size; a line in params.yaml brings them to "
+                    "one, `download.folder.size`, such as `size: [28, 28]`"
+                )
+                raise StageError(msg)
+        colours = self.channels == "rgb" or (self.channels == "auto" and any(map(_has_colours, pictures)))
+        mode = "RGB" if colours else "L"
+        images = torch.from_numpy(np.stack([np.asarray(picture.convert(mode)) for picture in pictures]))
+        return images.reshape(*images.shape[:3], -1).permute(0, 3, 1, 2).contiguous()
+
+
+class About(Section):
+    """What the drawing page says of the pictures that it keeps, in a `dataset.json` beside the labels' folders."""
+
+    centred: bool
+
+
+def _are_centred(root: Path) -> bool:
+    """Return whether the pictures are as `canonicalize` makes them; without a word on it they are not.
 
     Raises:
-        StageError: the folder does not exist or holds no pictures.
+        StageError: `dataset.json` says anything else.
 
     """
-    if not folder.is_dir():
-        msg = f"{folder} is not a folder: set `download.folder.path` in params.yaml"
-        raise StageError(msg)
-    paths = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        msg = f"{folder} holds no pictures: put them into {folder}/<label>/*.png"
-        raise StageError(msg)
-    return paths
+    path = root / ABOUT
+    try:
+        return path.exists() and About.model_validate_json(path.read_bytes()).centred
+    except ValidationError as error:
+        msg = f'{path} must be {{"centred": true}} or {{"centred": false}}: fix or remove it'
+        raise StageError(msg) from error
 
 
-def _read_pictures(paths: list[Path]) -> Tensor:
-    """Return all pictures, uint8 [N,3,H,W] where one has colours and [N,1,H,W] otherwise.
-
-    Raises:
-        StageError: one cannot be read, or its size is not that of the first.
-
-    """
-    pictures: list[Image.Image] = []
-    for path in tqdm(paths, desc="pictures", delay=1, leave=False, disable=None):
-        pictures.append(_open_picture(path))
-        (width, height), first = pictures[-1].size, pictures[0].size
-        if (width, height) != first:
-            msg = f"{path} is {width}x{height}, {paths[0]} is {first[0]}x{first[1]}: all pictures must have one size"
-            raise StageError(msg)
-    mode = "RGB" if any(picture.mode == "RGB" for picture in pictures) else "L"
-    images = torch.from_numpy(np.stack([np.asarray(picture.convert(mode)) for picture in pictures]))
-    return images.reshape(*images.shape[:3], -1).permute(0, 3, 1, 2).contiguous()
+def _has_colours(picture: Image.Image) -> bool:
+    """Return whether a picture is not grey: browsers write grey pictures as RGB."""
+    return picture.mode == "RGB" and bool(np.ptp(np.asarray(picture), axis=2).any())
 
 
 def _open_picture(path: Path) -> Image.Image:
-    """Return a picture upright, on white where it is transparent, as `L` or `RGB`.
+    """Return a picture as `L` or `RGB`, read as the package reads those that the model will be asked about.
 
     Raises:
         StageError: it cannot be read.
 
     """
     try:
-        with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
-        if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip
-            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-        grey = picture.mode in {"1", "L", "LA"}
-        if picture.has_transparency_data:
-            layer = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-        return picture.convert("L" if grey else "RGB")
-    except Exception as error:  # Pillow's decoders raise errors of many types
+        return decode(path.read_bytes(), None)
+    except (OSError, ValueError) as error:
         msg = f"{path} cannot be read as an image ({error}): fix or remove it"
         raise StageError(msg) from error
 

@@ -12,15 +12,14 @@ Language 1982). A drawing blends them at random, moves every point a little and 
 import re
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.random import Generator
-from pydantic import Field
 from scipy.interpolate import CubicSpline
 
-from stages.config import Section, Seed
+from stages.config import Pictures, Section, Seed
 from stages.data import DatasetInfo, Split
 from stages.drawn.pages import Pixels, Points, draw_images, draw_strokes
 
@@ -32,7 +31,7 @@ SMOOTH = 12  # points of a curve for each point of a master
 class DrawnDigits(Section):
     """Box 1, digits drawn by code: `pictures` of each are added to the training images; 0 adds none."""
 
-    pictures: Annotated[int, Field(ge=0)]
+    pictures: Pictures
     seed: Seed
 
     def draw(self, info: DatasetInfo) -> Split:

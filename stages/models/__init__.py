@@ -7,10 +7,30 @@ whoever wants probabilities, bring their own. Its first weights come from torch'
 from typing import Annotated
 
 from pydantic import Field
+from torch import Tensor, nn
 
+import stages.models.products  # noqa: F401 (from here on, matrices are multiplied with oneDNN)
+from stages.data import DatasetInfo
 from stages.models.cnn import Cnn
 from stages.models.linear import Linear
 from stages.models.mlp import Mlp
+from stages.models.standardization import standardization
 
 KIND = "weights"  # what the file of a trained model says that it holds
 Model = Annotated[Mlp | Cnn | Linear, Field(discriminator="kind")]
+
+
+def build_model(box: Model, info: DatasetInfo, images: Tensor | None = None) -> nn.Module:
+    """Return box 2 for a data set: the network, and before it, if the data set is not like MNIST, a standardization.
+
+    Args:
+        box: the network.
+        info: the data set.
+        images: training images, uint8 [N,C,H,W], whose pixels become standardized; loaded weights bring their own.
+
+    """
+    network = box.build(info.shape, len(info.labels))
+    if info.centred:
+        return network
+    layers = network if type(network) is nn.Sequential else [network]
+    return nn.Sequential(standardization(info.shape[0], images), *layers)

@@ -46,17 +46,17 @@ def decompress(request: Request, *, limit: BodyLimit) -> bytes:
 
 
 def compress(request: Request, response: Response) -> None:
-    """Compress a reply in place, if the client accepts it and it is worth it.
+    """Compress a reply in place, if the client, who sent `Accept-Encoding`, accepts it and it is worth it.
 
     Errors are not compressed, nor are the protocols' metadata: some clients, such as tritonclient's for asyncio, read
     them without looking at `Content-Encoding`.
     """
-    accepted = request.headers.get(b"accept-encoding")
-    if accepted is None or (request.method == "GET" and request.route.startswith(PROTOCOLS)):
+    if request.method == "GET" and request.route.startswith(PROTOCOLS):
         return
     if response.status != HTTPStatus.OK or len(response.body) < WORTH_COMPRESSING:
         return
-    offers = [offer.strip().partition(";") for offer in accepted.decode("latin-1").lower().split(",")]
+    accepted = request.headers[b"accept-encoding"].decode("latin-1").lower()
+    offers = [offer.strip().partition(";") for offer in accepted.split(",")]
     wanted = {name.strip() for name, _, weight in offers if not WEIGHT_ZERO.search(weight.strip())}
     if "gzip" in wanted:
         response.body = gzip.compress(response.body, compresslevel=1, mtime=0)

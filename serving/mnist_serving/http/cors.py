@@ -16,8 +16,8 @@ class Cors:
         self.on = bool(origins)
 
     def preflight(self, request: Request, methods: list[str]) -> Response | None:
-        """Return the reply to a browser that asks whether it may send a request; None if it asks nothing."""
-        if request.method != "OPTIONS" or ASKED not in request.headers or not self._allowed(request):
+        """Return the reply to a browser whose OPTIONS asks whether it may send a request; None if it asks nothing."""
+        if ASKED not in request.headers or not self._allowed(request):
             return None
         headers = {
             "Access-Control-Allow-Methods": ", ".join(methods),
@@ -37,9 +37,11 @@ class Cors:
 
     def _allowed(self, request: Request) -> str:
         """Return the origin to name, or nothing."""
-        origin = request.headers.get(b"origin", b"")
-        if origin and b"*" in self._origins:
+        if b"*" in self._origins:
             return "*"
+        origin = request.headers.get(b"origin", b"")
+        if not (origin or request.method) and len(self._origins) == 1:
+            (origin,) = self._origins  # the head was not read; the browser compares
         return origin.decode() if origin in self._origins else ""
 
 

@@ -15,22 +15,20 @@ MODEL_VERSION = "1"
 BINARY = "application/octet-stream"
 
 
-def render_infer_reply(
-    request: InferRequest, prediction: Prediction, *, request_id: str, labels: tuple[str, ...]
-) -> Response:
+def render_infer_reply(request: InferRequest, prediction: Prediction, rows: slice, *, request_id: str) -> Response:
     """Return the reply to an inference request.
 
     Args:
         request: which outputs, in which form.
-        prediction: for the request's images.
+        prediction: for the request's images and others.
+        rows: which are the request's.
         request_id: the reply's id if the client gave none.
-        labels: the names of the classes.
 
     """
     outputs: list[dict[str, Any]] = []
     binary: list[bytes] = []
     for output in request.outputs:
-        tensor, raw = _render_output(output, _scores(prediction, output.name), labels)
+        tensor, raw = _render_output(output, _scores(prediction, output.name)[rows], prediction.names)
         outputs.append(tensor)
         if raw is not None:
             binary.append(raw)

@@ -1,8 +1,7 @@
 """Inference requests of the Open Inference Protocol: JSON, JSON with binary tensors, or one raw tensor."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .json_body import kind, may_hold_booleans, read_object
 from .pixels import MESSAGE_LENGTH, Images, Shape, read_pixels, to_images
@@ -13,8 +12,7 @@ SERVED_OUTPUTS = ("logits", "probabilities", "digit")
 DATATYPE = "UINT8"
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """A requested output: `classes` is the k of a classification, 0 for the numbers themselves."""
 
     name: str
@@ -22,8 +20,7 @@ class Output:
     classes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class InferRequest:
+class InferRequest(NamedTuple):
     """What an inference request asks for; `id` is None if the client gave none."""
 
     images: Images
@@ -135,7 +132,7 @@ def _outputs(document: dict[str, Any], parameters: dict[str, Any]) -> tuple[Outp
     if type(asked) is not list:
         raise HttpError(400, f"`outputs` must be a list, not {kind(asked)}")
     outputs = tuple(_output(item, binary_by_default=binary_by_default) for item in asked)
-    if len({output.name for output in outputs}) < len(outputs):
+    if len(outputs) > 1 and len({output.name for output in outputs}) < len(outputs):
         raise HttpError(400, "`outputs` names an output twice")
     return outputs
 

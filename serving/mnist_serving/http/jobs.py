@@ -11,11 +11,14 @@ from .transport.http_types import Request, Response
 
 @dataclass(slots=True)
 class Job:
-    """A request's images, uint8 [N,channels,height,width], and what makes the reply of the model's prediction."""
+    """A request's images, uint8 [N,channels,height,width], and what makes the reply.
+
+    `reply` takes the prediction of a run that several requests share, and which of its rows are this request's.
+    """
 
     request: Request
     images: Images
-    reply: Callable[[Prediction], Response]
+    reply: Callable[[Prediction, slice], Response]
 
 
 def split_by_images(jobs: list[Job], most: int) -> Iterator[list[Job]]:

@@ -49,7 +49,12 @@ def kind(value: object) -> str:
 def may_hold_booleans(body: bytes) -> bool:
     """Return whether JSON may hold true or false, which are numbers to Python and not to the protocol."""
     # Single letters, which only such values and few names have, are found many times as fast as words.
-    return b"f" in body or (b"r" in body and b"true" in body)
+    if b"f" in body:
+        return True
+    place = body.find(b"r")
+    while place >= 0 and body[place - 1 : place + 3] != b"true":
+        place = body.find(b"r", place + 1)
+    return place >= 0
 
 
 def has_more(byte: bytes, most: int, body: bytes) -> bool:

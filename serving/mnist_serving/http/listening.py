@@ -2,9 +2,12 @@
 
 import errno
 import ipaddress
+import os
 import resource
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mnist_serving.errors import MnistServingError
@@ -16,6 +19,24 @@ OWN_FILES = 32  # descriptors that a process needs besides those of connections
 
 class ListenError(MnistServingError):
     """The service cannot listen where it should."""
+
+
+@contextmanager
+def listening(host: str, port: int, path: Path | None) -> Iterator[list[socket.socket]]:
+    """Listen on a host's port, or at a path; afterwards close, and remove what was made at the path.
+
+    Raises:
+        ListenError: the service cannot listen there.
+
+    """
+    sockets = [listen_at(path)] if path else listen(host, port)
+    made = path.stat() if path else None
+    try:
+        yield sockets
+    finally:
+        close(sockets)
+        if path and made and path.exists() and os.path.samestat(path.stat(), made):  # it may be another program's now
+            path.unlink()
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -60,11 +81,13 @@ def _what_is_wrong(error: UnicodeError | OSError, host: str, port: int) -> str:
         return f"{host!r} is not a valid host name; choose another with --host"
     if error.errno == errno.EADDRINUSE:
         return f"port {port} of {host} is taken; choose another with --port"
-    return f"cannot listen on {host} port {port}: {error.strerror or error}"
+    return f"cannot listen on {host!r} port {port}: {error.strerror or error}; choose others with --host and --port"
 
 
 def listen_at(path: Path) -> socket.socket:
-    """Return a listening Unix socket; a file that a server left behind there is replaced.
+    """Return a listening Unix socket; one that a server left behind there is replaced.
+
+    Like a port, it is open to every user of the machine who can reach its folder.
 
     Raises:
         ListenError: the path is taken, too long, or in no folder that can be written to.
@@ -75,6 +98,7 @@ def listen_at(path: Path) -> socket.socket:
         if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _answers(path):
             path.unlink()
         listener.bind(str(path))
+        path.chmod(0o666)
         listener.listen()
     except OSError as error:
         listener.close()

@@ -9,6 +9,7 @@ from .infer_reply import BINARY, MODEL_NAME, MODEL_VERSION
 from .infer_request import DATATYPE, INPUT, SERVED_OUTPUTS
 from .json_body import JSON
 from .limits import Limits
+from .openapi_examples import PNG, describe_examples, examples
 from .pixels import Shape
 from .predict import PICTURE_TYPES
 from .uploads import FORM
@@ -23,10 +24,14 @@ PROBABILITY: Json = {"type": "number", "minimum": 0, "maximum": 1}
 FILE: Json = {"schema": {"type": "string", "format": "binary"}}
 HTML: Json = {"text/html": {"schema": STRING}}
 
+NUMBER = (
+    "With `true` each picture shows a number, its digits in one row, and is answered by a `Number`. Send pictures "
+    "then, not pixels."
+)
 SEEN = "With `true` each prediction has the pixels that the model saw, as `seen`."
 REASONS = {
     400: "The request does not follow this description.",
-    404: "There is no such model or version.",
+    404: "The model or version is unknown.",
     408: "The request took too long to arrive.",
     413: "The request has too many bytes or too many images; the error names the flag that allows more bytes.",
     415: "The content type or encoding is not supported.",
@@ -51,20 +56,22 @@ def describe_api(contract: Contract, limits: Limits, *, version: str) -> Json:
             "/predict": {"post": _predict(contract, limits)},
             "/model": {"get": _get("The model's metadata", _json(_ref("Model")), 503)},
             **_health_paths(),
-            **_model_paths(contract.image_shape),
-            **_v1_paths(),
+            **_model_paths(contract),
+            **_v1_paths(contract),
             "/metrics": {"get": _get("Counts and latencies for Prometheus", {"text/plain": {"schema": STRING}})},
             "/openapi.json": {"get": _get("This document", _json({"type": "object"}), 503)},
-            "/docs": {"get": _get("This document as a page", HTML, 503)},
+            "/docs": {"get": _get("This document as a page to try it on", HTML)},
         },
-        "components": {"schemas": _schemas(contract, limits)},
+        "components": {"schemas": _schemas(contract, limits), "examples": describe_examples(contract)},
     }
 
 
 def _predict(contract: Contract, limits: Limits) -> Json:
     pictures = dict.fromkeys((*PICTURE_TYPES, BINARY), FILE)
     files = {"type": "array", "items": FILE["schema"], "minItems": 1, "maxItems": limits.parts}
-    form = {FORM: {"schema": {"type": "object", "properties": {"file": files}}}}
+    form = {FORM: {"schema": {"type": "object", "properties": {"file": files}}} | examples("form")}
+    content = _json(_ref("PredictRequest"), "pixels", "base64", "several") | pictures | form
+    content[PNG] = FILE | examples("picture")
     return {
         "summary": "Classify images",
         "description": (
@@ -74,8 +81,11 @@ def _predict(contract: Contract, limits: Limits) -> Json:
             "the numbers. "
             f"JSON may have {limits.body:,} bytes, a picture file or a form {limits.picture:,}."
         ),
-        "parameters": [_parameter("seen", "query", BOOLEAN | {"default": False, "description": SEEN})],
-        "requestBody": {"required": True, "content": _json(_ref("PredictRequest")) | pictures | form},
+        "parameters": [
+            _parameter("seen", "query", BOOLEAN | {"default": False, "description": SEEN}),
+            _parameter("number", "query", BOOLEAN | {"default": False, "description": NUMBER}),
+        ],
+        "requestBody": {"required": True, "content": content},
         "responses": _responses("The predictions", _json(_ref("PredictReply")), *BODY_ERRORS),
     }
 
@@ -104,7 +114,7 @@ def _health_paths() -> Json:
     }
 
 
-def _model_paths(shape: Shape) -> Json:
+def _model_paths(contract: Contract) -> Json:
     """Return the routes of a model, each with and without its version."""
     tensor = _object({"name": STRING, "datatype": STRING, "shape": {"type": "array", "items": INTEGER}})
     tensors = {"type": "array", "items": tensor}
@@ -116,7 +126,7 @@ def _model_paths(shape: Shape) -> Json:
             "get": _get("The model's configuration, as Triton describes it", _json({"type": "object"}), 404, 503)
         },
         "/ready": {"get": _get("Whether the model is ready", _json(ready), 404, 503)},
-        "/infer": {"post": _infer(shape)},
+        "/infer": {"post": _infer(contract)},
     }
     model = _parameter("model", "path", STRING | {"enum": [MODEL_NAME]})
     number = _parameter("version", "path", STRING | {"enum": [MODEL_VERSION]})
@@ -127,13 +137,14 @@ def _model_paths(shape: Shape) -> Json:
     return described
 
 
-def _v1_paths() -> Json:
+def _v1_paths(contract: Contract) -> Json:
     """Return the routes of KServe's V1 protocol, which are TensorFlow Serving's too."""
     status = _json(_object({"name": STRING, "ready": BOOLEAN}))
     predict = {
         "summary": "Classify images, by KServe's V1 protocol",
-        "description": "An instance is an image as in `/predict`, or an object of one key around it.",
-        "requestBody": {"required": True, "content": _json(_ref("V1Request"))},
+        "description": "An instance is an image as in `/predict`, or an object of one key around it"
+        f"{_polarity(contract)}.",
+        "requestBody": {"required": True, "content": _json(_ref("V1Request"), "instances")},
         "responses": _responses("The predictions", _json(_ref("PredictReply")), 404, *BODY_ERRORS),
     }
     model = {"parameters": [_parameter("model", "path", STRING | {"enum": [MODEL_NAME]})]}
@@ -144,17 +155,19 @@ def _v1_paths() -> Json:
     }
 
 
-def _infer(shape: Shape) -> Json:
+def _infer(contract: Contract) -> Json:
     length = INTEGER | {"minimum": 0, "description": "With binary tensors: how many bytes of JSON begin the body."}
+    header = _parameter("Inference-Header-Content-Length", "header", length) | {"examples": {"raw": {"value": 0}}}
+    content = _json(_ref("InferRequest"), "tensor") | {BINARY: FILE | examples("raw")}
     return {
         "summary": "Classify images, by the Open Inference Protocol",
         "description": (
             "Tensors may also be binary: first the JSON, then the tensors' bytes, little-endian; the header "
             "`Inference-Header-Content-Length` gives the length of the JSON. If it is 0, the whole body is "
-            f"one image of {math.prod(shape):,} bytes."
+            f"one image of {math.prod(contract.image_shape):,} bytes{_polarity(contract)}."
         ),
-        "parameters": [_parameter("Inference-Header-Content-Length", "header", length)],
-        "requestBody": {"required": True, "content": _json(_ref("InferRequest")) | {BINARY: FILE}},
+        "parameters": [header],
+        "requestBody": {"required": True, "content": content},
         "responses": _responses("The outputs", _json(_ref("InferReply")) | {BINARY: FILE}, 404, *BODY_ERRORS),
     }
 
@@ -166,7 +179,9 @@ def _schemas(contract: Contract, limits: Limits) -> Json:
     forms = [flat, *([rows] if channels == 1 else []), _list_of(rows, channels)]
     images = {"type": "array", "items": _ref("Image"), "minItems": 1, "maxItems": limits.images}
     meaning = "0 is background, 255 is ink." if contract.centred else "0 is dark, 255 is light."
-    predictions = {"type": "array", "items": _ref("Prediction"), "minItems": 1}
+    prediction = _prediction(flat, classes=len(contract.labels))
+    answers = {"anyOf": [_ref("Prediction"), _ref("Number")]}
+    predictions = {"type": "array", "items": answers, "minItems": 1}
     closed = {"additionalProperties": False}
     return {
         "Error": _object({"error": STRING}),
@@ -175,9 +190,10 @@ def _schemas(contract: Contract, limits: Limits) -> Json:
         "V1Request": _object({"instances": images}),
         "PredictRequest": {"oneOf": [_object({"image": _ref("Image")}) | closed, _object({"images": images}) | closed]},
         "PredictReply": _object({"predictions": predictions}),
-        "Prediction": _prediction(flat, classes=len(contract.labels)),
+        "Prediction": prediction,
+        "Number": _number(prediction),
         "Model": _model(),
-        **_infer_schemas(contract.image_shape, limits),
+        **_infer_schemas(contract.image_shape, limits, meaning),
     }
 
 
@@ -210,11 +226,27 @@ def _prediction(pixels: Json, *, classes: int) -> Json:
     return prediction
 
 
-def _infer_schemas(shape: Shape, limits: Limits) -> Json:
+def _number(digit: Json) -> Json:
+    box = _list_of(INTEGER | {"minimum": 0}, 4)
+    box["description"] = "Left, top, right and bottom in pixels of the picture as it is seen, turned as its EXIF says."
+    digit = digit | {"required": [*digit["required"], "box"], "properties": digit["properties"] | {"box": box}}
+    number = _object(
+        {
+            "number": STRING | {"description": "The digits from left to right; a number may begin with zeros."},
+            "probability": PROBABILITY | {"description": "The product of those of the digits."},
+            "digits": {"type": "array", "items": digit, "minItems": 1},
+            "abstained": BOOLEAN | {"description": "The model does not trust one of the digits."},
+        }
+    )
+    number["properties"]["reason"] = STRING | {"description": "Which, and why; only if `abstained` is true."}
+    return number
+
+
+def _infer_schemas(shape: Shape, limits: Limits, meaning: str) -> Json:
     batch = INTEGER | {"minimum": 1, "maximum": limits.images}
     sides = [batch, *({"const": length} for length in shape)]
     tensor_shape = {"type": "array", "prefixItems": sides, "minItems": len(sides), "maxItems": len(sides)}
-    data = {"type": "array", "description": "The pixels, 0 to 255, flat or nested as the shape says."}
+    data = {"type": "array", "description": f"The pixels, flat or nested as the shape says. {meaning}"}
     binary_size = {"type": "object", "properties": {"binary_data_size": INTEGER | {"minimum": 0}}}
     named = {"name": {"const": INPUT}, "shape": tensor_shape, "datatype": {"const": DATATYPE}}
     tensor = _object(named) | {"properties": named | {"data": data, "parameters": binary_size}}
@@ -243,8 +275,9 @@ def _responses(description: str, content: Json, *errors: int) -> Json:
     return responses | refusals
 
 
-def _json(schema: Json) -> Json:
-    return {JSON: {"schema": schema}}
+def _json(schema: Json, *names: str) -> Json:
+    """Return the content of a schema in JSON, with its examples by name."""
+    return {JSON: {"schema": schema} | (examples(*names) if names else {})}
 
 
 def _parameter(name: str, place: str, schema: Json) -> Json:

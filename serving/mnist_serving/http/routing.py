@@ -63,7 +63,7 @@ def _not_found(path: str) -> str:
     if parts[1:3] in (["v1", "models"], ["v2", "models"]) and len(parts) > 3:  # noqa: PLR2004 (/v2/models/NAME/...)
         name = parts[3].partition(":")[0] if parts[1] == "v1" else parts[3]
         if name != MODEL_NAME:
-            return f"there is no model {name[:60]!r}; the model is {MODEL_NAME!r}"
+            return f"unknown model {name[:60]!r}; the model is {MODEL_NAME!r}"
         if parts[4:5] == ["versions"] and parts[5:6] != [MODEL_VERSION]:
-            return f"{MODEL_NAME!r} has no version {'/'.join(parts[5:6])[:60]!r}; its version is {MODEL_VERSION!r}"
-    return f"there is nothing at {path[:200]!r}; /docs lists the routes"
+            return f"unknown version {'/'.join(parts[5:6])[:60]!r} of {MODEL_NAME!r}; its version is {MODEL_VERSION!r}"
+    return f"unknown path {path[:200]!r}; /docs lists the paths"

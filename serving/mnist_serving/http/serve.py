@@ -4,30 +4,38 @@ import argparse
 import dataclasses
 import importlib.util
 import logging
-import os
 import socket
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mnist_serving.classifier import PACKAGED_MODEL, Classifier
 from mnist_serving.errors import MnistServingError
 
 from .limits import Limits
-from .settings import COUNT, PORT, SECONDS, Repeated, origins, proxies, root_path, take_environment
+from .logs import configure_logs
+from .settings import COUNT, PORT, SECONDS, Parser, Repeated, origins, proxies, root_path, take_environment
+
+if TYPE_CHECKING:
+    from .prometheus import Rows
 
 logger = logging.getLogger("mnist_serving.http")
 
-NEEDED = ("httptools", "orjson", "PIL", "prometheus_client", "python_multipart")  # from the extra `http`
-METRICS_FOLDERS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")  # read when its client is imported
+NEEDED = {  # what the extra `http` installs, by the names that are imported
+    "httptools": "httptools",
+    "orjson": "orjson",
+    "PIL": "pillow",
+    "prometheus_client": "prometheus-client",
+    "python_multipart": "python-multipart",
+}
 
 
 class ServerError(MnistServingError):
     """The server cannot start."""
 
 
-def add_serve_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_serve_command(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add `serve` to the command line."""
     parser = commands.add_parser(
         "serve",
@@ -36,36 +44,22 @@ def add_serve_command(commands: "argparse._SubParsersAction[argparse.ArgumentPar
         "Each flag may also be given in the environment variable named beside it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, default=PACKAGED_MODEL, help="the ONNX file")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
-    parser.add_argument("--port", type=PORT, default=8000, help="the port to listen on; 0 picks a free one")
-    parser.add_argument(
-        "--uds", type=Path, metavar="PATH", help="a Unix socket to listen on, in place of host and port"
-    )
-    parser.add_argument("--root-path", type=root_path, default="", help="the path below which a proxy offers it")
-    parser.add_argument(
-        "--cors-origin",
-        dest="origins",
-        type=origins,
-        action=Repeated,
-        default=(),
-        metavar="ORIGIN",
-        help="a site whose pages may use the service, or *; repeatable",
-    )
-    parser.add_argument(
-        "--trusted-proxy",
-        dest="proxies",
-        type=proxies,
-        action=Repeated,
-        default=(),
-        metavar="ADDRESS",
-        help="a proxy or network whose X-Forwarded-For the access log believes, or unix; repeatable",
-    )
-    parser.add_argument("--workers", type=COUNT, default=1, help="how many processes; each uses one core")
-    parser.add_argument("--access-log", action="store_true", help="log one line a request")
-    parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
-    parser.add_argument("--linger", type=SECONDS, default=0.5, help="seconds to accept connections after SIGTERM")
-    parser.add_argument("--grace", type=SECONDS, default=10.0, help="seconds from SIGTERM to the end, at most")
+    add = parser.add_argument
+    lists: dict[str, Any] = {"action": Repeated, "default": ()}
+    add("--model", type=Path, default=PACKAGED_MODEL, help="the ONNX file")
+    add("--host", default="127.0.0.1", help="the address to listen on")
+    add("--port", type=PORT, default=8000, help="the port to listen on; 0 picks a free one")
+    add("--uds", type=Path, metavar="PATH", help="a Unix socket to listen on, in place of host and port")
+    add("--root-path", type=root_path, default="", help="the path below which a proxy offers it")
+    text = "a site whose pages may use the service, or *; repeatable"
+    add("--cors-origin", dest="origins", type=origins, metavar="ORIGIN", help=text, **lists)
+    text = "a proxy or network whose X-Forwarded-For the access log believes, or unix; repeatable"
+    add("--trusted-proxy", dest="proxies", type=proxies, metavar="ADDRESS", help=text, **lists)
+    add("--workers", type=COUNT, default=1, help="how many processes; each uses one core")
+    add("--access-log", action="store_true", help="log one line a request")
+    add("--log-json", action="store_true", help="log one JSON object a line")
+    add("--linger", type=SECONDS, default=0.5, help="seconds to accept connections after SIGTERM")
+    add("--grace", type=SECONDS, default=10.0, help="seconds from SIGTERM to the end, at most")
     _add_limits(parser.add_argument_group("limits"))
     take_environment(parser)
     parser.set_defaults(run=run_serve)
@@ -91,31 +85,18 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
 
 
 def run_serve(arguments: argparse.Namespace) -> int:
-    """Serve until a signal arrives; return the exit code.
-
-    Raises:
-        MnistServingError: packages are missing. Whatever else cannot be used is logged.
-
-    """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        msg = f"the server needs {', '.join(missing)}: pip install 'mnist-serving[http]'"
-        raise ServerError(msg)
+    """Serve until a signal arrives; return the exit code. Whatever cannot be used is logged."""
     # Imported here and below, so that the other commands start without it.
-    from .listening import close, listen, listen_at
-    from .logs import configure_logs
+    from .listening import listening
 
     configure_logs(as_json=arguments.log_json, access=arguments.access_log)
-    for name in METRICS_FOLDERS:
-        os.environ.pop(name, None)  # other programs', or of a former run
     try:
-        listeners = [listen_at(arguments.uds)] if arguments.uds else listen(arguments.host, arguments.port)
-        try:
+        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            msg = f"the server needs {', '.join(missing)}: pip install {' '.join(NEEDED[name] for name in missing)}"
+            raise ServerError(msg)
+        with listening(arguments.host, arguments.port, arguments.uds) as listeners:
             return _serve_on(arguments, listeners)
-        finally:
-            close(listeners)
-            if arguments.uds:
-                arguments.uds.unlink(missing_ok=True)
     except (MnistServingError, OSError) as error:
         logger.error("%s", error)  # noqa: TRY400 (a person can put it right: no traceback)
         return 1
@@ -136,12 +117,34 @@ def _serve_on(arguments: argparse.Namespace, listeners: list[socket.socket]) -> 
             arguments.connections,
             wanted,
         )
+    from .prometheus import Rows
+    from .transport.workers import Supervisor
+
+    rows = Rows(arguments.workers)
     if arguments.workers == 1:
-        return _serve(arguments, listeners, lambda: None)
-    return _serve_by_workers(arguments, listeners)
+        return _serve(arguments, listeners, rows, lambda: None)
+    return Supervisor(partial(_work, arguments, listeners, rows), listeners, count=arguments.workers).run()
 
 
-def _serve(arguments: argparse.Namespace, listeners: list[socket.socket], ready: Callable[[], None]) -> int:
+def _work(
+    arguments: argparse.Namespace, listeners: list[socket.socket], rows: "Rows", place: int, ready: Callable[[], None]
+) -> int:
+    """Serve as one worker of several; log why if it cannot."""
+    from .transport.workers import CANNOT_START
+
+    rows.place = place
+    try:
+        return _serve(arguments, listeners, rows, ready)
+    except (MnistServingError, OSError) as error:
+        logger.error("%s", error)  # noqa: TRY400 (as above)
+    except Exception:
+        logger.exception("the worker failed")
+    return CANNOT_START
+
+
+def _serve(
+    arguments: argparse.Namespace, listeners: list[socket.socket], rows: "Rows", ready: Callable[[], None]
+) -> int:
     """Serve in this process; call `ready` once the model is loaded."""
     import asyncio
 
@@ -149,7 +152,8 @@ def _serve(arguments: argparse.Namespace, listeners: list[socket.socket], ready:
     from .transport.server import ShutdownTimeouts, new_event_loop, run_server
 
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Limits)})
-    service = Service(limits, root_path=arguments.root_path, origins=arguments.origins, proxies=arguments.proxies)
+    paths_and_sites = {name: getattr(arguments, name) for name in ("root_path", "origins", "proxies")}
+    service = Service(limits, **paths_and_sites, rows=rows)
 
     def load() -> None:
         classifier = Classifier(arguments.model)
@@ -164,36 +168,3 @@ def _serve(arguments: argparse.Namespace, listeners: list[socket.socket], ready:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(run_server(service, listeners, load if alone else None, ready=ready, timeouts=timeouts))
     return 0
-
-
-def _serve_by_workers(arguments: argparse.Namespace, listeners: list[socket.socket]) -> int:
-    """Serve in several processes; Prometheus' client adds up their metrics in a folder."""
-    try:
-        temporary = tempfile.TemporaryDirectory(prefix="mnist-serving-", ignore_cleanup_errors=True)
-    except OSError as error:
-        msg = (
-            "several workers add up their metrics in a temporary folder, and none can be written to: mount one, "
-            "such as --tmpfs /tmp, or name one in TMPDIR"
-        )
-        raise ServerError(msg) from error
-    with temporary as folder:
-        os.environ[METRICS_FOLDERS[0]] = folder
-        from prometheus_client.multiprocess import mark_process_dead
-
-        from .transport.workers import CANNOT_START, Supervisor
-
-        def work(ready: Callable[[], None]) -> int:
-            try:
-                Path(folder).mkdir(parents=True, exist_ok=True)  # whoever cleans temporary folders may have removed it
-                return _serve(arguments, listeners, ready)
-            except (MnistServingError, OSError) as error:
-                logger.error("%s", error)  # noqa: TRY400 (as above)
-            except Exception:
-                logger.exception("the worker failed")
-            return CANNOT_START
-
-        def forget(pid: int) -> None:
-            with suppress(OSError):
-                mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-        return Supervisor(work, listeners, count=arguments.workers, died=forget).run()

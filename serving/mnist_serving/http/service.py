@@ -20,21 +20,22 @@ from .limits import Limits
 from .logs import ACCESS
 from .models import describe_model, triton_config, triton_index, v1_status, v2_metadata
 from .openapi import describe_api
-from .pages import Page, drawing_page, reference_page
+from .pages import drawing_page, reference_page
 from .pixels import Images
 from .predict import (
     body_limit,
     is_slow,
     media_type,
+    number_job,
+    read_flag,
     read_images,
     read_instances,
-    read_seen,
     render_predictions,
 )
 from .prometheus import CONTENT_TYPE as PROMETHEUS
-from .prometheus import Metrics
+from .prometheus import Metrics, Rows
 from .request_id import RequestIds
-from .routing import Handler, Route, find_handler, find_route, path_below
+from .routing import UNKNOWN, Handler, Route, find_handler, find_route, path_below
 from .transport.http_types import RETRY, HttpError, Request, Response
 from .transport.limits import BodyLimit
 
@@ -56,6 +57,7 @@ class Service:
         root_path: str = "",
         origins: tuple[str, ...] = (),
         proxies: tuple[str, ...] = (),
+        rows: Rows | None = None,
     ) -> None:
         """Make a service that is alive but not ready.
 
@@ -64,6 +66,7 @@ class Service:
             root_path: below which a proxy offers it.
             origins: the sites, besides its own, whose pages may use it.
             proxies: whose `X-Forwarded-For` the access log believes.
+            rows: of numbers that several workers share, for their metrics.
 
         """
         self.limits = limits or Limits()
@@ -71,20 +74,19 @@ class Service:
         self.in_flight = self.large_in_flight = 0
         self._cors = Cors(origins)
         self._clients = Clients(proxies)
-        self.metrics = Metrics()
         self._request_ids = RequestIds()
         self._classifier: Classifier | None = None
         self._closing = False
-        self._drawing = drawing_page()
-        self._described: bytes  # set by `open`, like the reference page: both show the model's shapes
-        self._reference: Page
+        self._drawing, self._reference = drawing_page(), reference_page()
+        self._described: bytes  # set by `open`: it shows the model's shapes
         self._routes = self._list_routes()
+        names = dict.fromkeys(route for route, _ in (*self._routes.values(), UNKNOWN))
+        self.metrics = Metrics(names, rows)
 
     def open(self, classifier: Classifier) -> None:
         """Become ready."""
         described = describe_api(classifier.contract, self.limits, version=__version__)
         self._described = json_response(described).body
-        self._reference = reference_page(described)
         self.metrics.describe_model(classifier, name=MODEL_NAME, version=MODEL_VERSION)
         self._classifier = classifier
 
@@ -95,7 +97,7 @@ class Service:
     def count_in_flight(self, change: int) -> None:
         """Note that a request with a body has arrived, +1, or is answered, -1."""
         self.in_flight += change
-        self.metrics.in_flight.inc(change)
+        self.metrics.set_in_flight(self.in_flight)
 
     def is_slow(self, request: Request) -> bool:
         """Return whether `answer` takes milliseconds, so that a server should call it in a thread."""
@@ -105,7 +107,7 @@ class Service:
 
     def body_limit(self, request: Request) -> BodyLimit:
         """Return how large a request's body may be."""
-        limit = body_limit(request, self.limits)
+        limit = body_limit(media_type(request), self.limits)
         if limit is self.limits.of_json or self._find_route(request)[0] == "/predict":
             return limit
         return self.limits.of_json
@@ -115,7 +117,8 @@ class Service:
         request.request_id = self._request_ids.pick(request.headers)
         request.route, handlers = self._find_route(request)
         try:
-            outcome = self._cors.preflight(request, [*handlers]) or find_handler(request, handlers)(request)
+            preflight = self._cors.preflight(request, [*handlers]) if request.method == "OPTIONS" else None
+            outcome = preflight or find_handler(request, handlers)(request)
         except HttpError as error:
             outcome = error_response(error)
         except Exception:
@@ -136,7 +139,7 @@ class Service:
             for job in batch:
                 rows = slice(first, first + len(job.images))
                 first = rows.stop
-                reply = error_response(SERVER_ERROR) if prediction is None else job.reply(prediction.part(rows))
+                reply = error_response(SERVER_ERROR) if prediction is None else job.reply(prediction, rows)
                 yield self._finish(job.request, reply)
 
     def _predict(self, images: list[Images]) -> Prediction | None:
@@ -152,7 +155,8 @@ class Service:
 
     def _finish(self, request: Request, response: Response) -> Response:
         """Compress a reply, give it the request's id, count it."""
-        compress(request, response)
+        if b"accept-encoding" in request.headers:
+            compress(request, response)
         if self._cors.on:
             self._cors.mark(request, response)
         response.headers["X-Request-Id"] = request.request_id
@@ -166,12 +170,12 @@ class Service:
         """Return the routes by path."""
         handlers: dict[str, dict[str, Handler]] = {
             "": {"GET": _redirect_to_page},
-            "/": {"GET": lambda _: self._drawing.response()},
+            "/": {"GET": lambda request: self._drawing.response(request.root_path)},
             "/predict": {"POST": self._predict_images},
             "/model": {"GET": lambda _: json_response(describe_model(self._loaded()))},
             "/metrics": {"GET": lambda _: Response(200, self.metrics.render(), PROMETHEUS)},
             "/openapi.json": {"GET": self._openapi},
-            "/docs": {"GET": self._docs},
+            "/docs": {"GET": lambda _: self._reference.response()},
             "/v1/models": {"GET": lambda _: json_response({"models": [MODEL_NAME]})},
             "/v2": {"GET": self._server_metadata},
             "/v2/health/live": {"GET": self._live},
@@ -196,10 +200,6 @@ class Service:
                     name = f"/{protocol}/models/{{model}}{end}"
                     routes[f"/{protocol}/models/{MODEL_NAME}{version}{end}"] = (name, methods)
         return routes
-
-    def _docs(self, _: Request) -> Response:
-        self._loaded()
-        return self._reference.response()
 
     def _openapi(self, request: Request) -> Response:
         self._loaded()
@@ -237,7 +237,9 @@ class Service:
 
     def _predict_images(self, request: Request) -> Job:
         contract = self._loaded().contract
-        seen = read_seen(request.query)
+        seen = read_flag(request.query, "seen")
+        if read_flag(request.query, "number"):
+            return number_job(request, self.limits, contract, seen=seen)
         return _job(request, read_images(request, self.limits, contract), seen=seen, inked=contract.centred)
 
     def _predict_instances(self, request: Request) -> Job:
@@ -255,9 +257,7 @@ class Service:
         return Job(
             request,
             infer.images,
-            lambda prediction: render_infer_reply(
-                infer, prediction, request_id=request.request_id, labels=contract.labels
-            ),
+            lambda prediction, rows: render_infer_reply(infer, prediction, rows, request_id=request.request_id),
         )
 
     def _loaded(self) -> Classifier:
@@ -277,7 +277,10 @@ def _redirect_to_page(request: Request) -> Response:
 
 
 def _job(request: Request, images: Images, *, seen: bool, inked: bool) -> Job:
-    return Job(request, images, lambda prediction: render_predictions(prediction, images, seen=seen, inked=inked))
+    def reply(prediction: Prediction, rows: slice) -> Response:
+        return render_predictions(prediction, rows, images, seen=seen, inked=inked)
+
+    return Job(request, images, reply)
 
 
 def _log_access(client: str, request: Request, response: Response, seconds: float) -> None:

@@ -1,14 +1,17 @@
 """The values of flags: numbers within bounds, lists; given on the command line or in an environment variable."""
 
 import argparse
+import logging
 import math
 import os
 import re
+import sys
 from functools import partial
 from ipaddress import ip_network
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from .clients import UNIX
+from .logs import configure_logs
 
 PREFIX = "MNIST_SERVING_"
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -30,6 +33,19 @@ class Setting(str):
     def __repr__(self) -> str:
         """Return the value, quoted, and where it was found."""
         return f"{str(self)!r} (in {self.name})"
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports wrong usage as one JSON object where the log is JSON, so that standard error has one format."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with exit code 2."""
+        by_environment = os.environ.get(f"{PREFIX}LOG_JSON", "").lower() in YES
+        if "serve" in sys.argv and ("--log-json" in sys.argv or by_environment):
+            configure_logs(as_json=True, access=False)
+            logging.getLogger("mnist_serving").error("%s", message)
+            sys.exit(2)
+        super().error(message)
 
 
 class Repeated(argparse.Action):

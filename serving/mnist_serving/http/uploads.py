@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -26,9 +27,10 @@ def decode_base64(text: str, *, name: str) -> bytes:
         HttpError: 400, it is neither.
 
     """
-    head, comma, data = text.partition(",") if text.startswith("data:") else ("", "", text)
+    text = text.strip()
+    head, comma, data = text.partition(",") if text[:5].lower() == "data:" else ("", "", text)
     if not comma or head.lower().endswith(";base64"):
-        data = data.translate(URL_SAFE)
+        data = (unquote(data) if "%" in data else data).translate(URL_SAFE)
         try:
             content = base64.b64decode(data + "=" * (-len(data) % 4), validate=True)
         except (ValueError, binascii.Error):
@@ -71,10 +73,14 @@ class _Form:
         self._pieces.append(data[start:end])
 
     def on_part_end(self) -> None:
-        _, options = parse_options_header(self._headers.get("content-disposition", ""))
-        if b"filename" in options or is_picture_type(self._headers.get("content-type", "").lower()):
+        _, options = parse_options_header(self._headers.get("content-disposition", "").encode("latin-1"))
+        content = b"".join(self._pieces)
+        if not content and options.get(b"filename") == b"":
+            return  # what a browser sends for a field in which no file was chosen
+        labelled = b"filename" in options or is_picture_type(self._headers.get("content-type", "").lower())
+        if labelled or content.startswith(STARTS):
             name = options.get(b"filename") or options.get(b"name", b"")
-            self.files.append((name.decode("latin-1"), b"".join(self._pieces)))
+            self.files.append((name.decode(errors="replace"), content))
 
     def on_end(self) -> None:
         self.ended = True
@@ -95,7 +101,8 @@ def read_form(body: bytes, content_type: bytes, *, most_parts: int) -> list[tupl
     try:
         MultipartParser(boundary, calls).write(body)  # type: ignore[arg-type]
     except FormParserError as error:
-        raise HttpError(400, f"the form is damaged: {error}") from error
+        problem = "the form is damaged, or its boundary is not the one in the Content-Type"
+        raise HttpError(400, f"{problem}: {error}") from error
     if not form.ended:
         raise HttpError(400, "the form is cut short: its last boundary is missing")
     if not form.files:

@@ -75,7 +75,7 @@ def relief(picture: Grey, surface: list[float], y: Floats, x: Floats) -> Ints:
 def top_hat(picture: Grey, sign: int) -> Ints:
     """Return how far what is narrower than a window of the picture lies above it (sign 1) or below, in quarter levels.
 
-    The top-hat transform (Meyer, 1978): an edge of light, however hard, is no ink.
+    The top-hat transform (Meyer, 1978): an edge of light, however hard, is not ink.
     """
     levels = _blurred(picture) // (16 // QUARTERS)
     reach = max(picture.shape) // HAT_SHARE + 1

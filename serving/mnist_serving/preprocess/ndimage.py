@@ -123,7 +123,7 @@ def maximum_filter(values: Ints, reach: int) -> Ints:
 
 
 def minimum_filter(values: Ints, reach: int) -> Ints:
-    """Return the smallest value within `reach` pixels along each axis; what lies beyond the border is no smaller."""
+    """Return the smallest value within `reach` pixels along each axis; what lies beyond the border is not smaller."""
     most = int(values.max())
     return most - maximum_filter(most - values, reach)
 

@@ -1,5 +1,6 @@
 // Drawings to try: easy ones, hard ones, and some that are not digits.
 
+import { make } from "./dom.js";
 import { UNITS, drawStrokes, makeCanvas } from "./sheet.js";
 
 const LINE = 8; // units
@@ -26,24 +27,34 @@ const DRAWINGS = {
   ],
 };
 
-/** Add a button for each drawing to the wall; a click draws it on the sheet. */
-export function hangGallery(sheet, wall) {
+export const FIRST_DRAWING = DRAWINGS.Easy[0][1];
+
+/** Add a button for each drawing to the wall; a click draws it on the sheet and brings the guess into view. */
+export function hangGallery(sheet, wall, guess) {
+  const draw = (strokes) => {
+    sheet.add({ fresh: true, strokes });
+    bringIntoView(guess);
+  };
   for (const [title, drawings] of Object.entries(DRAWINGS)) {
-    const group = Object.assign(document.createElement("div"), { className: "group" });
-    group.append(Object.assign(document.createElement("h2"), { textContent: title }));
-    group.append(...drawings.map((drawing) => makeButton(sheet, ...drawing)));
+    const group = make("div", "", { className: "group" });
+    group.append(make("h2", title), ...drawings.map((drawing) => makeButton(draw, ...drawing)));
     wall.append(group);
   }
 }
 
-function makeButton(sheet, name, path, digit = "") {
+/** Scroll so that the element is the last thing in view, below the sheet; not at all if it is in view. */
+function bringIntoView(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) element.scrollIntoView({ block: "end" });
+}
+
+function makeButton(draw, name, path, digit = "") {
   const strokes = [{ path: new Path2D(path), width: LINE }];
-  const properties = { type: "button", title: name, ariaLabel: `Draw: ${name}` };
-  const button = Object.assign(document.createElement("button"), properties);
+  const button = make("button", "", { type: "button", title: name, ariaLabel: `Draw: ${name}` });
   const thumbnail = makeCanvas(UNITS, UNITS);
   drawStrokes(thumbnail.getContext("2d"), strokes);
   button.dataset.digit = digit;
   button.append(thumbnail);
-  button.addEventListener("click", () => sheet.add({ fresh: true, strokes }));
+  button.addEventListener("click", () => draw(strokes));
   return button;
 }

@@ -48,6 +48,7 @@ export function drawWithKeys(sheet, pen) {
   sheet.canvas.addEventListener("blur", putAway);
   sheet.canvas.addEventListener("keydown", (event) => {
     const move = moves[event.key];
+    if (move || event.key === " ") sheet.removeExample();
     if (event.key === " ") {
       if (!event.repeat) turn();
     } else if (move) {
@@ -72,7 +73,9 @@ export function takePictures(sheet, input, refuse) {
   };
   let shown = Promise.resolve();
   const take = ([file]) => {
-    if (file) shown = shown.then(() => show(file)); // the last one is on top, however long each takes
+    if (!file) return shown;
+    sheet.removeExample();
+    shown = shown.then(() => show(file)); // the last one is on top, however long each takes
     return shown;
   };
   input.addEventListener("change", async () => {

@@ -6,7 +6,8 @@ export const UNITS = 100; // along a side of the sheet; strokes are given in the
  * Marks, each some strokes or a picture; a fresh mark covers all before it. A stroke is {path: Path2D, width}.
  *
  * At most one pen is down: its stroke ends when another mark is added or a mark is undone. `changed` is called after
- * each change. The canvas has the class `blank`, `picture` or `drawing` (the pen is down) while that is true.
+ * each change. The canvas has the class `blank`, `example` (the page drew it), `picture` or `drawing` (the pen is down)
+ * while that is true.
  */
 export class Sheet {
   constructor(canvas) {
@@ -15,6 +16,7 @@ export class Sheet {
     this.marks = [];
     this.width = 8; // of the next stroke, in units
     this.stroke = null; // the one being drawn
+    this.example = false; // true while all that is drawn is the page's own example
     this.changed = () => {};
     this.draw();
   }
@@ -36,19 +38,36 @@ export class Sheet {
   }
 
   add(mark, stroke = null) {
+    this.forgetExample();
     this.stroke = stroke;
     this.marks.push({ strokes: [], ...mark });
     this.redraw();
   }
 
   undo() {
+    this.forgetExample();
     this.stroke = null;
     this.marks.pop();
     this.redraw();
   }
 
   clear() {
-    if (!this.blank) this.add({ fresh: true });
+    if (this.example) this.removeExample();
+    else if (!this.blank) this.add({ fresh: true });
+  }
+
+  /** Remove the example, if it is there; it cannot be undone. */
+  removeExample() {
+    if (!this.example) return;
+    this.forgetExample();
+    this.redraw();
+  }
+
+  forgetExample() {
+    if (!this.example) return;
+    this.example = false;
+    this.stroke = null;
+    this.marks = [];
   }
 
   /** Put the pen down; return the stroke that begins there. */
@@ -98,11 +117,20 @@ export class Sheet {
     canvas.classList.toggle("picture", picture !== undefined);
     canvas.classList.toggle("blank", this.blank);
     canvas.classList.toggle("drawing", this.penDown);
+    canvas.classList.toggle("example", this.example);
   }
 
   /** Return the left and the top of a picture, which is centred. */
   corner({ width, height }) {
     return [(this.canvas.width - width) / 2, (this.canvas.height - height) / 2];
+  }
+
+  /** Where `drawing` is on the sheet, in shares of it. */
+  get frame() {
+    const { width, height } = this.picture ?? this.canvas;
+    const side = this.canvas.width;
+    const [left, top] = this.corner({ width, height });
+    return { left: left / side, top: top / side, width: width / side, height: height / side };
   }
 
   /** Return a canvas with what is to be guessed: a picture without the sheet around it, whose edge would look like ink. */
@@ -133,4 +161,19 @@ export function drawStrokes(context, strokes) {
     context.lineWidth = width;
     context.stroke(path);
   }
+}
+
+const DIFFERENCE = 32; // levels; some browsers add a little noise, which does no harm
+
+/** Return whether pages may read what they have drawn: browsers may hand out white or noise instead. */
+export function canReadCanvas() {
+  const side = 16;
+  const context = makeCanvas(side, side).getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "white";
+  context.fillRect(0, 0, side, side);
+  context.fillStyle = "black";
+  context.fillRect(0, 0, side / 2, side);
+  const { data } = context.getImageData(0, 0, side, side);
+  const wanted = (place) => ((place / 4) % side < side / 2 ? 0 : 255); // of the red of each pixel
+  return data.every((level, place) => place % 4 > 0 || Math.abs(level - wanted(place)) < DIFFERENCE);
 }

@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: HttpError) -> None:
         """Answer a request that cannot be read, after those before it, and close."""
         request = self.reader.abandon()
-        request.error = error
+        request.client, request.error = self._client, error
         self._queue.append((request, False))
         self._pause_reading()
         self._advance()
@@ -212,12 +212,13 @@ class Connection(asyncio.Protocol):
         """Write a reply; close after the last one."""
         more_came = self._queue or self.reader.receiving
         last = not keep or (not more_came and (self.state.draining or self._half_closed))
-        head = [STATUS_LINES[response.status], "Content-Type: ", response.content_type]
-        head.append(f"\r\nContent-Length: {len(response.body)}\r\nDate: {self.state.date}\r\n")
-        head.extend(f"{name}: {value}\r\n" for name, value in response.headers.items())
-        head.append("Connection: close\r\n\r\n" if last else "\r\n")
+        head = f"{STATUS_LINES[response.status]}Content-Type: {response.content_type}\r\n"
+        head += f"Content-Length: {len(response.body)}\r\nDate: {self.state.date}\r\n"
+        for name, value in response.headers.items():
+            head += f"{name}: {value}\r\n"
+        head += "Connection: close\r\n\r\n" if last else "\r\n"
         body = b"" if request.method == "HEAD" else response.body
-        self.transport.write("".join(head).encode("latin-1") + body)
+        self.transport.write(head.encode("latin-1") + body)
         if last:
             self._close()
 

@@ -118,4 +118,4 @@ def body_too_large(limit: BodyLimit) -> HttpError:
 
 def too_many(limit: int, what: str) -> HttpError:
     """Return the error for a request or a connection beyond those allowed at a time."""
-    return HttpError(503, f"there are already {limit:,} {what}, the most that are allowed; try again", RETRY)
+    return HttpError(503, f"the server has {limit:,} {what}, the most that it takes; try again", RETRY)

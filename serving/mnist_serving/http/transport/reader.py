@@ -99,7 +99,8 @@ class RequestReader:
 
     def abandon(self) -> Request:
         """Return what is known of a request that cannot be read to its end."""
-        request = self._request or Request("", "", started=time.perf_counter())
+        known = (_split_target(self._url)[0], self._headers) if self.receiving else ("", {})
+        request = self._request or Request("", *known, started=time.perf_counter())
         self._request, self.receiving = None, False
         return request
 
@@ -116,12 +117,16 @@ class RequestReader:
         """Take part of the target."""
         self._called = True
         self._url += url
-        self._count_head(len(url))
+        self._head_size += len(url)
+        if self._head_size > self._limits.header:
+            raise self._head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; those after a chunked body are counted and dropped."""
         self._called = True
-        self._count_head(len(name) + len(value) + len(": \r\n"))
+        self._head_size += len(name) + len(value) + 4  # ": " and the end of the line
+        if self._head_size > self._limits.header:
+            raise self._head_too_large()
         if self._request is None:
             add_header(self._headers, name, value)
 
@@ -172,11 +177,6 @@ class RequestReader:
         self._body_size = 0
         self._chunks = 0
 
-    def _count_head(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > self._limits.header:
-            raise self._head_too_large()
-
     def _head_too_large(self) -> HttpError:
         return HttpError(431, f"the request line and headers exceed {self._limits.header:,} bytes")
 
@@ -194,7 +194,7 @@ def _check_version_and_host(version: str, headers: dict[bytes, bytes]) -> None:
     if b"host" not in headers and version != "1.0":
         raise HttpError(400, "the Host header is missing")
     if b", " in headers.get(b"host", b""):
-        raise HttpError(400, "there is more than one Host header")
+        raise HttpError(400, "the request has more than one Host header")
 
 
 def _split_target(url: bytes) -> tuple[str, str]:

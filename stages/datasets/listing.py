@@ -1,0 +1,108 @@
+"""Which files of a folder are its pictures, by label and split, and which are left out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from stages.io import StageError
+
+SPLITS = ("train", "test")
+ABOUT = "dataset.json"  # in the folder, what the drawing page says of pictures that it kept
+OURS = (ABOUT, ".dvc")  # ends of names that are neither pictures nor left out
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")  # any case
+FORMATS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
+NAMED = 3  # files in a message
+
+
+class Listing(NamedTuple):
+    """The pictures of a folder, sorted, those to learn from first; the name of the folder around each is its label.
+
+    `given` are those in `train/`, if the folder is split, and `left_out` what else is in it.
+    """
+
+    paths: list[Path]
+    given: int | None
+    left_out: list[Path]
+
+
+def list_pictures(root: Path) -> Listing:
+    """List `root/train/<label>/*` and `root/test/<label>/*`, or `root/<label>/*`, without names that begin with a dot.
+
+    Raises:
+        StageError: a folder is missing or empty, or the two splits do not have the same labels.
+
+    """
+    if not root.is_dir():
+        msg = f"{root} is not a folder: put your pictures there, or set `download.folder.path` in params.yaml"
+        raise StageError(msg)
+    if not any((root / name).is_dir() for name in SPLITS):
+        paths, left_out = _list_labels(root)
+        return Listing(paths, None, left_out)
+    train, test = (_list_labels(root / name) for name in SPLITS)
+    _compare_labels(root, train[0], test[0])
+    beside = [path for entry in _visible(root) if entry.name not in SPLITS for path in _files(entry)]
+    return Listing(train[0] + test[0], len(train[0]), [*beside, *train[1], *test[1]])
+
+
+def name_some(paths: list[Path]) -> str:
+    """Return the first few paths, and how many more there are."""
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    return ", ".join(map(str, paths[:NAMED])) + more
+
+
+def _list_labels(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the pictures in the folders of a folder, and all other files."""
+    if not folder.is_dir():
+        other = SPLITS[1 - SPLITS.index(folder.name)]
+        msg = (
+            f"{folder.parent} has a folder {other}, but none that is called {folder.name}: add it, or put the labels' "
+            f"folders right into {folder.parent}, and test pictures are drawn from them"
+        )
+        raise StageError(msg)
+    pictures, left_out = [], []
+    for entry in _visible(folder):
+        of_label = [path for path in _visible(entry) if path.is_file() and path.suffix.lower() in SUFFIXES]
+        if entry.is_dir() and not of_label:
+            raise StageError(_say_empty(entry))
+        pictures += of_label
+        left_out += [path for path in _files(entry) if path not in set(of_label)]
+    if not pictures:
+        untracked = "; an experiment sees only what is tracked: `dvc add pictures/*`, or `git add pictures`"
+        msg = f"{folder} holds no pictures: put them into {folder}/<label>/, as {FORMATS}"
+        raise StageError(msg + untracked * (".dvc" in Path.cwd().parts))
+    return pictures, left_out
+
+
+def _say_empty(folder: Path) -> str:
+    """Return what is wrong with a label's folder without a picture."""
+    deeper = next((path for path in _files(folder) if path.suffix.lower() in SUFFIXES), None)
+    if deeper:
+        return (
+            f"{folder} has no picture right in it, only deeper ones such as {deeper}: each label is a folder of "
+            f"{folder.parent}; if the labels are the folders in {folder}, set `download.folder.path` to it"
+        )
+    return f"{folder} holds no picture that is {FORMATS}: put some into it, or remove it"
+
+
+def _compare_labels(root: Path, train: list[Path], test: list[Path]) -> None:
+    learned, tested = ({path.parent.name for path in paths} for paths in (train, test))
+    for labels, lacking in ((learned - tested, "test"), (tested - learned, "train")):
+        if labels:
+            names = ", ".join(sorted(labels))
+            msg = f"{root / lacking} lacks {names}: put pictures of it there, or remove that label from the other split"
+            raise StageError(msg)
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return what is in a folder, sorted, without hidden files, DVC's and `dataset.json`; nothing of a file."""
+    entries = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in entries if not path.name.startswith(".") and not path.name.endswith(OURS))
+
+
+def _files(entry: Path) -> Iterator[Path]:
+    """Yield a file itself, or all files below a folder."""
+    if entry.is_dir():
+        for path in _visible(entry):
+            yield from _files(path)
+    else:
+        yield entry

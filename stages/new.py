@@ -1,0 +1,139 @@
+"""Start a project of your own from this one: its pipeline, package and service, under another name.
+
+    python -m stages.new DEST NAME
+
+What is about MNIST's model stays here: its outputs, measurements, examples, and the tests of what it answers. The copy
+has no model until its first `make repro`, which trains on the pictures in its folder `pictures`.
+"""
+
+import argparse
+import keyword
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from stages.io import StageError, atomic_write, run
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("stages/", "serving/", "recipes/", "tests/", ".dvc/", "data/", "models/", "pictures/")
+FILES = (".dvcignore", ".gitattributes", ".gitignore", "LICENSE", "Makefile", "docs/data.md", "docs/experiments.md")
+MORE = ("dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock", "benchmarks/__init__", "benchmarks/browser")
+OUTPUTS = ("models/calibration.json", "serving/mnist_serving/model.onnx", "serving/mnist_serving/model.json")
+TESTS = (  # that hold whatever the model has learned; conftest.py and what it needs are not among them
+    *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "export", "io", "metrics"),
+    *("mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
+)
+HELPERS = ("tests/static_site.py", "tests/balancers.py", "tests/http_clients/")  # of tests that stay here
+TARGETS = ("bench", "runtimes", "environments")  # of the Makefile, whose programs stay here
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+README = """# {name}
+
+A classifier of pictures: a pipeline, a package and a service, started from mnist-serving.
+
+```sh
+make repro   # train on pictures/<label>/*, evaluate, and write serving/{package}/model.onnx
+make test    # linters, types and tests
+make serve   # http://127.0.0.1:8000, and its model as /v2/models/{name}
+```
+
+Where the pictures belong, and what else can be trained on: [docs/data.md](docs/data.md).
+"""
+
+
+def list_files() -> list[str]:
+    """Return the paths of the files that a copy has.
+
+    Raises:
+        StageError: git does not know this folder, so that nothing says which files belong to it.
+
+    """
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
+    if done.returncode or not done.stdout:
+        msg = f"{ROOT} is not under git, which would say what to copy: clone the repository"
+        raise StageError(msg)
+    return [name for name in done.stdout.splitlines() if _belongs(name)]
+
+
+def _belongs(name: str) -> bool:
+    if name in OUTPUTS or not name.startswith((*FOLDERS, *FILES, *MORE)):
+        return False
+    test = re.fullmatch(r"tests/test_(\w+)\.py", name)
+    return (test is None or test[1] in TESTS) and not name.startswith(HELPERS)
+
+
+def rename(text: str, name: str) -> str:
+    """Return a path or a text with the names of the package, its commands, variables, model and metrics replaced."""
+    package = name.replace("-", "_")
+    for old, new in (
+        ("MNIST_SERVING", package.upper()),
+        ("MnistServing", "".join(part.capitalize() for part in name.split("-"))),
+        ("mnist_serving", package),
+        ("mnist-serving", name),
+        ("models/mnist", f"models/{name}"),
+        ('MODEL_NAME = "mnist"', f'MODEL_NAME = "{name}"'),
+        ("MNIST digits, recognised", "Pictures, recognised"),
+        ("Recognise handwritten digits", "Recognise pictures"),
+        ('        "mnist",\n', f'        "{name}",\n'),
+    ):
+        text = text.replace(old, new)
+    return re.sub(r"\bmnist_(?=[a-z])", f"{package}_", text)  # the metrics
+
+
+def adapt(path: str, text: str, name: str) -> str:
+    """Return the text of a file of the copy."""
+    text = rename(text, name)
+    if path == "Makefile":
+        text = re.sub(rf"(?m)^({'|'.join(TARGETS)}):.*\n(\t.*\n)+\n", "", text)
+        text = re.sub(rf" ({'|'.join(TARGETS)})(?= )", "", text)
+    elif path == "params.yaml":
+        text = text.replace("  dataset: mnist", "  dataset: folder")
+    elif path == "pyproject.toml":
+        longer = 2 * max(0, len(name) - len("mnist-serving"))  # a line names it twice at most
+        text = text.replace("line-length = 120", f"line-length = {120 + longer}")
+        text = text.replace(', "benchmarks", "examples"]', "]").replace(', "examples/batch"]', "]")
+        text = re.sub(r'(?m)^description = ".*"$', f'description = "{name}: pictures in, labels out"', text)
+        text = re.sub(r"(?m)^keywords = .*\n", "", text)
+    return text
+
+
+def copy_to(folder: Path, name: str) -> None:
+    """Write the copy into a folder that does not exist yet, or is empty.
+
+    Raises:
+        StageError: the folder or the name cannot be taken.
+
+    """
+    if not NAME.fullmatch(name) or keyword.iskeyword(name) or name in {"stages", "tests", "mnist-serving"}:
+        msg = f"NAME is {name!r}: write small letters, digits and single hyphens, such as my-project"
+        raise StageError(msg)
+    if folder.exists() and any(folder.iterdir()):
+        msg = f"DEST is {folder}, which is not empty: name a folder that does not exist yet"
+        raise StageError(msg)
+    for path in list_files():
+        text = (ROOT / path).read_text(encoding="utf-8")
+        atomic_write(folder / rename(path, name), adapt(path, text, name).encode())
+    atomic_write(folder / "README.md", README.format(name=name, package=name.replace("-", "_")).encode())
+    atomic_write(folder / "CHANGELOG.md", b"# Changelog\n\n## Unreleased\n")
+    ruff = [sys.executable, "-m", "ruff"]  # other names sort and wrap in another way
+    for command in ([*ruff, "check", "--quiet", "--fix", "--exit-zero"], [*ruff, "format", "--quiet"]):
+        subprocess.run(command, cwd=folder, check=False)  # noqa: S603
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # noqa: S607
+
+
+def main() -> None:
+    """Copy, and say what comes next."""
+    parser = argparse.ArgumentParser(prog="python -m stages.new", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("dest", metavar="DEST", type=Path, help="a folder that does not exist yet")
+    parser.add_argument("name", metavar="NAME", help="of the project, the package and the model, such as my-project")
+    arguments = parser.parse_args()
+    copy_to(arguments.dest, arguments.name)
+    print(
+        f"{arguments.dest} is {arguments.name}. Next: put pictures into {arguments.dest}/pictures/<label>/, then "
+        f"`cd {arguments.dest} && make repro`"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,79 @@
+"""`make new`: a project of one's own under another name, from a folder of drawn pictures to an answer of its service."""
+
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stages import new
+from stages.io import StageError
+from tests.conftest import ROOT, edit_params
+from tests.http_server import running_server
+from tests.test_own_pictures import draw_shapes
+from tests.test_pipeline import ENVIRONMENT
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy under the name `shape-reader`."""
+    folder = tmp_path_factory.mktemp("new") / "shape-reader"
+    new.copy_to(folder, "shape-reader")
+    return folder
+
+
+def test_no_file_of_the_copy_has_the_old_name(copied: Path) -> None:
+    for path in copied.rglob("*"):
+        if path.is_file() and ".git" not in path.parts:
+            assert "mnist_serving" not in str(path)
+            names = re.findall(r"mnist[-_]serving|MNIST_SERVING|MnistServing", path.read_text(encoding="utf-8"))
+            assert names == (["mnist-serving"] if path.name == "README.md" else []), path
+
+
+def test_it_has_all_code_and_none_of_the_outputs(copied: Path) -> None:
+    for folder, package in (("stages", "stages"), ("serving/mnist_serving", "serving/shape_reader")):
+        wanted = {path.name for path in (ROOT / folder).glob("*.py")}
+        assert {path.name for path in (copied / package).glob("*.py")} == wanted
+    for name in ("dvc.lock", "metrics.json", "serving/shape_reader/model.onnx", "examples", "docs/benchmarks.md"):
+        assert not (copied / name).exists()
+
+
+def test_its_lines_are_as_its_linter_wants_them(copied: Path) -> None:
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *command], cwd=copied, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode()
+
+
+def test_it_learns_from_own_pictures_and_serves_them_under_its_own_name(copied: Path) -> None:
+    draw_shapes(copied / "pictures", 30)
+    edit_params(copied, train__min_steps=200, train__epochs=2, detector__epochs=3, evaluate__pictures=5)
+    environment = ENVIRONMENT | {"PYTHONPATH": str(copied / "serving")}
+    for command in (["python", "-m", "stages.check"], ["dvc", "repro"]):
+        done = subprocess.run(command, cwd=copied, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    picture = io.BytesIO()
+    with Image.open(copied / "pictures/ring/000.png") as ring:
+        ring.save(picture, "PNG")
+    serve = ("-m", "shape_reader", "serve", "--port", "0")
+    with running_server(environment=environment, command=serve) as server:
+        (answer,) = server.call("POST", "/predict", picture.getvalue(), content_type="image/png").json()["predictions"]
+        assert answer["label"] in {"box", "cross", "ring"}
+        described = server.call("GET", "/v2/models/shape-reader").json()
+        assert described["name"] == "shape-reader"
+        assert b"shape_reader_requests_total" in server.call("GET", "/metrics").body
+
+
+@pytest.mark.parametrize("name", ["", "My-Project", "1st", "a--b", "class", "stages", "mnist-serving", "a b"])
+def test_a_name_that_no_package_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StageError, match=r"write small letters, digits and single hyphens, such as my-project"):
+        new.copy_to(tmp_path / "new", name)
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(StageError, match="which is not empty"):
+        new.copy_to(tmp_path, "my-project")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -117,3 +117,7 @@ def test_without_a_remote_dvc_pull_fails_and_the_readme_says_that_nothing_has_to
 
 def test_the_page_shows_each_step_once() -> None:
     assert [len(block) for block in BLOCKS] == [4, 2, 2, 3, 3, 1]
+
+
+def test_this_repository_has_no_remote_that_others_could_not_reach() -> None:
+    assert "remote" not in (ROOT / ".dvc/config").read_text()

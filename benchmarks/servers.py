@@ -57,6 +57,7 @@ class Contender:
     request: LoadRequest
     ready: str
     settings: dict[str, str] = field(default_factory=dict)
+    package: str = ""  # whose version is shown; by default that of the environment's name
 
 
 def infer_json() -> bytes:
@@ -80,13 +81,17 @@ def contenders() -> list[Contender]:
     simple, v2 = LoadRequest("/predict", pixels), LoadRequest(INFER, infer_json())
     uvicorn = ("-m", "uvicorn", "--port", "{port}", "--no-access-log", "--log-level", "error")
     ours = ("-m", "mnist_serving", "serve", "--port", "{port}")
-    path = {"PYTHONPATH": str(ROOT / "serving")}
+    path = {"PYTHONPATH": f"{ROOT / 'serving'}:{PEERS}"}
+    granian = ("-m", "granian", "--interface", "asgi", "--port", "{port}", "--log-level", "error", "--no-ws")
+    others = (
+        ("uvicorn", (*uvicorn, "mounted:app")),
+        ("granian", (*granian, "mounted:app")),
+        ("hypercorn", ("-m", "hypercorn", "--bind", "127.0.0.1:{port}", "--worker-class", "uvloop", "mounted:app")),
+    )
     return [
         Contender("ceiling", "fastapi", (*uvicorn, "ceiling:app"), simple, "/"),
         Contender("ours, /predict", "", ours, simple, "/v2/health/ready", path),
-        Contender(
-            "ours, in uvicorn", "", (*uvicorn, "--factory", "mnist_serving.http:create_app"), simple, "/v2", path
-        ),
+        *(Contender(f"ours, in {name}", "servers", command, simple, "/v2", path, name) for name, command in others),
         Contender("ours, V2 JSON", "", ours, v2, "/v2/health/ready", path),
         Contender("ours, V2 binary", "", ours, infer_binary(), "/v2/health/ready", path),
         Contender("fastapi", "fastapi", (*uvicorn, "fastapi_app:app"), simple, "/ready"),

@@ -3,7 +3,7 @@
     python -m benchmarks.serving [--seconds 5] [--rounds 3] [--only NAME ...] [--report FILE]
 
 The servers run one after another on one core, the load generator wrk (Debian: apt-get install wrk) on another.
-One image a request: 784 numbers as JSON; for ours also as a binary tensor, and by the ASGI application in uvicorn.
+One image a request: 784 numbers as JSON; for ours also as a binary tensor, and by `create_app` in other servers.
 Printed for 1 and 16 connections: the medians of several rounds with the versions, and each server's memory at rest,
 time to the first answer and installed size. Requests per second of CPU time, at 16 connections, are comparable even
 if other programs use the cores. Each peer runs with one worker, as its own documentation shows it.
@@ -105,7 +105,7 @@ def measure(contender: Contender, *, seconds: float) -> Round:
 def summarize(contender: Contender, rounds: list[Round]) -> Result:
     """Return the medians, the version and the installed size."""
     python = environment(contender.environment or "ours")
-    package = contender.environment or "onnxruntime"
+    package = contender.package or contender.environment or "onnxruntime"
     loads = {
         n: (
             statistics.median(each.loads[n][0] for each in rounds),

@@ -2,9 +2,10 @@
 
     python -m benchmarks.training [--rounds 3] [--recipes tutorial quick accurate]
 
-All take turns, each in a process of its own: the tutorial's program as people run it, the pipeline's
-loop with some recipes, the pipeline as a whole with the recipe `tutorial` (`dvc repro --force`, all stages with their
-start-up), and the floor, three matrix products a step and nothing else. Medians of the rounds, with their range.
+All take turns, each in a process of its own: the tutorial's program as people run it, the pipeline as a whole with two
+recipes (`dvc repro --force`, all stages with their start-up), the pipeline's loop with some, also while another program
+keeps one core busy, and the floor, three matrix products a step and nothing else. Medians of the rounds, with their
+range.
 """
 
 import argparse
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -26,11 +28,14 @@ from typing import NamedTuple
 import torch
 from tqdm import trange
 
+from stages import ARITHMETIC
 from stages.config import read_sections
 from stages.datasets.mirrors import fetch_from_first
 from stages.recipe import fill
 
 ROOT = Path(__file__).parents[1]
+WHOLE = ("tutorial", "accurate")  # the recipes that all stages run with
+BUSY = ", one core busy"  # in a row's name: what keeps it busy runs beside
 
 
 class Run(NamedTuple):
@@ -44,8 +49,7 @@ class Run(NamedTuple):
 
 def run(command: Sequence[str], folder: Path) -> Run:
     """Run a program in a folder, without what this benchmark's own process has set for its arithmetic."""
-    ours = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ATEN_CPU_CAPABILITY", "MKL_CBWR")
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment = {name: value for name, value in os.environ.items() if name not in ARITHMETIC}
     environment |= {"PYTHONPATH": str(ROOT), "MNIST_MIRROR": str(folder / "mirror")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     start = time.perf_counter()
@@ -75,33 +79,51 @@ def prepare(folder: Path) -> None:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
-    (folder / "params.yaml").write_text(fill((ROOT / "params.yaml").read_text(encoding="utf-8"), "tutorial"))
+    use_recipe(folder, "tutorial")
     (folder / ".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
 
 
-def summarise(values: Sequence[float], unit: str) -> str:
+def use_recipe(folder: Path, name: str) -> None:
+    """Fill the boxes in a folder."""
+    (folder / "params.yaml").write_text(fill((ROOT / "params.yaml").read_text(encoding="utf-8"), name))
+
+
+@contextmanager
+def one_core_busy(*, wanted: bool) -> Iterator[None]:
+    """Keep one core busy meanwhile, if wanted."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if wanted else None
+    try:
+        yield
+    finally:
+        if busy:
+            busy.kill()
+            busy.wait()
+
+
+def summarise(seconds: Sequence[float]) -> str:
     """Return the median and the range."""
-    return f"{statistics.median(values):.2f} {unit} ({min(values):.2f}-{max(values):.2f})"
+    return f"{statistics.median(seconds):.2f} s ({min(seconds):.2f}-{max(seconds):.2f})"
+
+
+def share_of(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Return the median of the ratios, round by round."""
+    return f"{statistics.median(one / other for one, other in zip(ours, theirs, strict=True)):.2f}"
 
 
 def report(rows: dict[str, list[Run]]) -> str:
     """Return the table, in Markdown, of the runs by the program's name; the first is the rival."""
     lines = [
-        "| program | training loop | of the tutorial's | as a whole | peak memory | test accuracy |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| program | training loop | of the tutorial's | as a whole | of the tutorial's | memory | test accuracy |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     rival = next(iter(rows.values()))
     for name, runs in rows.items():
-        loop = ratio = ""
-        if runs[0].loop:
-            loop = summarise([run.loop for run in runs], "s")
-            ratio = (
-                f"{statistics.median(ours.loop / theirs.loop for ours, theirs in zip(runs, rival, strict=True)):.2f}"
-            )
-        whole = summarise([run.whole for run in runs], "s")
+        loops, wholes = ([getattr(run, part) for run in runs] for part in ("loop", "whole"))
+        loop, of_loop = (summarise(loops), share_of(loops, [run.loop for run in rival])) if loops[0] else ("", "")
         memory = f"{max(run.memory for run in runs):.0f} MB"
         accuracy = f"{runs[0].accuracy:.4f}" if runs[0].accuracy else ""
-        lines.append(f"| {name} | {loop} | {ratio} | {whole} | {memory} | {accuracy} |")
+        whole, of_whole = summarise(wholes), share_of(wholes, [run.whole for run in rival])
+        lines.append(f"| {name} | {loop} | {of_loop} | {whole} | {of_whole} | {memory} | {accuracy} |")
     return "\n".join(lines)
 
 
@@ -117,14 +139,17 @@ def main() -> None:
         prepare(folder)
         commands = {
             "the tutorial's": [*python, "benchmarks.tutorial", str(folder), "5"],
-            "`dvc repro`, all stages": [*python, "dvc", "repro", "--force"],
+            **{f"`dvc repro`, `{name}`": [*python, "dvc", "repro", "--force"] for name in WHOLE},
             **{f"the loop of `{name}`": [*python, "benchmarks.loops", name] for name in arguments.recipes},
+            **{f"the loop of `{name}`{BUSY}": [*python, "benchmarks.loops", name] for name in arguments.recipes},
             "the floor, three products": [*python, "benchmarks.loops", "floor"],
         }
         rows: dict[str, list[Run]] = {name: [] for name in commands}
         for _ in trange(arguments.rounds, desc="rounds", disable=None, leave=False):
             for name, command in commands.items():
-                rows[name].append(run(command, folder))
+                use_recipe(folder, next((recipe for recipe in WHOLE if f"`{recipe}`" in name), "tutorial"))
+                with one_core_busy(wanted=name.endswith(BUSY)):
+                    rows[name].append(run(command, folder))
     print(report(rows))
     print(
         f"\nn = {arguments.rounds}, medians and ranges; {os.cpu_count()} cores, Python {platform.python_version()}, "

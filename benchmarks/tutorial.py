@@ -14,12 +14,15 @@ from torch.utils.data import DataLoader
 
 # A torchvision built for another torch needs its two operators declared; the pipeline's own remedy
 # would bring the pipeline's settings along, and the rival is to run as people run it.
-_declared = torch.library.Library("torchvision", "FRAGMENT")
-for _name in ("nms", "qnms"):
-    _declared.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    _declared = torch.library.Library("torchvision", "FRAGMENT")
+    for _name in ("nms", "qnms"):
+        _declared.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-from torchvision.datasets import MNIST  # noqa: E402
-from torchvision.transforms import ToTensor  # noqa: E402
+from torchvision.datasets import MNIST
+from torchvision.transforms import ToTensor
 
 
 def main(folder: str, epochs: int, device: str = "cpu") -> None:

@@ -1,6 +1,6 @@
 """How long it takes on the static site of examples/web from a stroke to its guess.
 
-    python -m benchmarks.environments && python -m benchmarks.web [--drawings 100]
+    python -m benchmarks.web [--drawings 100]
 
 Digits are drawn with the mouse in a headless Chromium. The clock starts with the last pointer event that changes a
 drawing, at the time that the browser gives the event, and stops when the probabilities of the whole drawing stand in
@@ -10,7 +10,6 @@ reading the canvas, canonicalising and the model; the screen's next frame is not
 """
 
 import argparse
-import json
 import os
 import platform
 import subprocess
@@ -23,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.environments import WEB
-from benchmarks.runtimes import RuntimeMissingError, check_made, find_command
+from benchmarks.runtimes import RuntimeMissingError, find_command
 from tests.handwriting import write_digit
 from tests.web_driver import Browser, missing, running_browser
 
@@ -63,19 +62,16 @@ def main() -> None:
             version = browser.run("return navigator.userAgent.match(/Chrome\\/(\\d+)/)[1]")
     except RuntimeMissingError as error:
         sys.exit(str(error))
-    runtime = json.loads((WEB.folder / "package.json").read_text())["dependencies"]["onnxruntime-web"]
     median, late = np.percentile(times, (50, 95))
     print("| from a stroke to its guess | median, ms | p95, ms | largest, ms | n |\n| --- | --- | --- | --- | --- |")
-    name = f"onnxruntime-web {runtime}, Chromium {version}"
     short = " short of the target" if median > MILLISECONDS_AT_MOST else ""
-    print(f"| {name} | {median:.1f} | {late:.1f} | {max(times):.1f} | {len(times)} |{short}")
+    print(f"| Chromium {version} | {median:.1f} | {late:.1f} | {max(times):.1f} | {len(times)} |{short}")
     print(f"\n{os.cpu_count()} cores, {platform.system()} on {platform.machine()}")
 
 
 @contextmanager
 def served_site() -> Iterator[str]:
     """Build the site into a folder of its own and serve it; give its address."""
-    check_made(WEB)
     node = find_command("node")
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([node, str(WEB.folder / "build.js"), folder], check=True)

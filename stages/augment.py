@@ -89,7 +89,7 @@ def _smoothing(length: int, deviation: float, device: torch.device) -> Tensor:
     places = torch.arange(length, device=device)
     distance = places[:, None] - places[None, :]
     weights = torch.exp(-(distance**2) / (2 * deviation**2))
-    return weights / weights.square().sum(dim=1, keepdim=True).sqrt()
+    return weights * weights.square().sum(dim=1, keepdim=True).rsqrt()  # MKL's `sqrt` differs by the processor's maker
 
 
 def to_gather(maps: Tensor, *, black: bool = True) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -97,8 +98,10 @@ class TrainState:
 
 def fingerprint_of(params: str, data: Path) -> str:
     """Return a digest of everything that a training follows from: parameters, data, code and torch's version."""
-    digest = sha256(f"{params} {torch.__version__}".encode())
-    for path in [data, *sorted(Path(__file__).parent.rglob("*.py"))]:
+    with safe_open(data, framework="pt") as tensors:
+        checksum = tensors.metadata()
+    digest = sha256(f"{params} {torch.__version__} {checksum}".encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -6,7 +6,7 @@ where the images come from; `data/dataset.json` describes them and travels with 
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -20,6 +20,8 @@ from torch import Tensor
 
 from stages.config import PARAMS_FILE, Section, Seed
 from stages.io import StageError, atomic_write, load_tensors, save_tensors
+
+GATHERED = 16  # batches whose images are gathered in one go
 
 Shape = tuple[int, int, int]  # of an image: channels, height, width
 
@@ -230,16 +232,16 @@ def batches(  # noqa: PLR0913 (each is a choice of its own)
         world_size: how many processes share each batch; a remainder that cannot be shared evenly is left out.
 
     """
-    for taken in rows.split(batch_size):
-        mine = taken[: len(taken) // world_size * world_size][rank::world_size]
-        if not len(mine):
-            continue
-        images, labels = split.take(mine)
-        scaled = scale(images)
-        yield Batch(augment(scaled, generator) if augment else scaled, labels, mine)
+    for some in rows.split(batch_size * GATHERED):
+        for batch in zip(*(part.split(batch_size) for part in (*split.take(some), some)), strict=True):
+            images, labels, mine = (part[: len(part) // world_size * world_size][rank::world_size] for part in batch)
+            if not len(mine):
+                continue
+            scaled = scale(images)
+            yield Batch(augment(scaled, generator) if augment else scaled, labels, mine)
 
 
-def prefetch(batches: Iterator[Batch], ahead: int = 4) -> Iterator[Batch]:
+def prefetch(batches: Iterator[Batch], ahead: int = 4) -> Generator[Batch]:
     """Make the next batches in a thread of their own while the loop learns from this one.
 
     PyTorch releases the interpreter's lock while it computes, so a second core does it. The batches are the same, in

@@ -205,8 +205,9 @@ def main() -> None:
     if params.train.processes > 1 and not distributed.launched():
         distributed.launch("stages.train", params.train.processes)
         return
-    images = load_split(TRAIN_FILE, info)
-    training, validation = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
+    training, validation = train_val_split(
+        load_split(TRAIN_FILE, info), validation=params.data.validation, seed=params.data.split_seed
+    )
     training = training.join(params.data.drawn_digits.draw(info))
     count, asked = len(training.labels), params.train
     params = params.suit(info, images=count)

@@ -32,6 +32,12 @@ TRAIN_IMAGES, TEST_IMAGES = 600, 200
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what takes minutes or gigabytes, and say so."""
+    if item.get_closest_marker("deployment") and item.config.option.markexpr != "deployment":
+        pytest.skip("did not run: it takes minutes or gigabytes; `make deployment` runs it")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_left_running() -> Iterator[None]:
     """Fail the run, after its last test, if a process that it has started is still alive."""
@@ -155,13 +161,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module", params=["chromium", "firefox"])
 def any_browser(request: pytest.FixtureRequest) -> Iterator[AnyBrowser]:
     """Each browser that there is."""
-    find_missing, run = {
-        "chromium": (missing, running_browser),
-        "firefox": (firefox.missing, firefox.running_firefox),
-    }[request.param]
-    if reason := find_missing():
+    wants_firefox = request.param == "firefox"
+    if reason := firefox.missing() if wants_firefox else missing():
         pytest.skip(reason)
-    with run() as running:
+    with firefox.running_firefox() if wants_firefox else running_browser() as running:
         yield running
 
 

@@ -110,9 +110,11 @@ def missing() -> str | None:
 
 
 @contextmanager
-def running_firefox() -> Iterator[Firefox]:
-    """Run a Firefox with a profile of its own; end it afterwards."""
+def running_firefox(*preferences: str) -> Iterator[Firefox]:
+    """Run a Firefox with a profile of its own, in which these preferences are on; end it afterwards."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        lines = [f'user_pref("{name}", true);\n' for name in preferences]
+        Path(profile, "user.js").write_text("".join(lines), encoding="utf-8")
         command = [find_firefox() or COMMANDS[0], *FLAGS, "--profile", profile]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None

@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.environments import WEB
 from benchmarks.runtimes import RuntimeMissingError, find_command
+from tests.web_driver import PATIENCE
 
 FOLDER = "some/where"  # that the site lies in: its addresses must not begin at the root
 READY = "document.getElementById('bars').rows.length > 0"
@@ -23,12 +24,16 @@ KEPT = "navigator.serviceWorker.ready.then(() => true)"  # its files are there w
 
 @dataclass
 class Site:
-    """A served copy of the site: where it is, its files, the paths that were asked for, and the bytes sent."""
+    """A served copy of the site: where it is, its files, the paths that were asked for, and the bytes sent.
+
+    While `open` is not set the model is asked for in vain.
+    """
 
     address: str
     folder: Path
     asked: list[str] = field(default_factory=list)
     bytes: int = 0
+    open: threading.Event = field(default_factory=threading.Event)
 
 
 def build_site(folder: Path, *model: Path) -> Path:
@@ -41,13 +46,15 @@ def build_site(folder: Path, *model: Path) -> Path:
 
 
 @contextmanager
-def served(built: Path, root: Path) -> Iterator[Site]:
-    """Serve a copy of the site in a folder of a static server that knows nothing of it."""
+def served(built: Path, root: Path, *, opened: bool = True) -> Iterator[Site]:
+    """Serve a copy of the site in a folder of a static server that knows nothing of it; the model once it is open."""
     shutil.copytree(built, root / FOLDER)
 
     class Quiet(SimpleHTTPRequestHandler):
         def copyfile(self, source: Any, outputfile: Any) -> None:  # noqa: ANN401 (the signature is the library's)
             content = source.read()
+            if self.path.endswith(".onnx"):
+                site.open.wait(PATIENCE)
             site.asked.append(self.path.removeprefix(f"/{FOLDER}/"))
             site.bytes += len(content)
             outputfile.write(content)
@@ -57,6 +64,8 @@ def served(built: Path, root: Path) -> Iterator[Site]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=root))
     site = Site(f"http://127.0.0.1:{server.server_port}/{FOLDER}/", root / FOLDER)
+    if opened:
+        site.open.set()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield site

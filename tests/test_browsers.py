@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import firefox
 from tests.drawing_page import GUESS, NOTICE, address, bring, draw, guess, picture_of, show
+from tests.firefox import missing, running_firefox
 from tests.http_server import Server
 from tests.reference_page import REPLY, choose, open_reference, send
 from tests.static_site import KEPT, READY, Site, build_site, served
@@ -72,6 +74,16 @@ def test_the_gallery_shows_a_digit_and_what_is_not_one(page: AnyBrowser) -> None
     assert guess(page) == "not sure"
 
 
+def test_a_firefox_that_hides_what_is_drawn_is_named_as_the_reason(server: Server) -> None:
+    if reason := missing():
+        pytest.skip(reason)
+    with running_firefox("privacy.resistFingerprinting") as firefox:
+        show(firefox, server)
+        draw(firefox, "7")
+        firefox.wait(f"{NOTICE}.startsWith('This browser does not let pages read what is drawn')")
+        assert firefox.run(f"return {GUESS}") == ""
+
+
 def test_an_example_of_the_api_is_sent(any_browser: AnyBrowser, server: Server) -> None:
     open_reference(any_browser, address(server))
     assert send(any_browser).startswith("200 OK, ")
@@ -88,6 +100,11 @@ def test_a_picture_can_be_sent_from_the_page_of_the_api(
     any_browser.choose_file("[open] input[type=file]", tmp_path / "five.png")
     assert send(any_browser).startswith("200 OK, ")
     assert '"label": "5"' in any_browser.run(f"return {REPLY}")
+
+
+def test_a_missing_firefox_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert firefox.missing() == "firefox is not installed: on Debian, apt-get install firefox-esr"
 
 
 def test_the_static_site_loads_again_without_a_network(any_browser: AnyBrowser, site: Site, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """The command `mnist-serving`: one line a file, whatever the files are."""
 
 import json
+import os
 import re
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 from mnist_serving import Classifier
 from mnist_serving.cli import main
-from PIL import Image
+from PIL import Image, ImageDraw
 
 DIGITS = Classifier().contract.golden.images[:, 0]
 ONE, ZERO = DIGITS[0], DIGITS[2]
@@ -79,7 +82,8 @@ def test_files_that_cannot_be_read_are_named_and_the_others_answered(
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     Image.new("L", (100, 100), 255).save(tmp_path / "blank.png")
-    names = ["missing.png", *files, "blank.png", "."]
+    (tmp_path / "folder").mkdir()
+    names = ["missing.png", *files, "blank.png", "folder"]
     assert run("predict", *(tmp_path / name for name in names), good) == 1
     said = capsys.readouterr()
     assert said.out.startswith(f"{good}: ")
@@ -88,7 +92,92 @@ def test_files_that_cannot_be_read_are_named_and_the_others_answered(
     for name, line in zip(names, lines, strict=True):
         assert line.startswith(f"mnist-serving: error: {tmp_path / name}: ")
     assert "No such file" in lines[0]
-    assert "900000000 pixels" in lines[3] or "30000x30000" in lines[3]
+    assert "at most 65,000,000 pixels" in lines[3]
+    assert "the folder holds no pictures" in lines[-1]
+
+
+def test_a_folder_stands_for_the_pictures_in_it_and_below(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "more").mkdir()
+    enlarged(ONE).save(tmp_path / "more/b.PNG")
+    enlarged(ZERO).save(tmp_path / "a.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert run("predict", "--json", tmp_path) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(answer["file"], answer["label"]) for answer in answers] == [
+        (str(tmp_path / "a.png"), "0"),
+        (str(tmp_path / "more/b.PNG"), "1"),
+    ]
+
+
+def in_a_shell(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command line in which `predict` stands for the program."""
+    program = f"{sys.executable} -m mnist_serving predict"
+    line = f"set -o pipefail; {command.replace('predict', program)}"
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, capture_output=True, env=os.environ | environment, check=False
+    )
+
+
+def test_a_dash_is_standard_input(tmp_path: Path) -> None:
+    enlarged(ZERO).save(tmp_path / "zero.png")
+    assert in_a_shell("predict - < zero.png", tmp_path).stdout.startswith(b"-: 0")
+
+
+def test_names_that_cannot_be_printed_are_escaped_and_the_files_after_them_answered(tmp_path: Path) -> None:
+    enlarged(ZERO).save(tmp_path / "zero.png")
+    for name in (b"a\xff.png", b"b\nc.png", "d\u00e9.png".encode(), b"e.png"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).symlink_to("zero.png")
+    done = in_a_shell("predict *.png", tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="1")
+    names = [line.split(b":")[0] for line in done.stdout.splitlines()]
+    assert sorted(names) == [b"a\\udcff.png", b"b\\nc.png", b"d\\xe9.png", b"e.png", b"zero.png"]
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_reader_that_takes_no_more_ends_it_silently(tmp_path: Path) -> None:
+    enlarged(ZERO).save(tmp_path / "zero.png")
+    done = in_a_shell(f"predict {'zero.png ' * 200} | head -1", tmp_path)
+    assert (done.returncode, done.stdout.count(b"\n"), done.stderr) == (141, 1, b"")
+
+
+def test_an_interrupt_ends_it_silently(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mnist_serving.cli.predict_file", interrupted)
+    assert run("predict", "any.png") == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def number_page(digits: list[np.ndarray], *, apart: int = 60) -> Image.Image:
+    """Return digits in a row, dark on light, each beginning so many pixels after the one before it."""
+    page = Image.new("L", (apart * (len(digits) - 1) + 160, 200), 255)
+    for place, digit in enumerate(digits):
+        large = Image.fromarray(digit).resize((112, 112), Image.Resampling.BICUBIC)
+        page.paste(0, (24 + place * apart, 44), mask=large)
+    return page
+
+
+def test_the_digits_of_a_number_are_read_with_their_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    number_page([ONE, ZERO, ONE], apart=100).save(tmp_path / "101.png")
+    assert run("predict", "--number", "--json", tmp_path / "101.png") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["number"], answer["abstained"]) == ("101", False)
+    assert [digit["label"] for digit in answer["digits"]] == ["1", "0", "1"]
+    boxes = [digit["box"] for digit in answer["digits"]]
+    assert boxes == sorted(boxes)
+    for place, (left, top, right, bottom) in enumerate(boxes):
+        assert 24 + place * 100 <= left < right <= 24 + place * 100 + 112
+        assert 44 <= top < bottom <= 156
+
+
+def test_a_number_with_a_figure_that_is_not_a_digit_is_not_sure_and_says_which(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = number_page([ONE, ZERO], apart=180)
+    ImageDraw.Draw(page).line([(120, 60), (160, 140), (140, 100), (160, 60), (120, 140)], fill=0, width=10)
+    page.save(tmp_path / "1x0.png")
+    assert run("predict", "--number", tmp_path / "1x0.png") == 0
+    assert ": not sure (figure 2 of 3: " in capsys.readouterr().out
 
 
 def test_a_device_without_an_end_is_not_read_for_ever(

@@ -1,17 +1,20 @@
 """Box 1: splits are disjoint, batches cover everything once, wrong data are named."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from stages.augment import Augment
 from stages.data import (
     Batch,
     DatasetInfo,
     Split,
     batches,
     load_split,
+    prefetch,
     save_split,
     scale,
     train_test_split,
@@ -146,3 +149,51 @@ def test_without_a_power_losses_change_nothing() -> None:
     sampler.update(torch.arange(10), torch.rand(10, 10), torch.zeros(10, dtype=torch.int64))
     assert torch.equal(sampler.losses, torch.ones(100))
     assert torch.equal(sampler.draw(torch.Generator()).sort().values, torch.arange(100))
+
+
+def count_up(end: int) -> Iterator[Batch]:
+    """Make batches that are numbered from 0; the one at `end` fails."""
+    for number in range(end):
+        yield Batch(torch.full((2, 1, 3, 3), float(number)), torch.tensor([number, 0]), torch.tensor([0, 1]))
+    message = "no more ink"
+    raise ValueError(message)
+
+
+def test_batches_made_ahead_are_the_same_in_the_same_order() -> None:
+    split, augment = make_split(100), Augment(strength=0.6, elastic_alpha=1.0, elastic_sigma=4.0, group_size=16)
+    generators = [torch.Generator().manual_seed(3) for _ in range(2)]
+    plain, ahead = (
+        batches(split, torch.arange(100), batch_size=16, generator=generator, augment=augment)
+        for generator in generators
+    )
+    for wanted, found in zip(plain, prefetch(ahead), strict=True):
+        assert all(map(torch.equal, wanted, found))
+    assert torch.equal(generators[0].get_state(), generators[1].get_state())
+
+
+def test_a_failure_while_batches_are_made_ahead_reaches_the_loop_in_its_place() -> None:
+    seen: list[int] = []
+    with pytest.raises(ValueError, match="no more ink"):
+        seen.extend(int(batch.labels[0]) for batch in prefetch(count_up(7)))
+    assert seen == list(range(7))
+
+
+def test_a_loop_that_ends_early_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    made = prefetch(count_up(1_000))
+    next(made)
+    assert threading.active_count() == before + 1
+    made.close()
+    assert threading.active_count() == before
+
+
+def test_ctrl_c_in_the_loop_ends_the_thread_too() -> None:
+    before = threading.active_count()
+
+    def learn() -> None:
+        for _ in prefetch(count_up(1_000)):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learn()
+    assert threading.active_count() == before

@@ -80,6 +80,25 @@ def test_a_request_that_is_cancelled_leaves_the_others_their_answers() -> None:
     assert app.service.in_flight == 0
 
 
+def test_a_request_that_is_cancelled_while_its_body_arrives_ends() -> None:
+    app = application()
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def cancel() -> list[object]:
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [], "query_string": b""}
+        task = asyncio.create_task(app(scope, never, never))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert app.service.in_flight == 1
+        task.cancel()
+        return [*await asyncio.gather(task, return_exceptions=True)]
+
+    assert [type(outcome) for outcome in asyncio.run(cancel())] == [asyncio.CancelledError]
+    assert app.service.in_flight == 0
+
+
 def test_a_client_that_leaves_is_sent_nothing() -> None:
     app = application()
 

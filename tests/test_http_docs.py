@@ -1,9 +1,11 @@
-"""The `curl` lines of docs/service.md, sent to a started server."""
+"""The `curl` lines of docs/service.md and its program, sent to a started server."""
 
+import ast
 import json
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from tests.conftest import ROOT
 from tests.http_server import Server
 
 PAGE = (ROOT / "docs/service.md").read_text(encoding="utf-8")
+(PROGRAM,) = re.findall(r"^```python\n(import json.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 LINES = [line for line in PAGE.replace(" \\\n ", "").splitlines() if line.startswith("curl ")]
 ZERO = Classifier().contract.golden.images[2, 0]
 
@@ -43,6 +46,15 @@ def test_a_curl_line_of_the_page_is_answered(server: Server, folder: Path, line:
         assert re.search(rb'"name":\s*"logits"', reply)
     else:
         assert json.loads(done.stdout) == {"live": True, "ready": True}
+
+
+def test_the_program_with_requests_gets_the_same_answers(server: Server, folder: Path) -> None:
+    program = PROGRAM.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    of_file, of_pixels, ready, inferred = map(ast.literal_eval, done.stdout.splitlines())
+    assert [reply["predictions"][0]["label"] for reply in (of_file, of_pixels)] == ["0", "0"]
+    assert ready == {"live": True, "ready": True}
+    assert b'"logits"' in inferred
 
 
 def test_the_answer_has_the_keys_that_the_page_shows(server: Server) -> None:

@@ -42,4 +42,4 @@ def test_the_rows_of_several_workers_add_up_and_a_replacement_counts_on() -> Non
     assert 'mnist_batch_images_bucket{le="4.0"} 3.0' in text
     assert "mnist_batch_images_sum 9.0" in text
     assert "mnist_requests_in_flight 2.0" in text  # the former worker of the second place has none
-    assert text.count("process_resident_memory_bytes ") == 1
+    assert text.count("\nprocess_resident_memory_bytes ") == 1

@@ -120,3 +120,9 @@ def test_an_offer_to_upgrade_is_ignored_where_the_server_keeps_the_body(name: st
     with mounted(name, tmp_path) as server:
         raw = server.send(HEAD + offer + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY + LAST)
     assert statuses(raw) == [200, 200]
+
+
+def test_where_the_server_drops_the_body_of_such_an_offer_the_error_says_what_to_do(tmp_path: Path) -> None:
+    offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    with mounted("uvicorn", tmp_path) as server:
+        assert b"use uvicorn --http h11" in server.send(HEAD + offer + BODY)

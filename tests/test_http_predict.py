@@ -86,8 +86,9 @@ def png_of_size(side: int) -> bytes:
 
 def test_files_that_are_not_pictures_or_too_large_or_blank_are_refused(service: Service) -> None:
     for content, told in [
-        (b"GIF89a", "cannot be read as PNG, JPEG"),
-        (png_of_size(5000), "pixels"),
+        (b"GIF89a", "damaged"),
+        (b"BOO", "cannot be read as PNG, JPEG"),
+        (png_of_size(9000), "pixels"),
         (png_of_size(300)[:60], "damaged"),
         (png_of_size(300), ""),
     ]:

@@ -101,6 +101,15 @@ def test_below_a_root_path_everything_is_found_whether_a_proxy_takes_it_off_or_n
     assert "servers" not in json.loads(ask(make_service(), "/openapi.json").body)
 
 
+def test_the_page_finds_the_service_also_where_a_proxy_has_taken_the_root_path_off() -> None:
+    page = ask(make_service(root_path='/my "digits"'), "/")
+    assert b'<head><base href="/my%20%22digits%22/">' in page.body
+    assert "base-uri 'self'" in page.headers["Content-Security-Policy"]
+    page = ask(make_service(), "/")
+    assert b"<base" not in page.body
+    assert "base-uri 'none'" in page.headers["Content-Security-Policy"]
+
+
 def test_a_root_path_ends_at_a_slash() -> None:
     assert ask(make_service(root_path="/v2/mo"), "/v2/models/mnist").status == 200
     assert ask(make_service(root_path="/p"), "/predict").status == 405

@@ -19,6 +19,7 @@ from tests.drawing_page import (
     GUESS,
     NOTICE,
     PIXELS,
+    RESTING,
     SHOW,
     bring,
     click_drawing,
@@ -189,6 +190,21 @@ def test_a_file_that_is_not_a_picture_gets_a_sentence_and_changes_nothing(page: 
     assert page.run("return getComputedStyle(document.querySelector('.guess')).opacity") == "1"
     draw(page, "1")
     page.wait(f"{ANSWERED} && {NOTICE} === ''")
+
+
+def test_an_answer_that_comes_later_does_not_hide_why_a_file_was_refused(page: Browser) -> None:
+    page.wait(RESTING)
+    page.run(
+        "window.honest = fetch; window.held = [];"
+        "fetch = (...call) => new Promise((done) => held.push(() => done(honest(...call))));"
+    )
+    draw(page, "7")
+    page.wait("held.length > 0")
+    bring(page, "dropped", b"no picture", "text/plain")
+    page.wait(f"{NOTICE} === 'The browser cannot read this file as a picture.'")
+    page.run("fetch = honest; held.forEach((release) => release())")
+    page.wait(f"{GUESS} === '7'")
+    assert page.run(f"return {NOTICE}") == "The browser cannot read this file as a picture."
 
 
 def test_the_page_shows_why_the_service_refuses_a_picture(page: Browser) -> None:

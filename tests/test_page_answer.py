@@ -5,7 +5,19 @@ from typing import Any
 
 import pytest
 
-from tests.drawing_page import ANSWERED, GUESS, NOTICE, RESTING, bring, click_drawing, draw, guess, picture_of, show
+from tests.drawing_page import (
+    ANSWERED,
+    GUESS,
+    NOTICE,
+    PIXELS,
+    RESTING,
+    bring,
+    click_drawing,
+    draw,
+    guess,
+    picture_of,
+    show,
+)
 from tests.http_server import Server
 from tests.web_driver import Browser
 
@@ -140,6 +152,64 @@ def test_several_figures_get_a_sentence(page: Browser) -> None:
         page.draw([place])
     page.wait(f"{NOTICE}.startsWith('There are 3 figures in the picture')")
     assert guess(page) == ""
+
+
+# --- numbers ----------------------------------------------------------------------------------------------
+
+
+def answer_with_number(page: Browser, **changes: Any) -> None:  # noqa: ANN401 (of every type that a reply has)
+    """Have the service answer every drawing, of 250x250 pixels, with 43."""
+    digits = [
+        {"label": label, "probability": share, "probabilities": [0.1] * 10, "digit": 0.9, "abstained": False}
+        | {"seen": [level] * 784, "box": box}
+        for label, share, level, box in (("4", 0.96, 10, [25, 50, 100, 200]), ("3", 0.99, 20, [125, 50, 225, 200]))
+    ]
+    number = {"number": "43", "probability": 0.95, "digits": digits, "abstained": False} | changes
+    page.run("window.fetch = async () => new Response(arguments[0])", json.dumps({"predictions": [number]}))
+
+
+def test_a_number_is_shown_with_the_probability_the_place_and_the_picture_of_each_digit(page: Browser) -> None:
+    page.wait(RESTING)
+    answer_with_number(page)
+    draw(page, "7")
+    assert guess(page) == "43"
+    assert page.run(COMMENT) == "4 96%, 3 99%"
+    assert page.run(MEANING) == "Probability of each digit"
+    rows = page.run("return [...document.querySelectorAll('#bars tr')].map((row) => row.innerText.split(/\\s+/))")
+    assert rows == [["4", "96%"], ["3", "99%"]]
+    sheet, *boxes = page.run(
+        "return ['#boxes', '.box:first-child', '.box:last-child'].map((each) => {"
+        "  const { left, top, width, height } = document.querySelector(each).getBoundingClientRect();"
+        "  return [left, top, width, height]; })"
+    )
+    shares = [[(left - sheet[0]) / sheet[2], (top - sheet[1]) / sheet[3]] for left, top, *_ in boxes]
+    assert shares == [pytest.approx([0.1, 0.2], abs=0.01), pytest.approx([0.5, 0.2], abs=0.01)]
+    sizes = [[width / sheet[2], height / sheet[3]] for *_, width, height in boxes]
+    assert sizes == [pytest.approx([0.3, 0.6], abs=0.01), pytest.approx([0.4, 0.6], abs=0.01)]
+    assert page.run(PIXELS, "seen") == 28 * (28 * [10] + 28 * [20])
+
+
+def test_a_number_is_refused_as_a_whole_where_one_digit_is_not_sure(page: Browser) -> None:
+    page.wait(RESTING)
+    answer_with_number(page, abstained=True, reason="figure 1 of 2: 4 or 9")
+    draw(page, "7")
+    assert guess(page) == "not sure"
+    assert page.run(COMMENT) == "Perhaps 43 (figure 1 of 2: 4 or 9)."
+
+
+def test_after_a_number_a_digit_is_shown_like_any_other(page: Browser) -> None:
+    page.wait(RESTING)
+    page.run("window.honest = fetch")
+    answer_with_number(page)
+    draw(page, "7")
+    assert guess(page) == "43"
+    page.run("fetch = honest")
+    page.press("Delete")
+    draw(page, "7")
+    assert guess(page) == "7"
+    assert page.run("return document.querySelectorAll('#bars tr').length") == 10
+    assert page.run("return document.querySelectorAll('.box').length") == 0
+    assert page.run("return document.getElementById('seen').width") == 28
 
 
 # --- a browser that hides drawings ------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from mnist_serving.http.service import Service
 
 from tests.drawing_page import address, picture_of
 from tests.http_server import Server
-from tests.http_service import ask
+from tests.http_service import INFER, ask, ask_json
+from tests.other_models import write_colour_model, write_grey_model
 from tests.reference_page import CALL, REPLY, STATUS, choose, open_reference, programs, send
 from tests.test_http_mount import mounted
 from tests.web_driver import Browser
@@ -26,6 +28,7 @@ DESCRIBED: dict[str, Any] = describe_api(Classifier().contract, Limits(), versio
 EXAMPLES = [  # the path, the media type and the name of each
     (path, kind, name)
     for path, methods in DESCRIBED["paths"].items()
+    if "/versions/" not in path
     for kind, content in methods.get("post", {}).get("requestBody", {}).get("content", {}).items()
     for name in content.get("examples", {})
 ]
@@ -33,7 +36,7 @@ EXAMPLES = [  # the path, the media type and the name of each
 
 def test_every_call_that_takes_a_body_has_an_example() -> None:
     with_body = {path for path, methods in DESCRIBED["paths"].items() if "requestBody" in methods.get("post", {})}
-    assert with_body == {path for path, _, _ in EXAMPLES}
+    assert {path for path in with_body if "/versions/" not in path} == {path for path, _, _ in EXAMPLES}
     assert {kind for _, kind, _ in EXAMPLES} == {
         "application/json",
         "application/octet-stream",
@@ -162,6 +165,19 @@ def test_the_document_says_which_pixels_are_ink_wherever_pixels_are_sent() -> No
     for path in ("/predict", "/v1/models/{model}:predict", "/v2/models/{model}/infer"):
         assert "white ink (255) on black (0)" in DESCRIBED["paths"][path]["post"]["description"]
     assert "255 is ink" in DESCRIBED["components"]["schemas"]["Pixel"]["description"]
+
+
+@pytest.mark.parametrize("write_model", [write_colour_model, write_grey_model])
+def test_examples_fit_models_of_other_pictures(write_model: Callable[[Path], Path], tmp_path: Path) -> None:
+    service = Service()
+    service.open(Classifier(write_model(tmp_path / "model.onnx")))
+    examples = json.loads(ask(service, "/openapi.json").body)["components"]["examples"]
+    for name, path in (("pixels", "/predict"), ("several", "/predict"), ("tensor", INFER)):
+        assert ask_json(service, path, examples[name]["value"]).status == 200, name
+    for name, path in (("picture", "/predict"), ("raw", INFER)):
+        kind, content = examples[name]["externalValue"].removeprefix("data:").split(";base64,")
+        headers = {b"content-type": kind.encode(), b"inference-header-content-length": b"0"}
+        assert ask(service, path, base64.b64decode(content), headers).status == 200, name
 
 
 def test_before_the_model_is_loaded_the_page_is_there_and_says_why_it_is_empty(

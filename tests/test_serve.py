@@ -273,12 +273,25 @@ def test_the_access_log_is_a_json_line_a_request_when_asked() -> None:
     assert (line["method"], line["path"], line["status"], line["request"]) == ("GET", "/v2/nope", 404, "mine")
 
 
-def test_by_default_a_request_is_not_logged_but_the_end_and_its_reason_are() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_by_default_a_request_is_not_logged_but_the_end_and_its_reason_are(number: signal.Signals) -> None:
     with running_server() as server:
         server.call("GET", "/v2")
-        assert server.stop() == 0
+        assert server.stop(number) == 0
         assert server.process.stderr is not None
         assert server.process.stderr.read().splitlines() == [
-            "mnist-serving: SIGTERM arrived; finishing the requests in flight",
+            f"mnist-serving: {number.name} arrived; finishing the requests in flight",
             "mnist-serving: ended, with 0 connections dropped",
         ]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_under_nohup_it_outlives_its_terminal(workers: str) -> None:
+    program = (
+        "import signal; from mnist_serving.cli import main; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
+        f"main(['serve', '--port', '0', '--linger', '0', '--workers', '{workers}'])"
+    )
+    with running_server(command=["-c", program]) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.call("GET", "/v2/health/ready").status == 200
+        assert server.stop() == 0

@@ -1,4 +1,4 @@
-// Pixels into grey levels: those that `images.py` of `serving/mnist_serving` gets from the same picture as a PNG.
+// Pixels into grey levels: those that `decode.py` of `serving/mnist_serving` gets from the same picture as a PNG.
 
 const [OPAQUE, MIDDLE] = [128, 127]; // the level of alpha from which a pixel is seen; what divides dark from light
 const TONES = 40; // levels between the lightest and the darkest of what has more than one tone

@@ -1,6 +1,6 @@
 """The classifier: raw pixels in, labels and probabilities out, from one ONNX file that describes itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -12,6 +12,7 @@ import onnxruntime
 
 from .errors import FileError, ModelError
 from .metadata import OUTPUTS, PACKAGE, Contract, Verify, check_description, check_golden, locate, read_contract
+from .preprocess.number import Candidate, Place, best_rows, canonicalize_number
 
 PACKAGED_MODEL = PACKAGE / "model.onnx"
 LARGEST_FILE = 256 * 1024**2  # bytes
@@ -46,6 +47,18 @@ class Prediction:
         probability: np.float32 = self.probabilities[row, self.names.index(self.labels[row])]
         return probability
 
+    def taken(self, rows: Sequence[int]) -> "Prediction":
+        """Return the prediction for some of the images."""
+        rows = [*rows]
+        return Prediction(
+            [self.labels[row] for row in rows],
+            self.probabilities[rows],
+            self.logits[rows],
+            self.digit[rows],
+            self.abstained[rows],
+            self.names,
+        )
+
     def reason(self, row: int) -> str:
         """Return why the model abstains from an image: "no digit", or two candidates such as "1 or 7".
 
@@ -58,6 +71,46 @@ class Prediction:
             return "no digit" if all(map(str.isdigit, self.names)) else "none of its labels"
         second, first = self.probabilities[row].argsort()[-2:]
         return f"{self.names[first]} or {self.names[second]}"
+
+
+@dataclass(frozen=True)
+class Number:
+    """Digits in a row.
+
+    Attributes:
+        digits: the prediction for each, from left to right.
+        images: uint8 [N,28,28], each digit as the model saw it.
+        places: where each is in the picture.
+
+    """
+
+    digits: Prediction
+    images: npt.NDArray[np.uint8]
+    places: list[Place]
+
+    @property
+    def text(self) -> str:
+        """The number, such as "1984", or the guess at it; a number may begin with zeros."""
+        return "".join(self.digits.labels)
+
+    @property
+    def probability(self) -> float:
+        """The product of the probabilities of all digits."""
+        return float(self.digits.probabilities.max(axis=1).prod())
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the number should not be trusted: it is so where one of its digits should not."""
+        return bool(self.digits.abstained.any())
+
+    @property
+    def reason(self) -> str:
+        """Why the model abstains, such as "figure 2 of 4: 1 or 7"; empty where it answers."""
+        if not self.abstained:
+            return ""
+        first = int(self.digits.abstained.argmax())
+        why = self.digits.reason(first).replace("no digit", "no digit, or digits that touch")
+        return f"figure {first + 1} of {len(self.places)}: {why}"
 
 
 class Classifier:
@@ -129,6 +182,25 @@ class Classifier:
             abstained=digit[:, 0] * probabilities.max(axis=1) < self.contract.confidence_threshold,
             names=names,
         )
+
+    def read_number(self, grey: npt.NDArray[np.uint8]) -> Number:
+        """Read the digits of a picture of one number, in one row.
+
+        Args:
+            grey: uint8 [height,width], ink darker or lighter than the page.
+
+        Raises:
+            PictureError: there is no such number in it, see `canonicalize_number`. A `ValueError`.
+
+        """
+        images, candidates = canonicalize_number(grey)
+        return number_of(self.predict(images), images, candidates)
+
+
+def number_of(prediction: Prediction, images: npt.NDArray[np.uint8], candidates: list[Candidate]) -> Number:
+    """Return the number, of what `canonicalize_number` returns and what a model says of each of its images."""
+    rows = best_rows(candidates, prediction.digit * prediction.probabilities.max(axis=1))
+    return Number(prediction.taken(rows), images[rows], [candidates[row].place for row in rows])
 
 
 def read_model(path: Path) -> bytes:

@@ -1,18 +1,24 @@
 """The command `mnist-serving`. Exit codes: 0 done, 1 the answer is no, 2 wrong usage."""
 
 import argparse
+import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from .classifier import PACKAGED_MODEL, Classifier
+from .classifier import PACKAGED_MODEL, Classifier, Number, Prediction, number_of
 from .errors import FileError, exit_with
 from .http.serve import add_serve_command
 from .http.settings import Parser
 from .parity import add_parity_arguments
 
 LARGEST_PICTURE = 64 * 1024**2  # bytes
+STDIN = "-"
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"}  # in a folder
+
+Answer = dict[str, Any]  # one line of JSON
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,7 +38,19 @@ def build_parser() -> argparse.ArgumentParser:
         "is cut out, scaled and centred first. For a model of other images the picture is resized. Exit code 1 if a "
         "file cannot be read; the others are still answered.",
     )
-    predict.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a PNG, JPEG, WebP, GIF, BMP or TIFF")
+    predict.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="a PNG, JPEG, WebP, GIF, BMP, TIFF or, with pillow-heif, HEIC; a folder stands for all such files in it "
+        "and below, - for standard input",
+    )
+    predict.add_argument(
+        "--number",
+        action="store_true",
+        help="read several digits in a row, such as 1984; with --json each digit has its box, "
+        "[left, top, right, bottom] in pixels. One digit that is not sure makes the number not sure",
+    )
     predict.add_argument("--json", action="store_true", help="print one line of JSON per file")
     predict.add_argument(
         "--explain",
@@ -59,31 +77,50 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run_predict(arguments: argparse.Namespace) -> int:
     """Answer file by file; report those that cannot be read on standard error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may have letters that the terminal lacks
     classifier = Classifier(arguments.model)
+    ask = predict_number if arguments.number else predict_file
     exit_code = 0
-    for path in arguments.files:
+    for path in _list_files(arguments.files):
         try:
-            answer = predict_file(classifier, path)
+            answer = ask(classifier, path)
         except (FileError, ValueError) as error:
-            print(f"mnist-serving: error: {path}: {error}", file=sys.stderr)
+            print(f"mnist-serving: error: {printable(path)}: {error}", file=sys.stderr)
             exit_code, said = 1, str(error)
             if arguments.json:
-                print(json.dumps({"file": str(path), "error": said}))
+                print(json.dumps({"file": path, "error": said}))
         else:
             said = in_words(answer)
-            print(json.dumps({"file": str(path), **answer}) if arguments.json else f"{path}: {said}")
+            print(json.dumps({"file": path, **answer}) if arguments.json else f"{printable(path)}: {said}")
         if arguments.explain:
             explain_file(path, said, arguments.explain)
     return exit_code
 
 
-def in_words(answer: dict[str, str | float | bool]) -> str:
+def _list_files(paths: Sequence[str]) -> Iterator[str]:
+    """Yield the files, with those in a folder in the order of their names."""
+    for path in paths:
+        folder = Path(path)
+        if path == STDIN or not folder.is_dir():
+            yield path
+        else:
+            found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.is_dir())
+            yield from map(str, found) if found else [path]  # which cannot be read
+
+
+def printable(name: str) -> str:
+    """Return a file's name in one line of characters that every terminal takes."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
+
+
+def in_words(answer: Answer) -> str:
     """Return an answer as people read it."""
-    sure = f"{answer['label']}  {answer['probability']:.1%}"
+    sure = f"{answer.get('number', answer.get('label'))}  {answer['probability']:.1%}"
     return f"not sure ({answer['reason']}), perhaps {sure}" if answer["abstained"] else sure
 
 
-def explain_file(path: Path, said: str, folder: Path) -> None:
+def explain_file(path: str | Path, said: str, folder: Path) -> None:
     """Write the sheet of a picture's stages into a folder, named after the file; nothing if it is not a picture."""
     from .images import read_grey
     from .preprocess.explain import sheet
@@ -93,10 +130,10 @@ def explain_file(path: Path, said: str, folder: Path) -> None:
     except (FileError, ValueError):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    picture.save(folder / f"{path.name}.png")
+    picture.save(folder / f"{Path(path).name}.png")
 
 
-def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | bool]:
+def predict_file(classifier: Classifier, path: str | Path) -> Answer:
     """Return the answer to one picture file: `label`, `probability`, `digit`, `abstained`, and the `reason` if it does.
 
     Raises:
@@ -106,28 +143,55 @@ def predict_file(classifier: Classifier, path: Path) -> dict[str, str | float | 
     """
     from .images import read_picture
 
-    prediction = classifier.predict(read_picture(read_file(path), classifier.contract))
-    answer: dict[str, str | float | bool] = {
-        "label": prediction.labels[0],
-        "probability": float(prediction.probabilities.max()),
-        "digit": float(prediction.digit[0]),
-        "abstained": bool(prediction.abstained[0]),
+    return _about_digit(classifier.predict(read_picture(read_file(path), classifier.contract)), 0)
+
+
+def predict_number(classifier: Classifier, path: str | Path) -> Answer:
+    """Return the answer to a picture of a number: `number`, `probability`, `digits`, `abstained`, perhaps `reason`.
+
+    Each of the digits is as `predict_file` returns one, with its `box`.
+
+    Raises:
+        FileError: it cannot be read.
+        ValueError: it is not a picture, or does not show one number.
+
+    """
+    from .images import read_number
+
+    images, candidates = read_number(read_file(path), classifier.contract)
+    number: Number = number_of(classifier.predict(images), images, candidates)
+    boxes = [{"box": [*place]} for place in number.places]
+    digits = [_about_digit(number.digits, row) | box for row, box in enumerate(boxes)]
+    answer = {"number": number.text, "probability": number.probability, "digits": digits, "abstained": number.abstained}
+    return answer | ({"reason": number.reason} if number.abstained else {})
+
+
+def _about_digit(prediction: Prediction, row: int) -> Answer:
+    answer: Answer = {
+        "label": prediction.labels[row],
+        "probability": float(prediction.probability(row)),
+        "digit": float(prediction.digit[row]),
+        "abstained": bool(prediction.abstained[row]),
     }
-    if answer["abstained"]:
-        answer["reason"] = prediction.reason(0)
-    return answer
+    return answer | ({"reason": prediction.reason(row)} if answer["abstained"] else {})
 
 
-def read_file(path: Path) -> bytes:
-    """Return a file's content.
+def read_file(path: str | Path) -> bytes:
+    """Return a file's content; of `-`, that of standard input.
 
     Raises:
         FileError: it cannot be read, or is too large.
 
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_PICTURE + 1)  # its size is not asked for: devices and pipes have none
+        if path == STDIN:
+            content = sys.stdin.buffer.read(LARGEST_PICTURE + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(LARGEST_PICTURE + 1)  # its size is not asked for: devices and pipes have none
+    except IsADirectoryError as error:
+        msg = f"the folder holds no pictures: their names end in {', '.join(sorted(SUFFIXES))}"
+        raise FileError(msg) from error
     except OSError as error:
         raise FileError(error.strerror) from error
     if len(content) > LARGEST_PICTURE:

@@ -1,9 +1,12 @@
 """The errors that a person can fix, and how a command reports them."""
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+SIGPIPE = 13  # which Windows does not have
 INSTALLED_AS = {"PIL": "pillow", "safetensors": "safetensors"}  # packages that only some commands need
 
 
@@ -20,9 +23,20 @@ class FileError(MnistServingError):
 
 
 def exit_with(command: Callable[[], int]) -> NoReturn:
-    """End the program with a command's exit code; an error that a person can fix is one line, and exit code 1."""
+    """End the program with a command's exit code.
+
+    An error that a person can fix is one line, and exit code 1. An interrupt ends it silently, and so does a reader
+    that takes no more, such as `head`; the exit codes are those of the signals, as a shell reports them.
+    """
     try:
-        sys.exit(command())
+        code = command()
+        sys.stdout.flush()
+        sys.exit(code)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python flushes the rest at its end
+        sys.exit(128 + SIGPIPE)
     except ModuleNotFoundError as error:
         if error.name not in INSTALLED_AS:
             raise

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from mnist_serving.preprocess.canonicalize import PictureError
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 from sklearn.datasets import load_sample_image
@@ -23,7 +22,7 @@ from torch.nn import functional
 from stages.abstain.strokes import FIGURES, NOISES
 from stages.data import DatasetInfo, Shape
 from stages.drawn.digits import write
-from stages.drawn.pages import UNIT, Draw, Pixels, Points, draw_images, draw_strokes, draw_text, read_page
+from stages.drawn.pages import UNIT, Draw, Pixels, Points, draw_images, draw_strokes, draw_text, read_pages
 
 # Without letters that some hands and fonts draw like digits.
 LETTERS = "ACEFGHJKMNPQRTUVWXYacdefhjkmnprtuvwxy"
@@ -174,13 +173,8 @@ def refused_shares(
     random = np.random.default_rng(seed)
     shares = {}
     for group, kinds in REPORTED.items():
-        images = []
-        for draw in (kinds * count)[:count]:
-            try:
-                images.append(read_page(draw(random), info))
-            except PictureError:
-                continue
-        answered = int((~refuses(torch.stack(images))).sum()) if images else 0
+        images = read_pages((draw(random) for draw in (kinds * count)[:count]), info)
+        answered = int((~refuses(images)).sum()) if len(images) else 0
         shares[group] = 1 - answered / count
     for group, names in REPORTED_NOISE.items():
         noise = torch.cat([draw_noise(name, -(-count // len(names)), info.shape, random) for name in names])

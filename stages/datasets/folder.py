@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from mnist_serving.decode import decode
+from PIL import Image
 from pydantic import Field, ValidationError
 from torch import Tensor
 from tqdm import tqdm
@@ -134,23 +135,15 @@ def _has_colours(picture: Image.Image) -> bool:
 
 
 def _open_picture(path: Path) -> Image.Image:
-    """Return a picture upright, on white where it is transparent, as `L` or `RGB`.
+    """Return a picture as `L` or `RGB`, read as the package reads those that the model will be asked about.
 
     Raises:
         StageError: it cannot be read.
 
     """
     try:
-        with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
-        if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip
-            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-        grey = picture.mode in {"1", "L", "LA"}
-        if picture.has_transparency_data:
-            layer = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-        return picture.convert("L" if grey else "RGB")
-    except Exception as error:  # Pillow's decoders raise errors of many types
+        return decode(path.read_bytes(), None)
+    except (OSError, ValueError) as error:
         msg = f"{path} cannot be read as an image ({error}): fix or remove it"
         raise StageError(msg) from error
 

@@ -4,9 +4,14 @@ What is drawn here is read in the same way as a picture that somebody sends, so 
 who drew it. A page is uint8 [height,width], 0 = black.
 """
 
-from collections.abc import Callable, Sequence
-from functools import cache
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from itertools import chain, islice
 from math import cos, exp, sin
+from multiprocessing import get_context
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +30,9 @@ Draw = Callable[[Generator], Pixels]  # returns a page
 UNIT = 100  # strokes lie on a page of 100 by 100
 SIDES = (100, 280)  # pixels that such a page may have a side
 PENS = (0.03, 0.16)  # widths of a pen, as shares of the side
+BASIC = ImageFont.Layout.BASIC  # the other one is used only where the system has fribidi, and places glyphs differently
 FONT_SIZE, FONT_MARGIN = 110, 50  # pixels
+FORKED_FROM, AT_ONCE = 64, 8  # pages: fewer are read here; what a process is given at a time
 FEW = 16  # points that a mouse reports at least of a curve
 
 
@@ -43,16 +50,35 @@ def read_page(page: Pixels, info: DatasetInfo) -> Tensor:
     return torch.from_numpy(np.array(sized)).expand(channels, -1, -1)
 
 
+def read_pages(pages: Iterable[Pixels], info: DatasetInfo) -> Tensor:
+    """Return what a model sees of those pages that can be read, in their order, uint8 [N,C,H,W].
+
+    Reading takes far longer than drawing, so all cores do it, where a process can be forked and there are many pages.
+    """
+    read = partial(_read_if_possible, info=info)
+    pages = iter(pages)
+    few = [*islice(pages, FORKED_FROM)]
+    if len(few) < FORKED_FROM or sys.platform != "linux":
+        images = [*map(read, chain(few, pages))]
+    else:
+        with ProcessPoolExecutor(os.cpu_count(), get_context("fork")) as processes:
+            images = [*processes.map(read, chain(few, pages), chunksize=AT_ONCE)]
+    found = [torch.from_numpy(image) for image in images if image is not None]
+    return torch.stack(found) if found else torch.empty(0, *info.shape, dtype=torch.uint8)
+
+
+def _read_if_possible(page: Pixels, info: DatasetInfo) -> Pixels | None:
+    try:
+        return read_page(page, info).numpy()
+    except PictureError:
+        return None
+
+
 def draw_images(draw: Draw, count: int, info: DatasetInfo, random: Generator) -> Tensor:
     """Draw until `count` pages could be read; return what a model sees of them, uint8 [count,C,H,W]."""
-    images = torch.empty(count, *info.shape, dtype=torch.uint8)
-    drawn = 0
-    while drawn < count:
-        try:
-            images[drawn] = read_page(draw(random), info)
-        except PictureError:
-            continue
-        drawn += 1
+    images = torch.empty(0, *info.shape, dtype=torch.uint8)
+    while missing := count - len(images):
+        images = torch.cat([images, read_pages((draw(random) for _ in range(missing)), info)])
     return images
 
 
@@ -106,7 +132,7 @@ def draw_text(text: str, font: str, random: Generator) -> Pixels:
 @cache
 def _text_image(text: str, font: str) -> Image.Image:
     """Return the text in white on black, with a margin."""
-    loaded = ImageFont.truetype(font, FONT_SIZE)
+    loaded = ImageFont.truetype(font, FONT_SIZE, layout_engine=BASIC)
     left, top, right, bottom = (round(side) for side in loaded.getbbox(text))
     image = Image.new("L", (right - left + 2 * FONT_MARGIN, bottom - top + 2 * FONT_MARGIN))
     ImageDraw.Draw(image).text((FONT_MARGIN - left, FONT_MARGIN - top), text, 255, loaded)
@@ -120,12 +146,11 @@ def read_again(images: Tensor, info: DatasetInfo, random: Generator) -> Tensor:
     """
     if not info.centred:
         return images
-    read = []
+    return read_pages(_enlarge(images, random), info)
+
+
+def _enlarge(images: Tensor, random: Generator) -> Iterator[Pixels]:
+    """Yield grey images, uint8 [N,1,H,W], as pages, black on white."""
     for image in images[:, 0].numpy():
         side = int(random.integers(*SIDES))
-        large = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
-        try:
-            read.append(read_page(255 - np.asarray(large), info))
-        except PictureError:
-            continue
-    return torch.stack(read) if read else images[:0]
+        yield 255 - np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC))

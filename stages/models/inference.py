@@ -11,7 +11,7 @@ from stages.io import StageError, load_tensors
 
 Network = TypeVar("Network", bound=nn.Module)
 
-AT_ONCE = 10_000 * 28 * 28  # values of images; more would fill the memory with a convolution's intermediate results
+AT_ONCE = 1_000 * 28 * 28  # values of images; more would fill the memory with intermediate results
 
 
 def load_weights(network: Network, path: Path, kind: str) -> Network:

@@ -5,6 +5,7 @@ import re
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from urllib.parse import quote
 
 from .transport.http_types import Response
 
@@ -18,6 +19,7 @@ SCRIPTS = (  # each after those that it imports
     "input.js",
     "gallery.js",
     "example.js",
+    "boxes.js",
     "answer.js",
     "tar.js",
     "keep.js",
@@ -46,9 +48,13 @@ class Page:
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
 
-    def response(self) -> Response:
-        """Return the page as a reply."""
-        return Response(200, self.content, HTML, {"Content-Security-Policy": self.policy})
+    def response(self, root: str = "") -> Response:
+        """Return the page as a reply; its addresses are below a path, such as /digits, whatever a proxy made of it."""
+        if not root:
+            return Response(200, self.content, HTML, {"Content-Security-Policy": self.policy})
+        content = self.content.replace(b"<head>", f'<head><base href="{quote(root)}/">'.encode(), 1)
+        policy = self.policy.replace("base-uri 'none'", "base-uri 'self'")
+        return Response(200, content, HTML, {"Content-Security-Policy": policy})
 
 
 def drawing_page() -> Page:

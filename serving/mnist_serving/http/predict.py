@@ -7,9 +7,10 @@ from urllib.parse import parse_qs
 
 import numpy as np
 
-from mnist_serving.classifier import Prediction
-from mnist_serving.images import read_picture
+from mnist_serving.classifier import Prediction, number_of
+from mnist_serving.images import read_number, read_picture
 from mnist_serving.metadata import Contract
+from mnist_serving.preprocess.number import Candidate
 
 from .compression import decompress
 from .json_body import JSON, has_more, json_response, may_hold_booleans, read_object
@@ -55,30 +56,47 @@ def read_images(request: Request, limits: Limits, contract: Contract) -> Images:
         HttpError: 400, the body is anything else, or a picture shows no digit; 413, there are too many; 415.
 
     """
+    return _read_body(request, _Pictures(limits, contract))
+
+
+def read_numbers(request: Request, limits: Limits, contract: Contract) -> tuple[Images, list[list[Candidate]]]:
+    """Return what may be the digits of the numbers in a request's pictures, uint8 [N,1,28,28], and of each what it is.
+
+    The request has one of the forms of `/predict`, with picture files alone; the list has a list for each of them.
+
+    Raises:
+        HttpError: as `read_images`, and 400 where an image is given as numbers, or a picture does not show one number.
+
+    """
+    pictures = _Numbers(limits, contract)
+    return _read_body(request, pictures), pictures.candidates
+
+
+def _read_body(request: Request, pictures: "_Pictures") -> Images:
     kind = media_type(request)
-    body = decompress(request, limit=body_limit(kind, limits))
+    body = decompress(request, limit=body_limit(kind, pictures.limits))
     if kind == JSON:
-        return _read_document(body, limits, contract)
+        return _read_document(body, pictures)
     if kind == FORM:
-        files = read_form(body, request.headers[b"content-type"], most_parts=limits.parts)
-        pictures = [_read_picture(content, limits, contract, name=f"{name!r}: ") for name, content in files]
-        return to_images(b"".join(pictures), contract.image_shape)
+        files = read_form(body, request.headers[b"content-type"], most_parts=pictures.limits.parts)
+        read = [pictures.read(content, name=f"{name!r}: ") for name, content in files]
+        return to_images(b"".join(read), pictures.contract.image_shape)
     if is_picture_type(kind) or (kind in UNLABELLED and body.startswith(STARTS)):
-        return to_images(_read_picture(body, limits, contract), contract.image_shape)
+        return to_images(pictures.read(body), pictures.contract.image_shape)
     if kind:
         raise HttpError(415, f"Content-Type {kind[:60]!r} is not supported; use {', '.join(TYPES)}")
-    return _read_document(body, limits, contract)
+    return _read_document(body, pictures)
 
 
-def _read_document(body: bytes, limits: Limits, contract: Contract) -> Images:
+def _read_document(body: bytes, pictures: "_Pictures") -> Images:
     """Return the images of `{"image": ...}` or `{"images": [...]}`."""
     document = read_object(body)
     if document.keys() == {"image"}:
-        reader = _Reader(body, limits, contract)
-        return to_images(reader.read(document["image"], name="`image`"), contract.image_shape)
+        reader = _Reader(body, pictures)
+        return to_images(reader.read(document["image"], name="`image`"), pictures.contract.image_shape)
     if document.keys() != {"images"}:
         raise HttpError(400, "the object must have either `image` or `images`, and nothing else")
-    return _read_list(document["images"], body, limits, contract, name="images")
+    return _read_list(document["images"], body, pictures, name="images")
 
 
 def read_instances(request: Request, limits: Limits, contract: Contract) -> Images:
@@ -100,7 +118,7 @@ def read_instances(request: Request, limits: Limits, contract: Contract) -> Imag
     instances = document["instances"]
     if type(instances) is list:
         instances = [_unwrap(instance) for instance in instances]
-    return _read_list(instances, body, limits, contract, name="instances")
+    return _read_list(instances, body, _Pictures(limits, contract), name="instances")
 
 
 def _unwrap(value: Any) -> Any:  # noqa: ANN401 (JSON is what it is)
@@ -109,33 +127,69 @@ def _unwrap(value: Any) -> Any:  # noqa: ANN401 (JSON is what it is)
     return value
 
 
-def _read_list(images: object, body: bytes, limits: Limits, contract: Contract, *, name: str) -> Images:
+def _read_list(images: object, body: bytes, pictures: "_Pictures", *, name: str) -> Images:
     if type(images) is not list or not images:
         raise HttpError(400, f"`{name}` must be a list of at least one image")
-    if len(images) > limits.images:
-        raise HttpError(413, f"the request has {len(images):,} images; send at most {limits.images:,}")
-    reader = _Reader(body, limits, contract)
+    if len(images) > pictures.limits.images:
+        raise HttpError(413, f"the request has {len(images):,} images; send at most {pictures.limits.images:,}")
+    reader = _Reader(body, pictures)
     pixels = [reader.read(image, name=f"`{name}[{row}]`") for row, image in enumerate(images)]
-    return to_images(b"".join(pixels), contract.image_shape)
+    return to_images(b"".join(pixels), pictures.contract.image_shape)
+
+
+class _Pictures:
+    """Reads picture files."""
+
+    pixels = True  # images may also be given as numbers
+
+    def __init__(self, limits: Limits, contract: Contract) -> None:
+        self.limits = limits
+        self.contract = contract
+
+    def read(self, content: bytes, *, name: str = "") -> bytes:
+        """Return what the model sees of a picture file, as bytes."""
+        try:
+            return self._seen(content)
+        except ValueError as error:
+            raise HttpError(400, f"{name}{error}") from error
+
+    def _seen(self, content: bytes) -> bytes:
+        return read_picture(content, self.contract, max_pixels=self.limits.pixels).tobytes()
+
+
+class _Numbers(_Pictures):
+    """Reads picture files of whole numbers, and keeps what may be digits of each."""
+
+    pixels = False
+
+    def __init__(self, limits: Limits, contract: Contract) -> None:
+        super().__init__(limits, contract)
+        self.candidates: list[list[Candidate]] = []
+
+    def _seen(self, content: bytes) -> bytes:
+        images, candidates = read_number(content, self.contract, max_pixels=self.limits.pixels)
+        self.candidates.append(candidates)
+        return images.tobytes()
 
 
 class _Reader:
     """Reads the images of one JSON body."""
 
-    def __init__(self, body: bytes, limits: Limits, contract: Contract) -> None:
+    def __init__(self, body: bytes, pictures: _Pictures) -> None:
         self._booleans = may_hold_booleans(body)
-        self._limits = limits
-        self._contract = contract
-        self._pictures = 0
+        self._pictures = pictures
+        self._count = 0
 
     def read(self, values: object, *, name: str) -> bytes | bytearray:
         """Return an image's pixels: of base64, or of flat or nested lists; a grey image may leave out the channel."""
-        shape = self._contract.image_shape
+        shape, most = self._pictures.contract.image_shape, self._pictures.limits.parts
         if type(values) is str:
-            self._pictures += 1
-            if self._pictures > self._limits.parts:
-                raise HttpError(413, f"the body has more than {self._limits.parts:,} pictures; --max-parts allows more")
-            return _read_picture(decode_base64(values, name=name), self._limits, self._contract, name=f"{name}: ")
+            self._count += 1
+            if self._count > most:
+                raise HttpError(413, f"the body has more than {most:,} pictures; --max-parts allows more")
+            return self._pictures.read(decode_base64(values, name=name), name=f"{name}: ")
+        if not self._pictures.pixels:
+            raise HttpError(400, f"{name} must be a picture file in base64: with `number=true` pictures are read alone")
         short = shape[1:] if shape[0] == 1 else shape
         if type(values) is not list or len(values) not in (math.prod(shape), short[0], shape[0]):
             raise HttpError(400, f"{name} must be {_forms(shape, short)}")
@@ -147,16 +201,8 @@ def _forms(shape: Shape, short: tuple[int, ...]) -> str:
     return f"a list of {math.prod(shape):,} numbers, or of {forms}, or a picture file in base64"
 
 
-def _read_picture(content: bytes, limits: Limits, contract: Contract, *, name: str = "") -> bytes:
-    """Return what the model sees of a picture file, as bytes."""
-    try:
-        return read_picture(content, contract, max_pixels=limits.pixels).tobytes()
-    except ValueError as error:
-        raise HttpError(400, f"{name}{error}") from error
-
-
-def read_seen(query: str) -> bool:
-    """Return whether the reply is to hold what the model saw: `?seen=true`. Other parameters are ignored.
+def read_flag(query: str, name: str) -> bool:
+    """Return whether a parameter such as `?seen=true` is set. Others are ignored.
 
     Raises:
         HttpError: 400, it is neither true nor false, or given twice.
@@ -164,9 +210,9 @@ def read_seen(query: str) -> bool:
     """
     if not query:
         return False
-    values = parse_qs(query, keep_blank_values=True).get("seen", ["false"])
+    values = parse_qs(query, keep_blank_values=True).get(name, ["false"])
     if values not in (["true"], ["false"]):
-        raise HttpError(400, "`seen` must be true or false")
+        raise HttpError(400, f"`{name}` must be true or false")
     return values == ["true"]
 
 
@@ -183,18 +229,51 @@ def render_predictions(prediction: Prediction, rows: slice, images: Images, *, s
     """
     predictions: list[dict[str, Any]] = []
     for image, row in zip(images, range(rows.start, rows.stop), strict=True):
-        entry: dict[str, Any] = {
-            "label": prediction.labels[row],
-            "probability": prediction.probability(row),
-            "probabilities": prediction.probabilities[row],
-            "digit": prediction.digit[row],
-            "abstained": bool(prediction.abstained[row]),
-        }
-        if entry["abstained"]:
-            entry["reason"] = prediction.reason(row)
+        entry = _entry(prediction, row)
         if inked and image[0, 0, 0] == 255 and np.count_nonzero(image == 255) * 2 > image.size:  # noqa: PLR2004
             entry["hint"] = INVERTED  # white paper begins at the corner, and few images do
         if seen:
             entry["seen"] = image.ravel()
         predictions.append(entry)
+    return json_response({"predictions": predictions})
+
+
+def _entry(prediction: Prediction, row: int) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "label": prediction.labels[row],
+        "probability": prediction.probability(row),
+        "probabilities": prediction.probabilities[row],
+        "digit": prediction.digit[row],
+        "abstained": bool(prediction.abstained[row]),
+    }
+    if entry["abstained"]:
+        entry["reason"] = prediction.reason(row)
+    return entry
+
+
+def render_numbers(
+    prediction: Prediction, rows: slice, images: Images, candidates: list[list[Candidate]], *, seen: bool
+) -> Response:
+    """Return the reply to a request for numbers: of each its digits, each as in another reply and with its box.
+
+    Args:
+        prediction: of the request's N images and others.
+        rows: which are the request's.
+        images: uint8 [N,1,28,28], what may be digits.
+        candidates: of each picture, what its images are, N in all.
+        seen: each digit is to hold its pixels, a flat list.
+
+    """
+    predictions, first = [], 0
+    for some in candidates:
+        part = slice(first, first + len(some))
+        first = part.stop
+        taken = prediction.taken(range(rows.start + part.start, rows.start + part.stop))
+        number = number_of(taken, images[part], some)
+        digits = [_entry(number.digits, row) | {"box": [*place]} for row, place in enumerate(number.places)]
+        for digit, image in zip(digits, number.images, strict=True) if seen else ():
+            digit["seen"] = image.ravel()
+        entry = {"number": number.text, "probability": number.probability, "digits": digits}
+        entry["abstained"] = number.abstained
+        predictions.append(entry | ({"reason": number.reason} if number.abstained else {}))
     return json_response({"predictions": predictions})

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_serving.classifier import PACKAGED_MODEL, Classifier
 from mnist_serving.errors import MnistServingError
@@ -44,36 +44,22 @@ def add_serve_command(commands: "argparse._SubParsersAction[Parser]") -> None:
         "Each flag may also be given in the environment variable named beside it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, default=PACKAGED_MODEL, help="the ONNX file")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
-    parser.add_argument("--port", type=PORT, default=8000, help="the port to listen on; 0 picks a free one")
-    parser.add_argument(
-        "--uds", type=Path, metavar="PATH", help="a Unix socket to listen on, in place of host and port"
-    )
-    parser.add_argument("--root-path", type=root_path, default="", help="the path below which a proxy offers it")
-    parser.add_argument(
-        "--cors-origin",
-        dest="origins",
-        type=origins,
-        action=Repeated,
-        default=(),
-        metavar="ORIGIN",
-        help="a site whose pages may use the service, or *; repeatable",
-    )
-    parser.add_argument(
-        "--trusted-proxy",
-        dest="proxies",
-        type=proxies,
-        action=Repeated,
-        default=(),
-        metavar="ADDRESS",
-        help="a proxy or network whose X-Forwarded-For the access log believes, or unix; repeatable",
-    )
-    parser.add_argument("--workers", type=COUNT, default=1, help="how many processes; each uses one core")
-    parser.add_argument("--access-log", action="store_true", help="log one line a request")
-    parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
-    parser.add_argument("--linger", type=SECONDS, default=0.5, help="seconds to accept connections after SIGTERM")
-    parser.add_argument("--grace", type=SECONDS, default=10.0, help="seconds from SIGTERM to the end, at most")
+    add = parser.add_argument
+    lists: dict[str, Any] = {"action": Repeated, "default": ()}
+    add("--model", type=Path, default=PACKAGED_MODEL, help="the ONNX file")
+    add("--host", default="127.0.0.1", help="the address to listen on")
+    add("--port", type=PORT, default=8000, help="the port to listen on; 0 picks a free one")
+    add("--uds", type=Path, metavar="PATH", help="a Unix socket to listen on, in place of host and port")
+    add("--root-path", type=root_path, default="", help="the path below which a proxy offers it")
+    text = "a site whose pages may use the service, or *; repeatable"
+    add("--cors-origin", dest="origins", type=origins, metavar="ORIGIN", help=text, **lists)
+    text = "a proxy or network whose X-Forwarded-For the access log believes, or unix; repeatable"
+    add("--trusted-proxy", dest="proxies", type=proxies, metavar="ADDRESS", help=text, **lists)
+    add("--workers", type=COUNT, default=1, help="how many processes; each uses one core")
+    add("--access-log", action="store_true", help="log one line a request")
+    add("--log-json", action="store_true", help="log one JSON object a line")
+    add("--linger", type=SECONDS, default=0.5, help="seconds to accept connections after SIGTERM")
+    add("--grace", type=SECONDS, default=10.0, help="seconds from SIGTERM to the end, at most")
     _add_limits(parser.add_argument_group("limits"))
     take_environment(parser)
     parser.set_defaults(run=run_serve)

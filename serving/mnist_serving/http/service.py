@@ -26,9 +26,11 @@ from .predict import (
     body_limit,
     is_slow,
     media_type,
+    read_flag,
     read_images,
     read_instances,
-    read_seen,
+    read_numbers,
+    render_numbers,
     render_predictions,
 )
 from .prometheus import CONTENT_TYPE as PROMETHEUS
@@ -169,7 +171,7 @@ class Service:
         """Return the routes by path."""
         handlers: dict[str, dict[str, Handler]] = {
             "": {"GET": _redirect_to_page},
-            "/": {"GET": lambda _: self._drawing.response()},
+            "/": {"GET": lambda request: self._drawing.response(request.root_path)},
             "/predict": {"POST": self._predict_images},
             "/model": {"GET": lambda _: json_response(describe_model(self._loaded()))},
             "/metrics": {"GET": lambda _: Response(200, self.metrics.render(), PROMETHEUS)},
@@ -236,7 +238,10 @@ class Service:
 
     def _predict_images(self, request: Request) -> Job:
         contract = self._loaded().contract
-        seen = read_seen(request.query)
+        seen = read_flag(request.query, "seen")
+        if read_flag(request.query, "number"):
+            images, found = read_numbers(request, self.limits, contract)
+            return Job(request, images, lambda reply, rows: render_numbers(reply, rows, images, found, seen=seen))
         return _job(request, read_images(request, self.limits, contract), seen=seen, inked=contract.centred)
 
     def _predict_instances(self, request: Request) -> Job:

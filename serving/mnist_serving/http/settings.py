@@ -38,15 +38,10 @@ class Setting(str):
 class Parser(argparse.ArgumentParser):
     """Reports wrong usage as one JSON object where the log is JSON, so that standard error has one format."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 (argparse's signature)
-        """Remember the arguments and parse them."""
-        self._given = sys.argv[1:] if args is None else [*args]
-        return super().parse_known_args(args, namespace)
-
     def error(self, message: str) -> NoReturn:
         """End the program with exit code 2."""
-        serves = "serve" in (*self.prog.split(), *self._given[:1])
-        if serves and ("--log-json" in self._given or os.environ.get(f"{PREFIX}LOG_JSON", "").lower() in YES):
+        by_environment = os.environ.get(f"{PREFIX}LOG_JSON", "").lower() in YES
+        if "serve" in sys.argv and ("--log-json" in sys.argv or by_environment):
             configure_logs(as_json=True, access=False)
             logging.getLogger("mnist_serving").error("%s", message)
             sys.exit(2)

@@ -37,7 +37,7 @@ from .ndimage import (
 from .stroke_width import DIGIT_SIDE, HALF, even_pen
 
 SIDE, CENTRE = 28, 14  # of MNIST's picture; its digits' centre of mass
-MAX_PIXELS = 16_000_000  # width times height of a picture file; `images.py` and the service decode no larger one
+MAX_PIXELS = 65_000_000  # width times height of a picture file: a phone's largest; `decode.py` takes no larger one
 LEAST_SIDE = 8
 
 # Sizes of the copies worked on, in pixels along the longer side.
@@ -75,21 +75,50 @@ def canonicalize(grey: Grey) -> Grey:
         PictureError: another type, shape or size, or no ink stands out from the page. A `ValueError`.
 
     """
-    _check(grey)
-    if _is_canonical(grey):
+    check(grey)
+    if is_canonical(grey):
         return grey.copy()
+    fine, factor, found = look(grey)
+    if found.figures > 1:
+        raise PictureError(SEVERAL.format(found.figures))
+    return as_mnist(fine, factor, found)
+
+
+def look(grey: Grey) -> tuple[Grey, int, Found]:
+    """Return the picture at a workable size, by how much less its small copy has, and what is found on that.
+
+    Raises:
+        PictureError: as for `canonicalize`, but for several figures.
+
+    """
+    check(grey)
     fine = _fine(grey)
     factor = _coarse_factor(fine)
     found = find_ink(block_mean(fine, factor))
     if max(box(found.mask).shape) < LEAST_EXTENT:
         raise PictureError(BLANK)
-    if found.figures > 1:
-        raise PictureError(SEVERAL.format(found.figures))
-    ink = _enlarged(found.mask) if found.grainy else _crisp(*_cut_out(fine, factor, found))
+    return fine, factor, found
+
+
+def as_mnist(fine: Grey, factor: int, found: Found, others: Mask | None = None) -> Grey:
+    """Return the figure that is found on the small copy of a picture as MNIST draws it, uint8 [28, 28].
+
+    Args:
+        fine: the picture, at a workable size.
+        factor: by how much less its small copy has.
+        found: the figure.
+        others: ink that is not of it, however near, a mask like the figure's.
+
+    Raises:
+        PictureError: it is a line, or lost when looked at closely.
+
+    """
+    ink = _enlarged(found.mask) if found.grainy else _crisp(*_cut_out(fine, factor, found, others))
     return _place(even_pen(ink))
 
 
-def _check(grey: object) -> None:
+def check(grey: object) -> None:
+    """Raise a `PictureError` that says what is wrong with an array that is not a grey picture."""
     if not isinstance(grey, np.ndarray):
         msg = f"canonicalize wants a numpy array, uint8 [height, width], not {type(grey).__name__}"
         raise PictureError(msg)
@@ -102,7 +131,7 @@ def _check(grey: object) -> None:
         raise PictureError(got + f"each side must be at least {LEAST_SIDE} pixels")
 
 
-def _is_canonical(grey: Grey) -> bool:
+def is_canonical(grey: Grey) -> bool:
     """Return whether the picture is what `_centred` makes of the digit in it."""
     if grey.shape != (SIDE, SIDE) or grey.max() <= HALF:
         return False
@@ -131,7 +160,7 @@ def coarse_copy(grey: Grey) -> Grey:
     return block_mean(fine, _coarse_factor(fine))
 
 
-def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:
+def _cut_out(fine: Grey, factor: int, found: Found, others: Mask | None) -> tuple[Ints, Mask]:
     """Return the ink with a margin, in quarter levels, about 80 pixels long, and where the digit may lie in it."""
     height, width = found.mask.shape
     top, bottom, left, right = box(found.mask)
@@ -144,7 +173,10 @@ def _cut_out(fine: Grey, factor: int, found: Found) -> tuple[Ints, Mask]:
     picture = resampled(fine[part.scaled(factor)], (rows, columns)).astype(np.uint8)
     y = 2 * part.top - height + middle_points(part.shape[0], rows)
     x = 2 * part.left - width + middle_points(part.shape[1], columns)
-    near = resampled(maximum_filter(found.mask.astype(np.int64), NEAR)[part.scaled(1)], (rows, columns))
+    around = maximum_filter(found.mask.astype(np.int64), NEAR)
+    if others is not None:
+        around[others] = 0
+    near = resampled(around[part.scaled(1)], (rows, columns))
     return found.sign * relief(picture, found.surface, y, x), near > 0
 
 

@@ -38,7 +38,8 @@ FRAME_SIDES, FRAME_COVERED, FRAME_BAND, FRAME_LEAST, FRAMED_LEAST = 3, 0.85, 12,
 class Found(NamedTuple):
     """Ink on a picture of a page."""
 
-    mask: Mask
+    mask: Mask  # of one figure
+    ink: Mask  # everything of its tone that stands out, other figures included
     mass: int  # quarter levels, summed; of strokes, see `as_strokes`
     sign: int  # 1: lighter than the page, -1: darker
     surface: list[float]  # of the page around it, see `page_surface`
@@ -129,7 +130,7 @@ def _best(view: View, *, strokes: bool = False) -> Found:
 def _heaviest(view: View, sign: int, above: Ints, ink: Mask, *, strokes: bool) -> Found:
     """Return the heaviest figure of the ink, off the border if there is one that counts."""
     if not ink.any():
-        return Found(ink, 0, sign, view.surface)
+        return Found(ink, ink, 0, sign, view.surface)
     parts = parts_of(above, ink)
     if strokes:
         parts = as_strokes(parts, ink)
@@ -138,7 +139,7 @@ def _heaviest(view: View, sign: int, above: Ints, ink: Mask, *, strokes: bool) -
     if inner.max() >= (INNER_SHARE * most if strokes else most):
         parts = parts._replace(mass=inner)
     mask, figures = main_of_several(parts)
-    return Found(mask, most, sign, view.surface, figures, view.grainy)
+    return Found(mask, ink, most, sign, view.surface, figures, view.grainy)
 
 
 def _nothing(found: Found) -> Found:
@@ -202,9 +203,9 @@ def _pages(mask: Mask) -> Iterator[Box]:
 def _on_page(picture: Grey, page: Box) -> Found:
     """Return the digit on a part of the picture."""
     found = find_ink(picture[page.scaled(1)], nested=True)
-    mask = np.zeros(picture.shape, np.bool_)
-    mask[page.scaled(1)] = found.mask
-    return found._replace(mask=mask, surface=page_surface(picture, _around(mask, page)))
+    mask, ink = np.zeros((2, *picture.shape), np.bool_)
+    mask[page.scaled(1)], ink[page.scaled(1)] = found.mask, found.ink
+    return found._replace(mask=mask, ink=ink, surface=page_surface(picture, _around(mask, page)))
 
 
 def _around(mask: Mask, page: Box) -> Mask:

@@ -6,9 +6,12 @@ const QUIET = 700; // milliseconds without a change before the guess is spoken
 const NO_DIGIT = "no digit"; // the reason of a picture that looks like none of the classes
 const SURE = "Probability of each class";
 const CLOSE = "Probability of each class, too close for an answer";
+const NUMBER = "Probability of each digit";
 const UNLIKE = "What it would be, if it were one";
 
 let thing = "A digit"; // what the model knows
+let classes = []; // their names
+let size = MNIST; // of the image that it sees
 
 /** Show what the model is; `draw.js` says what the properties mean. */
 export function showModel({ labels, about, links = {}, shape = MNIST, centred = true }) {
@@ -16,16 +19,11 @@ export function showModel({ labels, about, links = {}, shape = MNIST, centred = 
   thing = centred ? "A digit" : "One of these";
   find("gallery").hidden = !centred;
   find("invitation").replaceChildren(...(centred ? INVITE_DRAWINGS : INVITE_PICTURES));
-  const [, height, width] = shape;
-  Object.assign(find("seen"), { width, height });
+  size = shape;
   find("about").textContent = about;
   find("links").replaceChildren(...Object.entries(links).map(([text, address]) => make("a", text, { href: address })));
-  const rows = labels.map((label) => {
-    const row = make("tr", "");
-    row.append(make("th", label, { scope: "row" }), make("td", "", { className: "bar" }), make("td", ""));
-    return row;
-  });
-  find("bars").tBodies[0].replaceChildren(...rows);
+  classes = labels;
+  showBars(classes, []);
 }
 
 const INVITE_DRAWINGS = ["Draw here", make("span", ", or drop a picture", { className: "desk" })];
@@ -36,17 +34,31 @@ const INVITE_PICTURES = [
 ];
 
 /** Show a reply; a quiet one is not read out. */
-export function showGuess({ label, probability, probabilities, digit, abstained, reason, seen }, { quiet }) {
+export function showGuess(reply, { quiet }) {
   showTrouble("");
+  find("answer").classList.toggle("unsure", reply.abstained);
+  if (reply.digits) showNumber(reply);
+  else showClass(reply);
+  if (quiet) speak("");
+}
+
+function showClass({ label, probability, probabilities, digit, abstained, reason, seen }) {
   const unlike = abstained && reason === NO_DIGIT;
   const doubt = unlike ? `Probably not ${thing.toLowerCase()}.` : `Perhaps ${reason ?? label}.`;
   showAnswer(abstained ? "not sure" : label, abstained ? doubt : percent(probability), label);
   find("whether").textContent = digit === undefined ? "" : `${thing} at all: ${percent(digit)}`;
-  find("answer").classList.toggle("unsure", abstained);
   find("meaning").textContent = unlike ? UNLIKE : abstained ? CLOSE : SURE;
-  showBars(probabilities);
-  showSeen(seen);
-  if (quiet) speak("");
+  showBars(classes, probabilities, probabilities.indexOf(Math.max(...probabilities)));
+  showSeen([seen]);
+}
+
+function showNumber({ label, digits, abstained, reason }) {
+  const each = digits.map((digit) => `${digit.label} ${percent(digit.probability)}`).join(", ");
+  showAnswer(abstained ? "not sure" : label, abstained ? `Perhaps ${label} (${reason}).` : each, label);
+  find("whether").textContent = "";
+  find("meaning").textContent = NUMBER;
+  showBars(digits.map((digit) => digit.label), digits.map((digit) => digit.probability));
+  showSeen(digits.map((digit) => digit.seen));
 }
 
 /** Show no guess, and why: a comment, or a notice of what is wrong. */
@@ -56,7 +68,7 @@ export function showNothing(comment, notice = "") {
   find("whether").textContent = "";
   find("answer").classList.remove("unsure");
   find("meaning").textContent = SURE;
-  showBars([]);
+  showBars(classes, []);
   showSeen([]);
 }
 
@@ -68,39 +80,62 @@ function showAnswer(guess, comment, label = "") {
   speak(label && `${guess}, ${comment}`);
 }
 
-function showBars(probabilities) {
-  const best = probabilities.indexOf(Math.max(...probabilities));
-  [...find("bars").rows].forEach((row, place) => {
-    const share = probabilities[place] ?? 0;
+/** Show a bar for each name; without shares the bars are empty. */
+function showBars(names, shares, best = -1) {
+  const body = find("bars").tBodies[0];
+  if (names.join("\n") !== [...body.rows].map((row) => row.cells[0].textContent).join("\n")) {
+    body.replaceChildren(...names.map(makeRow));
+  }
+  [...body.rows].forEach((row, place) => {
+    const share = shares[place] ?? 0;
     row.classList.toggle("best", place === best);
     row.cells[1].style.setProperty("--share", share);
-    row.cells[2].textContent = probabilities.length ? percent(share) : "";
+    row.cells[2].textContent = shares.length ? percent(share) : "";
   });
 }
 
-/** Paint the levels of what the model saw; without any the canvas is transparent. */
-function showSeen(levels) {
-  const { width, height } = find("seen");
+function makeRow(name) {
+  const row = make("tr", "");
+  row.append(make("th", name, { scope: "row" }), make("td", "", { className: "bar" }), make("td", ""));
+  return row;
+}
+
+/** Paint pictures side by side, each the levels of what the model saw. */
+function showSeen(pictures) {
+  const [, height, width] = size;
+  const canvas = Object.assign(find("seen"), { width: width * Math.max(1, pictures.length), height }); // and transparent
+  const context = canvas.getContext("2d");
+  pictures.forEach((levels, place) => context.putImageData(paint(levels, width, height), place * width, 0));
+}
+
+function paint(levels, width, height) {
   const image = new ImageData(width, height);
-  for (let place = 0; place < width * height && levels.length > 0; place += 1) {
+  for (let place = 0; place < width * height; place += 1) {
     const red = levels[place];
     const green = levels[place + width * height] ?? red; // a grey image has only one channel
     const blue = levels[place + 2 * width * height] ?? red;
     image.data.set([red, green, blue, 255], 4 * place);
   }
-  find("seen").getContext("2d").putImageData(image, 0, 0);
+  return image;
 }
 
-/** Say something that does not concern the answer. */
-export function showNotice(message) {
+const told = { trouble: "", notice: "" };
+
+function tell(change) {
+  const message = Object.assign(told, change).trouble || told.notice;
   if (find("notice").textContent !== message) find("notice").textContent = message;
 }
 
+/** Say something that does not concern the answer, until the drawing changes. */
+export function showNotice(notice) {
+  tell({ notice });
+}
+
 /** Say why the answer does not belong to the drawing; an empty reason if it does. */
-export function showTrouble(reason) {
-  showNotice(reason);
-  find("answer").classList.toggle("stale", reason !== "");
-  if (reason && !find("answer").dataset.label) find("comment").textContent = ""; // "nothing is drawn" may be wrong now
+export function showTrouble(trouble) {
+  tell({ trouble });
+  find("answer").classList.toggle("stale", trouble !== "");
+  if (trouble && !find("answer").dataset.label) find("comment").textContent = ""; // "nothing is drawn" may be wrong now
 }
 
 let speaking = 0;

@@ -3,15 +3,17 @@
 //
 //   open()         -> {labels: string[], about: string, links?: {text: address}, shape?, centred?, predict?}
 //   guess(canvas)  -> {label, probability, probabilities: number[], digit?, abstained, reason?, seen: number[]}
+//                     or, of several digits, {label, digits: {label, probability, seen, box}[], abstained, reason?}
 //
 // Both may throw: after an Error whose `retry` is true the page asks again later; the message of any other is shown.
 // `shape` is [channels, height, width] of the image that the model sees, and `seen` its levels, row by row; a colour
 // image has all of its red first. `centred` is false if the model is not one of single digits. `predict` is the address
 // of the service's call. `digit` is the probability that the picture is one of the classes at all; `reason` says why
-// the model abstains: "no digit", or its candidates.
+// the model abstains: "no digit", or its candidates. A `box` is [left, top, right, bottom], in shares of the canvas.
 
 import { showGuess, showModel, showNothing, showNotice, showTrouble } from "./answer.js";
 import { makeAsker } from "./ask.js";
+import { Boxes } from "./boxes.js";
 import { find } from "./dom.js";
 import { playExample } from "./example.js";
 import { hangGallery } from "./gallery.js";
@@ -28,7 +30,11 @@ const UNREADABLE =
 /** Start the page with a guesser. */
 export function start(guesser) {
   const sheet = new Sheet(find("paper"));
-  sheet.changed = makeAsker(sheet, makeTalk(guesser, sheet));
+  const ask = makeAsker(sheet, makeTalk(guesser, sheet));
+  sheet.changed = () => {
+    showNotice("");
+    ask();
+  };
   drawWithPointer(sheet);
   drawWithKeys(sheet, find("pen"));
   takePictures(sheet, find("file"), () => showNotice(NO_PICTURE)); // the answer still belongs to the drawing
@@ -55,7 +61,7 @@ function listenToTools(sheet) {
 
 /** Return how the asker asks about the sheet, and what it does with an answer or an error. */
 function makeTalk(guesser, sheet) {
-  const users = [new Keeper(), new Programs()]; // of an answer, besides the reader
+  const users = [new Boxes(sheet), new Keeper(), new Programs()]; // of an answer, besides the reader
   const use = (reply, drawing) => users.forEach((user) => user.take(reply, drawing));
   let opened = false;
   let greeted = false;

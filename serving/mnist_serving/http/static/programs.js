@@ -32,7 +32,8 @@ export class Programs {
 
   /** Take the reply that is shown, and the drawing that it belongs to; or null. */
   take(reply, drawing) {
-    this.shown = reply && { ...this.about, seen: reply.seen, drawing };
+    const predict = reply?.digits ? `${this.about?.predict}?number=true` : this.about?.predict;
+    this.shown = reply && { ...this.about, predict, seen: reply.seen, drawing };
     find("programs").hidden = reply === null;
     this.write();
   }
@@ -42,7 +43,10 @@ export class Programs {
     if (!find("programs").open || !this.shown) return;
     find("copied").textContent = "";
     const shown = { ...this.shown, picture: encode(this.shown.drawing) };
-    for (const [text, write] of this.texts) text.textContent = write(shown);
+    for (const [text, write] of this.texts) {
+      text.parentElement.hidden = write === writeOnnx && !shown.seen; // which reads one digit
+      text.textContent = text.parentElement.hidden ? "" : write(shown);
+    }
   }
 }
 

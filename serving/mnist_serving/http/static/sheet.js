@@ -6,7 +6,8 @@ export const UNITS = 100; // along a side of the sheet; strokes are given in the
  * Marks, each some strokes or a picture; a fresh mark covers all before it. A stroke is {path: Path2D, width}.
  *
  * At most one pen is down: its stroke ends when another mark is added or a mark is undone. `changed` is called after
- * each change. The canvas has the class `blank`, `example`, `picture` or `drawing` (the pen is down) while that is true.
+ * each change. The canvas has the class `blank`, `example` (the page drew it), `picture` or `drawing` (the pen is down)
+ * while that is true.
  */
 export class Sheet {
   constructor(canvas) {
@@ -122,6 +123,14 @@ export class Sheet {
   /** Return the left and the top of a picture, which is centred. */
   corner({ width, height }) {
     return [(this.canvas.width - width) / 2, (this.canvas.height - height) / 2];
+  }
+
+  /** Where `drawing` is on the sheet, in shares of it. */
+  get frame() {
+    const { width, height } = this.picture ?? this.canvas;
+    const side = this.canvas.width;
+    const [left, top] = this.corner({ width, height });
+    return { left: left / side, top: top / side, width: width / side, height: height / side };
   }
 
   /** Return a canvas with what is to be guessed: a picture without the sheet around it, whose edge would look like ink. */

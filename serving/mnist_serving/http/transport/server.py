@@ -12,11 +12,11 @@ from typing import Any
 
 from .connection import Connection, ServerState
 from .http_types import App
+from .signals import stop_signals
 
 logger = logging.getLogger("mnist_serving.http")
 
 SWEEP_SECONDS = 0.25  # between looks at the deadlines
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,6 @@ def _end_on_signals(loop: asyncio.AbstractEventLoop, stopped: "asyncio.Future[st
             os._exit(128 + number)
         stopped.set_result(signal.Signals(number).name)
 
-    for number in STOP_SIGNALS:
+    for number in stop_signals():
         with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C interrupts, which ends the loop
             loop.add_signal_handler(number, stop, number)

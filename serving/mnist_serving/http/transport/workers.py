@@ -17,12 +17,13 @@ from multiprocessing.connection import wait
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from .signals import stop_signals
+
 if TYPE_CHECKING:
     from multiprocessing.context import ForkProcess
 
 logger = logging.getLogger("mnist_serving.http")
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CANNOT_START = 1  # a worker's exit code when it has said why
 CLEAN_EXITS = (0, -signal.SIGTERM)  # exit codes: finished, or ended before it began to serve
 LOOK_SECONDS = 0.2  # between looks for a signal, and for whether the supervisor is still alive
@@ -48,6 +49,7 @@ class Supervisor:
         self._count = count
         self._context = multiprocessing.get_context("fork")  # workers inherit the listening socket
         self._workers: dict[int, ForkProcess] = {}  # by place
+        self._stop_signals = stop_signals()
         self._stopping = False
         self._served = False  # a worker has been ready
         self._pause = FIRST_PAUSE
@@ -62,7 +64,7 @@ class Supervisor:
             0 if all workers ended cleanly, 1 if none could start or one did not end cleanly.
 
         """
-        for number in STOP_SIGNALS:
+        for number in self._stop_signals:
             signal.signal(number, self._stop)
         while not self._stopping:
             if len(self._workers) < self._count and time.monotonic() >= self._next_start and not self._start():
@@ -85,12 +87,12 @@ class Supervisor:
         work = partial(self._work, place, lambda: said.send_bytes(b"ready"))
         worker = self._context.Process(target=_run_worker, args=(work, os.getpid()))
         # Signals wait until this process knows the worker, and the worker no longer has the handler of this process.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._stop_signals)
         worker.start()
         self._workers[place] = worker
         if self._stopping:  # the signal arrived before that
             worker.terminate()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._stop_signals)
         said.close()
         with ready, contextlib.suppress(EOFError):
             ready.recv_bytes()
@@ -141,9 +143,9 @@ class Supervisor:
 def _run_worker(work: Callable[[], int], supervisor: int) -> None:
     """Run as a worker, in its own process group: Ctrl-C reaches it once, through the supervisor."""
     os.setpgrp()
-    for number in STOP_SIGNALS:
+    for number in stop_signals():
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals())
     threading.Thread(target=_end_after, args=(supervisor,), daemon=True).start()
     raise SystemExit(work())
 

@@ -1,0 +1,184 @@
+"""deploy/Containerfile, built by buildah on a base of Debian's packages and run by runc: no registry is asked."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from benchmarks.peer_environments import environment
+from tests.balancers import free_port
+from tests.conftest import ROOT
+from tests.http_server import BODY, ENVIRONMENT, PATIENCE, Server, eventually
+
+CONTAINERFILE = ROOT / "deploy/Containerfile"
+COMPOSE = YAML(typ="safe").load(ROOT / "deploy/compose.yaml")["services"]
+PROGRAMS = ("buildah", "mmdebstrap", "runc", "umoci")
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"  # those of this machine: its network may have its own
+BASE = "localhost/debian-python"
+LARGEST = 250 * 1024**2  # bytes above the base
+Config = dict[str, Any]
+
+
+def run(*command: str, folder: Path = ROOT) -> str:
+    """Run a program; return what it printed."""
+    settings = ENVIRONMENT | {"BUILDAH_ISOLATION": "chroot"}
+    done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def make_base(folder: Path) -> Path:
+    """Return an archive of Debian with Python and nothing else, from where apt takes its packages."""
+    listing = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages")
+    mirror, suite = next(line.split() for line in listing.splitlines() if re.search(r"/debian/? [a-z]+$", line))
+    packages = "--include=python3,python3-venv,ca-certificates"
+    run("mmdebstrap", "--quiet", "--variant=minbase", packages, suite, str(folder / "base.tar"), mirror)
+    return folder / "base.tar"
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of the files in a folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
+    """What `make image` makes: its settings, and a bundle for runc."""
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    if missing or os.getuid() != 0:
+        pytest.skip(f"did not run: it needs root and {', '.join(PROGRAMS)}; missing: {', '.join(missing) or 'root'}")
+    folder = tmp_path_factory.mktemp("image")
+    buildah = f"buildah --root {folder}/storage --runroot {folder}/run"
+    container = run(*buildah.split(), "from", "scratch").strip()
+    run(*buildah.split(), "add", "--quiet", container, str(make_base(folder)), "/")
+    run(*buildah.split(), "commit", "--quiet", container, BASE)
+    flags = f"--network host --pull-never --build-arg BASE={BASE} --volume {CERTIFICATES}:{CERTIFICATES}:ro"
+    run("make", "image", f"BUILDER={buildah}", f"BUILD_FLAGS={flags}")
+    settings = json.loads(run(*buildah.split(), "inspect", "--type", "image", "mnist-serving"))["Docker"]["config"]
+    run(*buildah.split(), "push", "--quiet", "mnist-serving", f"oci:{folder}/oci:latest")
+    run("umoci", "unpack", "--image", f"{folder}/oci:latest", str(folder / "bundle"))
+    run(*buildah.split(), "rm", container)
+    return settings, folder / "bundle"
+
+
+@contextmanager
+def container(bundle: Path, port: int, *flags: str) -> Iterator[Server]:
+    """Run the image as an orchestrator would: no capabilities, nothing to write to but /tmp; on this host's network."""
+    config = json.loads((bundle / "config.json").read_text())
+    process = config["process"]
+    process["terminal"], process["capabilities"] = False, {}
+    process["args"] = ["mnist-serving", "serve", *flags]
+    process["env"] += ["MNIST_SERVING_HOST=127.0.0.1", f"MNIST_SERVING_PORT={port}"]
+    config["root"]["readonly"] = True
+    tmp = {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "size=16m"]}  # noqa: S108
+    config["mounts"].append(tmp)
+    config["linux"]["namespaces"] = [each for each in config["linux"]["namespaces"] if each["type"] != "network"]
+    (bundle / "config.json").write_text(json.dumps(config))
+    name = f"mnist-serving-{port}"
+    running = subprocess.Popen(["runc", "run", "--bundle", str(bundle), name], stderr=subprocess.PIPE, text=True)
+    server = Server(port, running, [])
+    try:
+        eventually(lambda: is_ready(server), "the container to be ready")
+        yield server
+    finally:
+        if running.poll() is None:
+            subprocess.run(["runc", "kill", name, "KILL"], check=False)
+        running.communicate(timeout=PATIENCE)
+
+
+def is_ready(server: Server) -> bool:
+    """Tell whether a server answers that it is ready."""
+    assert server.process.poll() is None, server.process.stderr and server.process.stderr.read()
+    try:
+        return server.call("GET", "/v2/health/ready").status == 200
+    except OSError:
+        return False
+
+
+def status_of(pid: int) -> dict[str, str]:
+    """Return what the kernel says of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+@pytest.mark.deployment
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_container_answers_without_rights_and_ends_at_sigterm_with_0(
+    image: tuple[Config, Path], workers: str
+) -> None:
+    port = free_port()
+    with container(image[1], port, "--workers", workers) as server:
+        reply = server.call("POST", "/predict", BODY, Content_Type="application/json")
+        assert reply.status == 200
+        first = json.loads(run("runc", "state", f"mnist-serving-{port}"))["pid"]
+        status = status_of(first)
+        assert status["NSpid"].split()[-1] == "1"  # so it is the one that gets the signal
+        assert set(status["Uid"].split()) == {"10001"}
+        assert {status[name] for name in ("CapEff", "CapPrm", "CapBnd")} == {"0" * 16}
+        assert status["NoNewPrivs"] == "1"
+        assert server.stop() == 0
+
+
+@pytest.mark.deployment
+def test_the_image_is_small_and_has_neither_pip_nor_a_shell_in_front(image: tuple[Config, Path]) -> None:
+    settings, bundle = image
+    rootfs = bundle / "rootfs"
+    assert settings["Entrypoint"] == ["mnist-serving"]
+    assert settings["User"] == "10001:10001"
+    assert size(rootfs / "opt/mnist-serving") < LARGEST
+    assert [
+        *rootfs.glob("**/site-packages/pip"),
+        *rootfs.glob("**/dist-packages/pip"),
+        *rootfs.glob("**/pip-*.whl"),
+    ] == []
+
+
+@pytest.mark.deployment
+def test_the_health_check_passes_in_the_container_and_fails_where_nothing_listens(
+    image: tuple[Config, Path],
+) -> None:
+    settings, bundle = image
+    kind, *command = settings["Healthcheck"]["Test"]
+    assert kind == "CMD"
+    port = free_port()
+    command[-1] = command[-1].replace("8000", str(port))
+    with container(bundle, port):
+        run("runc", "exec", f"mnist-serving-{port}", *command)
+        command[-1] = command[-1].replace(str(port), str(free_port()))
+        done = subprocess.run(["runc", "exec", f"mnist-serving-{port}", *command], capture_output=True, check=False)
+        assert done.returncode == 1
+
+
+def test_the_containerfile_follows_the_linters_rules() -> None:
+    run(str(environment("hadolint").with_name("hadolint")), str(CONTAINERFILE))
+
+
+def test_the_builder_is_sent_the_package_and_nothing_else() -> None:
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert sorted(allowed) == ["LICENSE", "README.md", "pyproject.toml", "requirements.lock", "serving"]
+
+
+def test_composes_replicas_are_those_that_the_balancer_asks() -> None:
+    balancer = COMPOSE["balancer"]["environment"]
+    assert {balancer["MNIST_ONE"], balancer["MNIST_TWO"]} == {"one:8000", "two:8000"}
+    config = (ROOT / "deploy/haproxy.cfg").read_text()
+    assert set(re.findall(r"\$\{(\w+)", config)) == {*balancer, "MNIST_BIND"}
+    assert "EXPOSE 8000" in CONTAINERFILE.read_text()
+
+
+def test_compose_gives_a_replica_time_to_end_and_flags_that_exist() -> None:
+    shown = run("mnist-serving", "serve", "--help")
+    for replica in (COMPOSE["one"], COMPOSE["two"]):
+        assert set(replica["environment"]) <= set(re.findall(r"MNIST_SERVING_\w+", shown))
+        grace = re.search(r"--grace GRACE +[^]].*?default: ([\d.]+)", shown, flags=re.DOTALL)
+        assert grace is not None
+        assert float(grace[1]) < float(replica["stop_grace_period"].rstrip("s"))

@@ -1,0 +1,58 @@
+"""Products of matrices: right, and computed by what gives the same bytes on every processor."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from stages import HAS_AVX2
+from stages.models.products import multiply_with_onednn
+
+
+def test_a_linear_layer_and_its_gradients_are_right() -> None:
+    torch.manual_seed(0)
+    layer, inputs = nn.Linear(50, 7), torch.randn(30, 50, requires_grad=True)
+    layer(inputs).square().sum().backward()
+    exact, same = nn.Linear(50, 7).double(), inputs.detach().double().requires_grad_()
+    exact.load_state_dict(layer.state_dict())
+    exact(same).square().sum().backward()
+    pairs = zip([*layer.parameters(), inputs], [*exact.parameters(), same], strict=True)
+    for found, wanted in pairs:
+        torch.testing.assert_close(found.grad, wanted.grad, check_dtype=False, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("sides", [(0, 5, 3), (4, 0, 3), (4, 5, 0), (1, 1, 1)])
+def test_matrices_of_any_size_can_be_multiplied(sides: tuple[int, int, int]) -> None:
+    left, right = torch.rand(sides[0], sides[1]), torch.rand(sides[1], sides[2])
+    by_hand = (left[:, :, None] * right[None]).sum(dim=1)
+    torch.testing.assert_close(left @ right, by_hand)
+    torch.testing.assert_close(torch.addmm(torch.ones(sides[2]), left, right, beta=2, alpha=3), 2 + 3 * by_hand)
+
+
+@pytest.mark.skipif(not HAS_AVX2, reason="products are PyTorch's own where there is no AVX2")
+def test_a_linear_layer_has_the_bits_of_onednn() -> None:
+    layer, inputs = nn.Linear(784, 128), torch.rand(64, 784)
+    linear = torch.ops.mkldnn._linear_pointwise
+    assert torch.equal(layer(inputs), linear(inputs, layer.weight, layer.bias, "none", [], ""))
+
+
+def test_matrices_that_do_not_fit_get_pytorchs_own_message() -> None:
+    with pytest.raises(RuntimeError, match=r"cannot be multiplied \(2x3 and 4x5\)"):
+        _ = torch.rand(2, 3) @ torch.rand(4, 5)
+
+
+def test_a_pytorch_without_the_operator_is_named_with_the_remedy() -> None:
+    with pytest.raises(SystemExit, match=r"this PyTorch, 2\..*, lacks .*nothing does not exist.*requirements\.lock"):
+        multiply_with_onednn("mkldnn::nothing")
+
+
+def test_nothing_warns_when_the_products_are_replaced() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import stages.models.products"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""

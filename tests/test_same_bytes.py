@@ -1,0 +1,12 @@
+"""The stages write the same bytes on a processor of another make, which qemu emulates."""
+
+import shutil
+
+import pytest
+
+from benchmarks.same_bytes import EMULATOR, run
+
+
+@pytest.mark.skipif(not shutil.which(EMULATOR), reason=f"{EMULATOR} is missing: apt-get install qemu-user")
+def test_an_intel_processor_without_avx512_makes_the_same_bytes_as_this_one() -> None:
+    assert run([EMULATOR, "-cpu", "Haswell"]) == run([])

@@ -54,8 +54,8 @@ triton: FOLDER ?= build/triton
 triton: $(VENV)/installed  ## write a model repository for Triton Inference Server into FOLDER, build/triton
 	python deploy/triton/repository.py $(FOLDER)
 
-deployment: $(VENV)/installed  ## test what is left out of `make test`: the image, Ray and Triton; ten minutes, 3 GB
-	python -m benchmarks.peer_environments hadolint team ray triton
+deployment: $(VENV)/installed  ## test what is left out of `make test`: the image, Ray, Triton, S3; ten minutes, 3 GB
+	python -m benchmarks.peer_environments team ray triton
 	pytest -m deployment
 
 runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
@@ -64,7 +64,7 @@ runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
 
 environments: $(VENV)/installed  ## install the other runtimes and the clients that tests use, 2 GB
 	python -m benchmarks.environments
-	python -m benchmarks.peer_environments tritonclient kserve schemathesis hadolint kubernetes team
+	python -m benchmarks.peer_environments tritonclient kserve schemathesis hadolint kubernetes
 
 lock:  ## pin the newest versions that pyproject.toml admits in requirements.lock
 	rm -rf $(VENV)-lock

@@ -10,7 +10,7 @@ PAGE = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
 
 def test_every_target_of_make_exists_that_the_page_names() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"\bmake ([a-z]+)", PAGE))
+    targets = set(re.findall(r"(?:^|`)make ([a-z]+)", PAGE, flags=re.MULTILINE))
     assert targets
     assert targets <= set(re.findall(r"^([a-z]+):.*##", makefile, flags=re.MULTILINE))
 

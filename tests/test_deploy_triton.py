@@ -41,9 +41,14 @@ def running_triton(repository: Path, folder: Path) -> Iterator[list[str]]:
     shutil.copy(stub, folder / "backends/python")
     libraries = [str(packages / "nvidia_pytriton.libs"), str(sysconfig.get_config_var("LIBDIR"))]
     settings = ENVIRONMENT | {"LD_LIBRARY_PATH": os.pathsep.join(libraries)}
-    settings["PYTHONPATH"] = os.pathsep.join([str(ROOT / "serving"), str(packages)])
+    # The backend takes the packages of the first `python` on the path; it is built for numpy 1 and is silent with 2.
+    settings["PATH"] = os.pathsep.join([str(Path(installed("triton")).parent), ENVIRONMENT["PATH"]])
     ports = [free_port(), free_port()]
-    flags = [f"--model-repository={repository}", f"--backend-directory={folder}/backends", "--allow-metrics=false"]
+    flags = [
+        f"--model-repository={repository}",
+        f"--backend-directory={folder}/backends",
+        "--allow-metrics=false",
+    ]
     flags += [f"--http-port={ports[0]}", f"--grpc-port={ports[1]}", "--http-address=127.0.0.1"]
     flags += ["--grpc-address=127.0.0.1"]
     with (folder / "log").open("w") as log:

@@ -11,9 +11,9 @@ from mnist_serving import Classifier
 class TritonPythonModel:
     """What Triton calls; the name is its."""
 
-    def initialize(self, arguments: dict[str, str]) -> None:
+    def initialize(self, args: dict[str, str]) -> None:
         """Load the model of this version; a file that does not answer its golden examples is refused."""
-        file = Path(arguments["model_repository"], arguments["model_version"], "model.onnx")
+        file = Path(args["model_repository"], args["model_version"], "model.onnx")
         self._classifier = Classifier(file)
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -24,6 +24,8 @@ class TritonPythonModel:
         parts = {name: np.split(getattr(prediction, name), ends) for name in ("logits", "probabilities")}
         parts["digit"] = np.split(prediction.digit.reshape(-1, 1), ends)
         return [
-            triton.InferenceResponse([triton.Tensor(name, tensors[number]) for name, tensors in parts.items()])
+            triton.InferenceResponse(
+                output_tensors=[triton.Tensor(name, tensors[number]) for name, tensors in parts.items()]
+            )
             for number in range(len(requests))
         ]

@@ -2,8 +2,8 @@
 
     python deploy/triton/repository.py FOLDER [--backend onnxruntime|python]
 
-The ONNX Runtime backend runs `model.onnx` itself. Triton's Python backend runs `model.py`, which needs the package
-`mnist-serving`: for servers without the other one, and for its checks at loading.
+The ONNX Runtime backend runs `model.onnx` itself. The Python backend runs `model.py` with the package beside it, on the
+numpy and onnxruntime that its Python has: for servers without the other backend, and for the checks at loading.
 """
 
 import argparse
@@ -61,6 +61,8 @@ def write(folder: Path, backend: str) -> Path:
     shutil.copy(PACKAGE / "model.onnx", place / VERSION)
     if backend == "python":
         shutil.copy(Path(__file__).with_name("model.py"), place / VERSION)
+        left_out = shutil.ignore_patterns("__pycache__", "http", "model.*")
+        shutil.copytree(PACKAGE, place / VERSION / PACKAGE.name, ignore=left_out, dirs_exist_ok=True)
     return place
 
 

@@ -24,7 +24,7 @@ for module, address in ((tritonclient.http, sys.argv[1]), (tritonclient.grpc, sy
             some = images[start:][:BATCH]
             tensor = module.InferInput("image", list(some.shape), "UINT8")
             tensor.set_data_from_numpy(some)
-            reply = client.infer("mnist", [tensor])
+            reply = client.infer("mnist", [tensor], outputs=[module.InferRequestedOutput(name) for name in OUTPUTS])
             for name in OUTPUTS:
                 assert np.array_equal(reply.as_numpy(name), expected[name][start:][:BATCH]), (module.__name__, name)
         best = module.InferRequestedOutput("probabilities", class_count=1)

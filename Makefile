@@ -42,6 +42,8 @@ bench: $(VENV)/installed  ## run all benchmarks, each beside an alternative; abo
 	python -m benchmarks.fuzz --cases 5000
 	python -m benchmarks.soak --requests 1000000
 	python -m benchmarks.web
+	python -m benchmarks.memory
+	python -m benchmarks.same_bytes --emulate Haswell Skylake-Client EPYC
 	pytest -m slow
 
 wheel: $(VENV)/installed  ## build the package, with the model in it, into dist/

@@ -30,7 +30,7 @@ from stages.recipe import fill
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ("cnn", "accurate")  # the last of them is evaluated and exported
-STAGES = ("detector", "calibrate", "evaluate", "export", "parity")  # that follow
+STEPS = ("download", *RECIPES, "detector", "calibrate", "evaluate", "export", "parity")  # a recipe is trained
 FOLDERS = ("data", "models", "reports", "serving")  # that they write to
 EMULATOR = "qemu-x86_64"  # Debian's package qemu-user
 SMALL: dict[str, dict[str, Any]] = {
@@ -81,11 +81,11 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def run_stages() -> dict[str, str]:
-    """Run all stages in this process and folder; return the checksums of what they write, by file."""
+def run_stages(steps: Sequence[str]) -> dict[str, str]:
+    """Run some of `STEPS` in this process and folder; return the checksums of what they write, by file."""
     commands = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     digests = {}
-    for step in ["download", *RECIPES, *STAGES]:
+    for step in steps:
         if step in RECIPES:
             shutil.copy(f"{step}.yaml", "params.yaml")
         with contextlib.redirect_stdout(sys.stderr):
@@ -93,12 +93,12 @@ def run_stages() -> dict[str, str]:
         if step in RECIPES:
             digests[f"models/weights.safetensors of {step}"] = digest(WEIGHTS_FILE)
     paths = [METRICS_FILE, *(path for folder in FOLDERS for path in sorted(Path(folder).rglob("*.*")))]
-    digests |= {str(path): digest(path) for path in paths}
+    digests |= {str(path): digest(path) for path in paths if path.is_file()}
     return digests
 
 
-def run(emulator: Sequence[str]) -> dict[str, str]:
-    """Run all stages in another process, started with these words; return the checksums of what they write.
+def run(emulator: Sequence[str], steps: Sequence[str] = STEPS) -> dict[str, str]:
+    """Run some of `STEPS` in another process, started with these words; return the checksums of what they write.
 
     Exits with the process's last line if it fails.
     """
@@ -106,7 +106,7 @@ def run(emulator: Sequence[str]) -> dict[str, str]:
         prepare(Path(temporary))
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), *sys.path]))}
         environment.pop("MNIST_MIRROR", None)
-        command = [*emulator, sys.executable, "-m", "benchmarks.same_bytes", "--here"]
+        command = [*emulator, sys.executable, "-m", "benchmarks.same_bytes", "--here", *steps]
         done = subprocess.run(command, cwd=temporary, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed: {(done.stderr.splitlines() or ['no reason given'])[-1]}")
@@ -120,10 +120,10 @@ def main() -> None:
         description="Which bytes the stages write on this processor, and on emulated ones."
     )
     parser.add_argument("--emulate", nargs="+", default=[], metavar="CPU", help="as `qemu-x86_64 -cpu help` lists them")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # run in this process and folder
+    parser.add_argument("--here", nargs="+", help=argparse.SUPPRESS)  # steps to run in this process and folder
     arguments = parser.parse_args()
     if arguments.here:
-        print(json.dumps(run_stages()))
+        print(json.dumps(run_stages(arguments.here)))
         return
     here = run([])
     for name, checksum in here.items():

@@ -7,6 +7,7 @@ font and no photograph is in both.
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from importlib.metadata import distribution
 from importlib.resources import files
 from math import exp
 from typing import TypeVar
@@ -15,7 +16,6 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
-from sklearn.datasets import load_sample_image
 from torch import Tensor
 from torch.nn import functional
 
@@ -105,7 +105,10 @@ def photograph(name: str, random: Generator) -> Pixels:
 
 @cache
 def _photograph(name: str) -> Pixels:
-    return np.asarray(Image.fromarray(load_sample_image(name)).convert("L"))
+    path = distribution("scikit-learn").locate_file(
+        f"sklearn/datasets/images/{name}"
+    )  # importing it takes half a second
+    return np.asarray(Image.open(str(path)).convert("L"))
 
 
 def blots(random: Generator) -> Pixels:

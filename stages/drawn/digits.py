@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.random import Generator
-from scipy.interpolate import CubicSpline
 
 from stages.config import Pictures, Section, Seed
 from stages.data import DatasetInfo, Split
@@ -85,6 +84,8 @@ def curve(points: Points, corners: list[int]) -> Points:
     Its parameter is the square root of the chords' length, which keeps it from overshooting (E. Lee, Choosing nodes in
     parametric curve interpolation, CAD 1989).
     """
+    from scipy.interpolate import CubicSpline  # here, because most stages draw nothing and it takes long to import
+
     pieces = []
     for first, last in zip([0, *corners], [*corners, len(points) - 1], strict=True):
         piece = points[first : last + 1]

@@ -53,8 +53,8 @@ image:  ## build the container image mnist-serving, with docker, podman or build
 	$(BUILDER) build $(BUILD_FLAGS) --file deploy/Containerfile --tag mnist-serving .
 
 triton: FOLDER ?= build/triton
-triton: $(VENV)/installed  ## write a model repository for Triton Inference Server into FOLDER, build/triton
-	python deploy/triton/repository.py $(FOLDER)
+triton:  ## write a model repository for Triton Inference Server into FOLDER, build/triton
+	$(PYTHON) deploy/triton/repository.py $(FOLDER)
 
 deployment: $(VENV)/installed  ## test what is left out of `make test`: the image, Ray, Triton, S3; ten minutes, 3 GB
 	python -m benchmarks.peer_environments team ray triton

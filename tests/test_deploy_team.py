@@ -46,6 +46,7 @@ def mine(project: Path, tmp_path: Path) -> Path:
     (tmp_path / "programs").mkdir()
     (tmp_path / "programs/dvc").symlink_to(installed("team", "dvc"))
     (project / ".dvc/config.local").unlink()
+    (project / "pictures/.gitkeep").touch()  # git keeps no empty folder
     (project / ".gitignore").write_text("__pycache__/\n*.checkpoint\n")
     run(project, "git", "init", "--quiet", "--initial-branch", "main")
     run(project, "dvc", "repro")

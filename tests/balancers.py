@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.http_server import ENVIRONMENT, PATIENCE, ROOT, Server, eventually, running_server
+from tests.programs import require
 
 DEPLOY = ROOT / "deploy"
 JSON = "application/json"
@@ -141,8 +141,7 @@ class Balanced:
 @contextmanager
 def balanced(name: str, folder: Path) -> Iterator[Balanced]:
     """Run two replicas behind a balancer; skip where it is missing."""
-    if shutil.which(name) is None:
-        pytest.skip(f"did not run: {name} is missing; on Debian: apt-get install {name}")
+    require(name)
     if name == "nginx" and os.getuid() != 0:
         pytest.skip("did not run: Debian's nginx writes below /var/lib/nginx, where only root may")
     with ExitStack() as stack:

@@ -54,6 +54,18 @@ def draw(page: AnyBrowser, digit: str, seed: int = 0, pointer: str = "mouse") ->
     page.draw(on_sheet(page, write_digit(digit, seed)), pointer=pointer)
 
 
+def draw_number(page: AnyBrowser, *lines: str) -> None:
+    """Write digits in a row, or in several."""
+    page.press("Delete")
+    strokes = [
+        stroke * (0.5, 0.4) + (5 + 45 * column, 3 + 55 * row)
+        for row, line in enumerate(lines)
+        for column, digit in enumerate(line)
+        for stroke in write_digit(digit, 3)
+    ]
+    page.draw(on_sheet(page, strokes))
+
+
 def click_drawing(page: AnyBrowser, name: str) -> None:
     """Click a drawing of the gallery."""
     page.run("document.querySelector(`#gallery [title='${arguments[0]}']`).click()", name)

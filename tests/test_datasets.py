@@ -1,6 +1,7 @@
 """The data sets of box 1: labels, shape and checksums travel with the images; faulty pictures are reported."""
 
 import json
+from dataclasses import replace
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import onnx
 import pytest
 import torch
 from mnist_serving import Classifier
+from mnist_serving.images import read_picture
 from PIL import Image
 
 from stages import download, evaluate, export, train
@@ -156,6 +158,27 @@ def test_pictures_are_read_upright_on_white_and_in_8_bits(tmp_path: Path) -> Non
     dataset = folder(tmp_path, test=0.5).load()
     images = torch.cat([dataset.train.images, dataset.test.images]).flatten(start_dim=1).tolist()
     assert sorted(images) == [[1, 255], [7, 255], [7, 255], [10, 20]]
+
+
+def test_pictures_are_read_as_those_that_the_model_is_asked_about(tmp_path: Path) -> None:
+    ink = Image.new("LA", (30, 30), (255, 0))
+    ink.paste((255, 255), (10, 5, 14, 25))
+    levels = np.where(np.eye(30, dtype=bool), 1023, 500).astype(np.uint16)  # 10 bits
+    solid = Image.new("LA", (30, 30), (0, 0))
+    solid.paste((200, 255), (5, 5, 20, 20))
+    solid.paste((20, 255), (10, 10, 12, 12))
+    for label, picture in (("a", ink), ("b", Image.fromarray(levels)), ("c", solid)):
+        (tmp_path / label).mkdir()
+        for number in range(2):
+            picture.save(tmp_path / label / f"{number}.png")
+    dataset = Folder(path=str(tmp_path), size=None, channels="auto", test=0.5, seed=0).load()
+    read = {dataset.info.labels[label]: image for image, label in zip(*dataset.train, strict=True)}
+    read |= {dataset.info.labels[label]: image for image, label in zip(*dataset.test, strict=True)}
+    contract = replace(Classifier().contract, centred=False, image_shape=(1, 30, 30))
+    for label in "abc":
+        seen = read_picture((tmp_path / label / "0.png").read_bytes(), contract)
+        assert np.array_equal(read[label].numpy(), seen)
+    assert read["a"].numpy().max() > read["a"].numpy().min(), "white ink on a transparent page is seen"
 
 
 def test_scikit_learns_digits_need_no_mirror(project: Path) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.peer_environments import environment
 from tests.balancers import free_port
 from tests.conftest import ROOT
 from tests.http_server import BODY, ENVIRONMENT, PATIENCE, Server, eventually
+from tests.programs import installed
 
 CONTAINERFILE = ROOT / "deploy/Containerfile"
 COMPOSE = YAML(typ="safe").load(ROOT / "deploy/compose.yaml")["services"]
@@ -159,7 +159,7 @@ def test_the_health_check_passes_in_the_container_and_fails_where_nothing_listen
 
 
 def test_the_containerfile_follows_the_linters_rules() -> None:
-    run(str(environment("hadolint").with_name("hadolint")), str(CONTAINERFILE))
+    run(installed("hadolint", "hadolint"), str(CONTAINERFILE))
 
 
 def test_the_builder_is_sent_the_package_and_nothing_else() -> None:

@@ -1,7 +1,6 @@
 """deploy/kubernetes, checked without a cluster: schemas, selectors, and that ports, flags and paths are the image's."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ import mnist_serving
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.peer_environments import environment
 from tests.conftest import ROOT
 from tests.http_server import Server
+from tests.programs import installed, require
 
 FOLDER = ROOT / "deploy/kubernetes"
 RUNTIME, SERVICE = (FOLDER / "kserve" / name for name in ("serving-runtime.yaml", "inference-service.yaml"))
@@ -30,8 +29,7 @@ def read(path: Path) -> Manifest:
 @pytest.fixture(scope="module")
 def rendered() -> str:
     """What `kubectl apply -k` would send."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("did not run: kubectl is missing")
+    require("kubectl", package="kubernetes-client")
     done = subprocess.run(["kubectl", "kustomize", FOLDER], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -52,14 +50,14 @@ def containers(manifests: dict[str, Manifest]) -> list[Manifest]:
 
 def validate(path: Path) -> subprocess.CompletedProcess[str]:
     """Compare a file with the schemas of Kubernetes; a key that they do not know is an error."""
-    command = [str(environment("kubernetes").with_name("kubernetes-validate")), "--strict", str(path)]
+    command = [installed("kubernetes", "kubernetes-validate"), "--strict", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def build(*paths: Path) -> subprocess.CompletedProcess[str]:
     """Build KServe's objects with its SDK."""
     script = ROOT / "tests/http_clients/kserve_models.py"
-    return subprocess.run([environment("kserve"), script, *paths], capture_output=True, text=True, check=False)
+    return subprocess.run([installed("kserve"), script, *paths], capture_output=True, text=True, check=False)
 
 
 def test_every_manifest_follows_kubernetes_schemas(rendered: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from tests.balancers import free_port
 from tests.conftest import ROOT
 from tests.http_server import ENVIRONMENT, PATIENCE, Server, eventually, running_server
+from tests.programs import require
 
 FOLDER = ROOT / "deploy/prometheus"
 RULES = [rule for group in YAML(typ="safe").load(FOLDER / "rules.yml")["groups"] for rule in group["rules"]]
@@ -29,8 +30,7 @@ Samples = list[dict[str, Any]]
 
 def promtool(*arguments: str, given: str = "") -> str:
     """Run promtool in the folder, with something on its standard input; return what it printed."""
-    if shutil.which("promtool") is None:
-        pytest.skip("did not run: promtool is missing; on Debian: apt-get install prometheus")
+    require("promtool", package="prometheus")
     done = subprocess.run(
         ["promtool", *arguments], cwd=FOLDER, input=given, capture_output=True, text=True, check=False
     )
@@ -74,8 +74,7 @@ def predict(server: Server) -> None:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, list[Server]]]:
     """Prometheus, with the configuration of the folder at a faster pace, and replicas of one worker and of two."""
-    if shutil.which("prometheus") is None:
-        pytest.skip("did not run: prometheus is missing; on Debian: apt-get install prometheus")
+    require("prometheus")
     folder = Path(shutil.copytree(FOLDER, tmp_path_factory.mktemp("prometheus") / "prometheus"))
     with ExitStack() as stack:
         servers = [stack.enter_context(running_server("--workers", count)) for count in ("1", "2")]

@@ -1,4 +1,4 @@
-"""`make new`: a project of one's own under another name, from a folder of pictures to an answer of its service."""
+"""`make new`: a project under another name, from a folder of drawn pictures to an answer of its service."""
 
 import io
 import re

@@ -1,6 +1,7 @@
 """What the drawing page says: its own example, how sure the model is and why not, and a browser that hides drawings."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.drawing_page import (
     bring,
     click_drawing,
     draw,
+    draw_number,
     guess,
     picture_of,
     show,
@@ -141,31 +143,37 @@ def test_the_bars_are_weaker_while_the_model_is_not_sure(page: Browser) -> None:
     assert page.run(PAINT) == sure
 
 
-def test_several_figures_get_a_sentence(page: Browser) -> None:
-    page.press("Delete")
-    stroke = [(20.0, 20.0), (20.0, 80.0)]
-    box = page.run("return document.getElementById('paper').getBoundingClientRect().toJSON()")
-    for offset in (0, 30, 60):
-        place = [
-            (box["left"] + (x + offset) * box["width"] / 100, box["top"] + y * box["height"] / 100) for x, y in stroke
-        ]
-        page.draw([place])
-    page.wait(f"{NOTICE}.startsWith('There are 3 figures in the picture')")
+def test_figures_below_one_another_get_a_sentence(page: Browser) -> None:
+    draw_number(page, "1", "1")
+    page.wait(f"{NOTICE}.startsWith('There are ') && {NOTICE}.includes('figures in the picture')")
     assert guess(page) == ""
 
 
 # --- numbers ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("number", ["43", "17"])
+def test_a_number_is_read(page: Browser, number: str) -> None:
+    draw_number(page, number)
+    assert guess(page) == number
+    assert re.fullmatch(r"{} [\d.]+%, {} [\d.]+%".format(*number), page.run(COMMENT))
+    assert page.run("return document.querySelectorAll('.box').length") == 2
+
+
 def answer_with_number(page: Browser, **changes: Any) -> None:  # noqa: ANN401 (of every type that a reply has)
-    """Have the service answer every drawing, of 250x250 pixels, with 43."""
+    """Have the service refuse every drawing, of 250x250 pixels, as a digit, and read it as 43."""
     digits = [
         {"label": label, "probability": share, "probabilities": [0.1] * 10, "digit": 0.9, "abstained": False}
         | {"seen": [level] * 784, "box": box}
         for label, share, level, box in (("4", 0.96, 10, [25, 50, 100, 200]), ("3", 0.99, 20, [125, 50, 225, 200]))
     ]
     number = {"number": "43", "probability": 0.95, "digits": digits, "abstained": False} | changes
-    page.run("window.fetch = async () => new Response(arguments[0])", json.dumps({"predictions": [number]}))
+    page.run(
+        "const [number, refusal] = arguments; window.fetch = async (call) =>"
+        " call.includes('number=true') ? new Response(number) : new Response(refusal, {status: 400})",
+        json.dumps({"predictions": [number]}),
+        json.dumps({"error": "there are 2 figures in the picture: send one digit at a time"}),
+    )
 
 
 def test_a_number_is_shown_with_the_probability_the_place_and_the_picture_of_each_digit(page: Browser) -> None:

@@ -187,7 +187,7 @@ def test_a_tap_on_a_drawing_brings_sheet_and_guess_into_view(page: Browser) -> N
 def test_dropping_files_and_keys_are_only_mentioned_where_there_is_a_mouse(page: Browser, *, touch: bool) -> None:
     with window(page, 390, 844, touch=touch):
         text = page.run("return document.body.innerText")
-        assert "Draw here" in text
+        assert "Draw a digit or a number" in text
         assert [word in text for word in ("drop", "paste", "Ctrl")] == 3 * [not touch]
 
 

@@ -1,6 +1,7 @@
 """What one can take along from the drawing page: programs with the drawing, and pictures with their right labels."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from mnist_serving.classifier import PACKAGED_MODEL
 
 from stages.datasets.folder import Folder
-from tests.drawing_page import ANSWERED, GUESS, PIXELS, RESTING, address, click_drawing, draw, guess, show
+from tests.drawing_page import ANSWERED, GUESS, PIXELS, RESTING, address, click_drawing, draw, draw_number, guess, show
 from tests.http_server import eventually
 from tests.test_http_mount import mounted
 from tests.web_driver import Browser
@@ -69,6 +70,17 @@ def test_the_python_programs_get_the_answer_that_the_page_shows(page: Browser, t
         label, found, _ = output.split()
     assert label == "4"
     assert float(found) == pytest.approx(probability, abs=0.0006)
+
+
+@pytest.mark.parametrize("name", PROGRAMS[:2])
+def test_the_programs_for_a_number_read_it(page: Browser, tmp_path: Path, name: str) -> None:
+    draw_number(page, "43")
+    assert guess(page) == "43"
+    open_programs(page)
+    assert not page.run("return document.getElementById('texts').innerText.includes('onnxruntime')")
+    text = copied(page, name)
+    output = run(["sh", "-c", text] if name == "curl" else [sys.executable, "-c", text], tmp_path)
+    assert re.search(r"""["']number["']: ?["']43["']""", output)
 
 
 def test_the_programs_follow_the_drawing_and_hide_without_one(page: Browser) -> None:

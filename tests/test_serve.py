@@ -193,6 +193,13 @@ def test_a_wrong_value_of_an_environment_variable_is_exit_code_2_and_names_it(na
     assert f"{value!r} (in MNIST_SERVING_{name})" in said.splitlines()[-1]
 
 
+def test_a_host_in_the_environment_that_does_not_exist_is_named_with_its_variable() -> None:
+    process = start(environment=ENVIRONMENT | {"MNIST_SERVING_HOST": "no host"})
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "'no host' (in MNIST_SERVING_HOST)" in said
+
+
 def test_below_a_root_path_the_page_is_found_with_and_without_its_slash() -> None:
     with running_server("--root-path", "/my digits/") as server:
         assert server.call("GET", "/my%20digits").headers["Location"] == "/my%20digits/"

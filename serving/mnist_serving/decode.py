@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
-from .preprocess.canonicalize import MAX_PIXELS
+from . import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 NAMES = "PNG, JPEG, WebP, GIF, BMP or TIFF"
@@ -77,10 +77,10 @@ class Decoded(NamedTuple):
 
 def decode(content: bytes, mode: Mode | None, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a whole picture to grey, to RGB or, with None, to what it is in the file; see `decode_placed`."""
-    return decode_placed(content, mode, max_pixels=max_pixels, cut=False).picture
+    return decode_placed(content, mode, max_pixels=max_pixels, digit=False).picture
 
 
-def decode_placed(content: bytes, mode: Mode | None, *, max_pixels: int, cut: bool) -> Decoded:
+def decode_placed(content: bytes, mode: Mode | None, *, max_pixels: int, digit: bool) -> Decoded:
     """Decode a picture.
 
     The first frame of an animation, turned as its EXIF orientation says; `_opaque` says what becomes of transparency.
@@ -90,7 +90,8 @@ def decode_placed(content: bytes, mode: Mode | None, *, max_pixels: int, cut: bo
         content: a PNG, JPEG, WebP, GIF, BMP or TIFF file, or HEIC where pillow-heif is installed.
         mode: grey or RGB; None for what it is in the file.
         max_pixels: the largest product of width and height that is decoded; it is checked before.
-        cut: a page of its own on a transparent ground is cut out.
+        digit: the picture shows a digit: a page of its own on a transparent ground is cut out, and colours become the
+            grey that tells the ink best.
 
     Raises:
         ValueError: no such file, too many pixels, or damaged.
@@ -107,7 +108,7 @@ def decode_placed(content: bytes, mode: Mode | None, *, max_pixels: int, cut: bo
                 small = _shrunk(picture, max(1, min(picture.width // ENOUGH, picture.height // ENOUGH)))
                 upright = _upright(small, picture)
             grey = picture.mode in GREY_MODES or picture.mode.startswith("I")
-            pixels, left, top = _convert(upright, mode or ("L" if grey else "RGB"), cut=cut)
+            pixels, left, top = _convert(upright, mode or ("L" if grey else "RGB"), digit=digit)
             return Decoded(pixels, left, top, round(width / small.width))
         except Exception as error:  # Pillow's decoders raise whatever they stumble over
             msg = f"the picture is damaged: {' '.join(str(error).split())}"
@@ -192,14 +193,14 @@ def _needed_chunks(content: memoryview) -> Iterator[memoryview]:
         place = end
 
 
-def _convert(picture: Image.Image, mode: Mode, *, cut: bool) -> tuple[Image.Image, int, int]:
+def _convert(picture: Image.Image, mode: Mode, *, digit: bool) -> tuple[Image.Image, int, int]:
     """Return a picture opaque, in 8 bits a channel, and the left and the top of what was cut out."""
     if picture.mode[0] in "IF":  # more than 8 bits a pixel, grey
         return Image.fromarray(_eight_bits(np.asarray(picture))).convert(mode), 0, 0
     left = top = 0
     if picture.has_transparency_data:
-        picture, left, top = _opaque(picture.convert("RGBA"), cut=cut)
-    if mode == "L" and picture.mode not in {"1", "L"}:
+        picture, left, top = _opaque(picture.convert("RGBA"), digit=digit)
+    if mode == "L" and digit and picture.mode not in {"1", "L"}:
         return _grey(picture.convert("RGB")), left, top
     return picture.convert(mode), left, top
 
@@ -218,10 +219,10 @@ def _eight_bits(levels: npt.NDArray[np.generic]) -> Pixels:
     return (finite.astype(np.int64) >> max(int(highest).bit_length() - 8, 0)).astype(np.uint8)
 
 
-def _opaque(layer: Image.Image, *, cut: bool) -> tuple[Image.Image, int, int]:
+def _opaque(layer: Image.Image, *, digit: bool) -> tuple[Image.Image, int, int]:
     """Return an RGBA picture as RGB, on the page that lets the ink be seen, and the left and the top of the page.
 
-    Light ink lies on black, and any other picture on white, as in a browser. With `cut`, what is seen, fills its box
+    Light ink lies on black, and any other picture on white, as in a browser. For a `digit`, what is seen, fills its box
     and is not of one tone is a page of its own: it is cut out. `toGrey` of examples/web does the same.
     """
     seen = layer.getchannel("A").point([0] * OPAQUE + [255] * (256 - OPAQUE))
@@ -229,7 +230,7 @@ def _opaque(layer: Image.Image, *, cut: bool) -> tuple[Image.Image, int, int]:
     count, part = sum(tones), seen.getbbox() or (0, 0, *layer.size)
     area = (part[2] - part[0]) * (part[3] - part[1])
     levels = [level for level, number in enumerate(tones) if number] or [0]
-    if cut and 20 * area <= 21 * count < 21 * layer.width * layer.height and levels[-1] - levels[0] > TONES:
+    if digit and 20 * area <= 21 * count < 21 * layer.width * layer.height and levels[-1] - levels[0] > TONES:
         layer = layer.crop(part)
     else:
         part = (0, 0, *layer.size)

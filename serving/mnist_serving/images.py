@@ -4,9 +4,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from . import MAX_PIXELS
 from .decode import Decoded, Mode, decode, decode_placed
 from .metadata import Contract
-from .preprocess.canonicalize import LEAST_SIDE, MAX_PIXELS, canonicalize
+from .preprocess.canonicalize import LEAST_SIDE, canonicalize
 from .preprocess.number import Candidate, Place, canonicalize_number
 
 MODES: dict[int, Mode] = {1: "L", 3: "RGB"}  # by the number of channels
@@ -87,7 +88,7 @@ def read_grey(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
 
 
 def _decode_page(content: bytes, max_pixels: int) -> Decoded:
-    decoded = decode_placed(content, "L", max_pixels=max_pixels, cut=True)
+    decoded = decode_placed(content, "L", max_pixels=max_pixels, digit=True)
     width, height = decoded.picture.size
     if min(width, height) < LEAST_SIDE:
         msg = f"{width}x{height} pixels: a picture of a digit has at least {LEAST_SIDE} on each side"

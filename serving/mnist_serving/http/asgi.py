@@ -89,15 +89,11 @@ class Application:
         seconds, task = self.service.limits.request_seconds, asyncio.current_task()
         assert task is not None  # noqa: S101 (a coroutine runs in one)
         # As `asyncio.timeout` does it, in a third of its time, which would be 4 % of a request.
-        alarm = task.get_loop().call_later(seconds, task.cancel, TOO_SLOW)
+        timer = task.get_loop().call_later(seconds, task.cancel, TOO_SLOW)
         try:
             request.body = await _receive_body(receive, self.service.body_limit(request), large)
-            if (
-                not request.body
-                and b"upgrade" in request.headers
-                and request.headers.get(b"content-length", b"0") != b"0"
-            ):
-                request.error = HttpError(400, DROPPED)
+            if not request.body:
+                _refuse_if_dropped(request)
         except HttpError as error:
             request.error = error
         except asyncio.CancelledError as error:
@@ -106,7 +102,7 @@ class Application:
             task.uncancel()
             request.error = HttpError(408, f"the body did not arrive within {seconds:g} s")
         finally:
-            alarm.cancel()
+            timer.cancel()
 
     async def _work(self, request: Request) -> Response:
         """Answer; requests of one turn of the event loop share a run of the model."""
@@ -120,6 +116,16 @@ class Application:
         reply: asyncio.Future[Response] = loop.create_future()
         self._batcher.add(outcome, lambda response: None if reply.done() else reply.set_result(response))
         return await reply
+
+
+def _refuse_if_dropped(request: Request) -> None:
+    """Say why a body is empty that should not be.
+
+    A request may offer to upgrade its connection and be answered all the same (RFC 9110, 7.8), but uvicorn with
+    httptools drops its body.
+    """
+    if b"upgrade" in request.headers and request.headers.get(b"content-length", b"0") != b"0":
+        raise HttpError(400, DROPPED)
 
 
 def _read_head(scope: Scope) -> Request:

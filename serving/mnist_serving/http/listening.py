@@ -81,7 +81,7 @@ def _what_is_wrong(error: UnicodeError | OSError, host: str, port: int) -> str:
         return f"{host!r} is not a valid host name; choose another with --host"
     if error.errno == errno.EADDRINUSE:
         return f"port {port} of {host} is taken; choose another with --port"
-    return f"cannot listen on {host} port {port}: {error.strerror or error}"
+    return f"cannot listen on {host!r} port {port}: {error.strerror or error}; choose others with --host and --port"
 
 
 def listen_at(path: Path) -> socket.socket:

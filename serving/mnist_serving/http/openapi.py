@@ -24,6 +24,10 @@ PROBABILITY: Json = {"type": "number", "minimum": 0, "maximum": 1}
 FILE: Json = {"schema": {"type": "string", "format": "binary"}}
 HTML: Json = {"text/html": {"schema": STRING}}
 
+NUMBER = (
+    "With `true` each picture shows a number, its digits in one row, and is answered by a `Number`. Send pictures "
+    "then, not pixels."
+)
 SEEN = "With `true` each prediction has the pixels that the model saw, as `seen`."
 REASONS = {
     400: "The request does not follow this description.",
@@ -77,7 +81,10 @@ def _predict(contract: Contract, limits: Limits) -> Json:
             "the numbers. "
             f"JSON may have {limits.body:,} bytes, a picture file or a form {limits.picture:,}."
         ),
-        "parameters": [_parameter("seen", "query", BOOLEAN | {"default": False, "description": SEEN})],
+        "parameters": [
+            _parameter("seen", "query", BOOLEAN | {"default": False, "description": SEEN}),
+            _parameter("number", "query", BOOLEAN | {"default": False, "description": NUMBER}),
+        ],
         "requestBody": {"required": True, "content": content},
         "responses": _responses("The predictions", _json(_ref("PredictReply")), *BODY_ERRORS),
     }
@@ -172,7 +179,9 @@ def _schemas(contract: Contract, limits: Limits) -> Json:
     forms = [flat, *([rows] if channels == 1 else []), _list_of(rows, channels)]
     images = {"type": "array", "items": _ref("Image"), "minItems": 1, "maxItems": limits.images}
     meaning = "0 is background, 255 is ink." if contract.centred else "0 is dark, 255 is light."
-    predictions = {"type": "array", "items": _ref("Prediction"), "minItems": 1}
+    prediction = _prediction(flat, classes=len(contract.labels))
+    answers = {"anyOf": [_ref("Prediction"), _ref("Number")]}
+    predictions = {"type": "array", "items": answers, "minItems": 1}
     closed = {"additionalProperties": False}
     return {
         "Error": _object({"error": STRING}),
@@ -181,7 +190,8 @@ def _schemas(contract: Contract, limits: Limits) -> Json:
         "V1Request": _object({"instances": images}),
         "PredictRequest": {"oneOf": [_object({"image": _ref("Image")}) | closed, _object({"images": images}) | closed]},
         "PredictReply": _object({"predictions": predictions}),
-        "Prediction": _prediction(flat, classes=len(contract.labels)),
+        "Prediction": prediction,
+        "Number": _number(prediction),
         "Model": _model(),
         **_infer_schemas(contract.image_shape, limits, meaning),
     }
@@ -214,6 +224,22 @@ def _prediction(pixels: Json, *, classes: int) -> Json:
     prediction["properties"]["hint"] = STRING | {"description": "Only if the image looks inverted."}
     prediction["properties"]["seen"] = pixels | {"description": "What the model saw; only with `seen=true`."}
     return prediction
+
+
+def _number(digit: Json) -> Json:
+    box = _list_of(INTEGER | {"minimum": 0}, 4)
+    box["description"] = "Left, top, right and bottom in pixels of the picture as it is seen, turned as its EXIF says."
+    digit = digit | {"required": [*digit["required"], "box"], "properties": digit["properties"] | {"box": box}}
+    number = _object(
+        {
+            "number": STRING | {"description": "The digits from left to right; a number may begin with zeros."},
+            "probability": PROBABILITY | {"description": "The product of those of the digits."},
+            "digits": {"type": "array", "items": digit, "minItems": 1},
+            "abstained": BOOLEAN | {"description": "The model does not trust one of the digits."},
+        }
+    )
+    number["properties"]["reason"] = STRING | {"description": "Which, and why; only if `abstained` is true."}
+    return number
 
 
 def _infer_schemas(shape: Shape, limits: Limits, meaning: str) -> Json:

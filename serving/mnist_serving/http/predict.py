@@ -13,6 +13,7 @@ from mnist_serving.metadata import Contract
 from mnist_serving.preprocess.number import Candidate
 
 from .compression import decompress
+from .jobs import Job
 from .json_body import JSON, has_more, json_response, may_hold_booleans, read_object
 from .limits import Limits
 from .pixels import Images, Shape, read_pixels, to_images
@@ -59,17 +60,18 @@ def read_images(request: Request, limits: Limits, contract: Contract) -> Images:
     return _read_body(request, _Pictures(limits, contract))
 
 
-def read_numbers(request: Request, limits: Limits, contract: Contract) -> tuple[Images, list[list[Candidate]]]:
-    """Return what may be the digits of the numbers in a request's pictures, uint8 [N,1,28,28], and of each what it is.
+def number_job(request: Request, limits: Limits, contract: Contract, *, seen: bool) -> Job:
+    """Return the job of a request for whole numbers: what may be their digits, and how the reply is made of it.
 
-    The request has one of the forms of `/predict`, with picture files alone; the list has a list for each of them.
+    The request has one of the forms of `/predict`, with picture files alone.
 
     Raises:
         HttpError: as `read_images`, and 400 where an image is given as numbers, or a picture does not show one number.
 
     """
     pictures = _Numbers(limits, contract)
-    return _read_body(request, pictures), pictures.candidates
+    images, found = _read_body(request, pictures), pictures.candidates
+    return Job(request, images, lambda prediction, rows: _render_numbers(prediction, rows, images, found, seen=seen))
 
 
 def _read_body(request: Request, pictures: "_Pictures") -> Images:
@@ -251,7 +253,7 @@ def _entry(prediction: Prediction, row: int) -> dict[str, Any]:
     return entry
 
 
-def render_numbers(
+def _render_numbers(
     prediction: Prediction, rows: slice, images: Images, candidates: list[list[Candidate]], *, seen: bool
 ) -> Response:
     """Return the reply to a request for numbers: of each its digits, each as in another reply and with its box.

@@ -26,11 +26,10 @@ from .predict import (
     body_limit,
     is_slow,
     media_type,
+    number_job,
     read_flag,
     read_images,
     read_instances,
-    read_numbers,
-    render_numbers,
     render_predictions,
 )
 from .prometheus import CONTENT_TYPE as PROMETHEUS
@@ -240,8 +239,7 @@ class Service:
         contract = self._loaded().contract
         seen = read_flag(request.query, "seen")
         if read_flag(request.query, "number"):
-            images, found = read_numbers(request, self.limits, contract)
-            return Job(request, images, lambda reply, rows: render_numbers(reply, rows, images, found, seen=seen))
+            return number_job(request, self.limits, contract, seen=seen)
         return _job(request, read_images(request, self.limits, contract), seen=seen, inked=contract.centred)
 
     def _predict_instances(self, request: Request) -> Job:

@@ -14,11 +14,12 @@ let classes = []; // their names
 let size = MNIST; // of the image that it sees
 
 /** Show what the model is; `draw.js` says what the properties mean. */
-export function showModel({ labels, about, links = {}, shape = MNIST, centred = true }) {
+export function showModel({ labels, about, links = {}, shape = MNIST, centred = true, numbers = false }) {
   document.title = find("title").textContent = centred ? "Draw a digit" : "Show a picture";
   thing = centred ? "A digit" : "One of these";
   find("gallery").hidden = !centred;
-  find("invitation").replaceChildren(...(centred ? INVITE_DRAWINGS : INVITE_PICTURES));
+  const drawings = [numbers ? "Draw a digit or a number" : "Draw a digit", OR_DROP];
+  find("invitation").replaceChildren(...(centred ? drawings : INVITE_PICTURES));
   size = shape;
   find("about").textContent = about;
   find("links").replaceChildren(...Object.entries(links).map(([text, address]) => make("a", text, { href: address })));
@@ -26,7 +27,7 @@ export function showModel({ labels, about, links = {}, shape = MNIST, centred = 
   showBars(classes, []);
 }
 
-const INVITE_DRAWINGS = ["Draw here", make("span", ", or drop a picture", { className: "desk" })];
+const OR_DROP = make("span", ", or drop a picture", { className: "desk" });
 const INVITE_PICTURES = [
   make("span", "Drop a picture here", { className: "desk" }),
   make("span", "Choose a picture", { className: "touch" }),

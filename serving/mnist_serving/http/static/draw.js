@@ -1,15 +1,17 @@
 // The drawing page: a sheet, the answer, drawings to try, programs to copy, pictures to keep. It sends no requests:
 // `start` gets a guesser that asks a service (service.js) or runs the model itself:
 //
-//   open()         -> {labels: string[], about: string, links?: {text: address}, shape?, centred?, predict?}
+//   open()         -> {labels: string[], about: string, links?: {text: address}, shape?, centred?, numbers?,
+//                    predict?}
 //   guess(canvas)  -> {label, probability, probabilities: number[], digit?, abstained, reason?, seen: number[]}
 //                     or, of several digits, {label, digits: {label, probability, seen, box}[], abstained, reason?}
 //
 // Both may throw: after an Error whose `retry` is true the page asks again later; the message of any other is shown.
 // `shape` is [channels, height, width] of the image that the model sees, and `seen` its levels, row by row; a colour
-// image has all of its red first. `centred` is false if the model is not one of single digits. `predict` is the address
-// of the service's call. `digit` is the probability that the picture is one of the classes at all; `reason` says why
-// the model abstains: "no digit", or its candidates. A `box` is [left, top, right, bottom], in shares of the canvas.
+// image has all of its red first. `centred` is false if the model is not one of single digits, `numbers` true if several
+// digits are read too. `predict` is the address of the service's call. `digit` is the probability that the picture is
+// one of the classes at all; `reason` says why the model abstains: "no digit", or its candidates. A `box` is [left, top,
+// right, bottom], in shares of the canvas.
 
 import { showGuess, showModel, showNothing, showNotice, showTrouble } from "./answer.js";
 import { makeAsker } from "./ask.js";

@@ -68,7 +68,7 @@ function encode(drawing) {
 }
 
 function writeCurl({ predict, picture }) {
-  return `curl ${predict} -H 'Content-Type: application/json' -d '{"image": "${picture}"}'\n`;
+  return `curl '${predict}' -H 'Content-Type: application/json' -d '{"image": "${picture}"}'\n`;
 }
 
 function writePython({ predict, picture }) {

@@ -7,19 +7,20 @@ const AWAY = "The service cannot be reached. The page keeps trying.";
 const BUSY = "The service is busy. The page keeps trying.";
 const LATER = new Set([408, 502, 503, 504]); // statuses that pass without a change to the request
 
-let predict; // the call
+let readsNumbers = false; // a model of single digits is asked for several where it is not sure of one
 
 start({
   async open() {
     const model = await ask("model");
     const { size, channels, centred } = model.preprocessing;
-    predict = `predict?seen=true${centred ? "&number=true" : ""}`; // only a model of single digits reads numbers
+    readsNumbers = centred;
     const share = model.accuracy.toLocaleString("en", { style: "percent", maximumFractionDigits: 2 });
     return {
       labels: model.labels,
       about: `The model reads ${share} of the test images of ${model.dataset} correctly.`,
       shape: [channels === "rgb" ? 3 : 1, ...size],
       centred,
+      numbers: centred,
       predict: new URL("predict", document.baseURI).href,
       links: { "About the model": "model", "HTTP API": "docs" },
     };
@@ -27,12 +28,28 @@ start({
 
   async guess(drawing) {
     const body = await new Promise((done) => drawing.toBlob(done));
-    const reply = await ask(predict, { method: "POST", headers: { "Content-Type": body.type }, body });
-    const { number, digits, ...rest } = reply.predictions[0];
-    if (digits?.length === 1) return digits[0];
-    return digits ? { ...rest, label: number, digits: digits.map((digit) => inShares(digit, drawing)) } : rest;
+    const send = async (query) => {
+      const reply = await ask(`predict?${query}`, { method: "POST", headers: { "Content-Type": body.type }, body });
+      return reply.predictions[0];
+    };
+    const one = await send("seen=true").catch((error) => error);
+    const refused = one instanceof Error;
+    if (!readsNumbers || one.retry || !(refused || one.abstained)) return settle(one);
+    const several = await send("seen=true&number=true").catch((error) => error);
+    if (several.digits?.length > 1 && (refused || !several.abstained)) return asNumber(several, drawing);
+    return settle(refused && several instanceof Error ? several : one);
   },
 });
+
+function settle(outcome) {
+  if (outcome instanceof Error) throw outcome;
+  return outcome;
+}
+
+/** Return the service's answer of several digits as the page's. */
+function asNumber({ number, digits, abstained, reason }, drawing) {
+  return { label: number, digits: digits.map((digit) => inShares(digit, drawing)), abstained, reason };
+}
 
 /** Return a digit of a number with its box, which the service gives in pixels, in shares of the drawing. */
 function inShares(digit, { width, height }) {

@@ -117,6 +117,7 @@ def pinned(example: str) -> tuple[str, ...]:
 OLDEST_ONNXRUNTIME = PythonEnvironment("onnxruntime-oldest", ("onnxruntime",))
 OPENCV_5 = PythonEnvironment("opencv-5", pinned("opencv"))
 OPENCV_4 = PythonEnvironment("opencv-4", ("opencv-python-headless==4.14.0.94", "numpy==2.4.6"))
+OPENVINO = PythonEnvironment("openvino", ("openvino==2026.4.1", "numpy==2.4.6"))
 JAVASCRIPT = NodeEnvironment("javascript")
 WEB = NodeEnvironment("web", ROOT / "examples/web")
 
@@ -124,7 +125,7 @@ WEB = NodeEnvironment("web", ROOT / "examples/web")
 def main() -> None:
     """Make what is missing."""
     failed = False
-    for environment in (OLDEST_ONNXRUNTIME, OPENCV_5, OPENCV_4, JAVASCRIPT, WEB):
+    for environment in (OLDEST_ONNXRUNTIME, OPENCV_5, OPENCV_4, OPENVINO, JAVASCRIPT, WEB):
         if environment.ready():
             continue
         print(f"making the environment {environment.name}, once", flush=True)

@@ -31,6 +31,7 @@ from benchmarks.environments import (
     OLDEST_ONNXRUNTIME,
     OPENCV_4,
     OPENCV_5,
+    OPENVINO,
     ROOT,
     RUNNERS,
     NodeEnvironment,
@@ -121,6 +122,7 @@ RUNTIMES: Mapping[str, Program] = {
     "OpenCV 5 dnn, Python": partial(in_python, "opencv", OPENCV_5),
     "OpenCV 4 dnn, Python": partial(in_python, "opencv", OPENCV_4),
     "OpenCV dnn, C++": in_cpp,
+    "OpenVINO": partial(in_python, "openvino", OPENVINO),
     "onnxruntime-node": in_node,
     "onnxruntime-web": in_browser,
 }

@@ -13,7 +13,7 @@ import pytest
 from mnist_serving.classifier import open_session
 
 from benchmarks.browser import post_from
-from benchmarks.environments import JAVASCRIPT, OPENCV_5, RUNNERS
+from benchmarks.environments import JAVASCRIPT, OPENCV_5, OPENVINO, RUNNERS
 from benchmarks.runtimes import (
     MODEL,
     RUNTIMES,
@@ -116,6 +116,7 @@ def test_the_table_has_a_row_for_each_runtime_and_none_differs() -> None:
 def test_the_tables_versions_are_those_pinned() -> None:
     packages = json.loads((RUNNERS / "package.json").read_text())["dependencies"]
     pinned = {f"onnxruntime-{kind}": packages[f"onnxruntime-{kind}"] for kind in ("node", "web")}
+    pinned["OpenVINO"] = OPENVINO.requirements[0].partition("==")[2]
     pinned["OpenCV 5 dnn, Python"] = OPENCV_5.requirements[0].partition("==")[2].rpartition(".")[0]
     lock = (ROOT / "requirements.lock").read_text()
     for name, package in (("onnxruntime, the newest", "onnxruntime"), ("ONNX's reference evaluator", "onnx")):

@@ -1,6 +1,6 @@
 """Runs the model in one of Python's runtimes: see `benchmarks/runners/__init__.py` for what goes in and out.
 
-    python in_python.py onnxruntime|reference|opencv MODEL PIXELS ANSWER SIZE...
+    python in_python.py onnxruntime|reference|opencv|openvino MODEL PIXELS ANSWER SIZE...
 
 It imports nothing of this repository, because it runs in the environments of other versions.
 """
@@ -47,9 +47,30 @@ def open_opencv(model: str) -> tuple[str, Run]:
     return cv2.__version__, run
 
 
+def open_openvino(model: str) -> tuple[str, Run]:
+    """Load into OpenVINO, which would otherwise compute in 16 bits on processors that can."""
+    import openvino
+
+    network = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(images: Any) -> Any:  # noqa: ANN401 (whatever OpenVINO takes for an array)
+        answers = network({"image": images})
+        return [answers[name] for name in OUTPUTS]
+
+    return openvino.__version__.partition("-")[0], run
+
+
+OPEN = {
+    "onnxruntime": open_onnxruntime,
+    "reference": open_reference,
+    "opencv": open_opencv,
+    "openvino": open_openvino,
+}
+
+
 def main(kind: str, model: str, pixels: str, answer: str, *sizes: str) -> None:
     """Run all images in every batch size and write the answer."""
-    version, run = {"onnxruntime": open_onnxruntime, "reference": open_reference, "opencv": open_opencv}[kind](model)
+    version, run = OPEN[kind](model)
     images = np.fromfile(pixels, np.uint8).reshape(-1, 1, 28, 28)
     with Path(answer).open("wb") as file:
         file.write(f"{version}\n".encode())

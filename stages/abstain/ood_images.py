@@ -81,18 +81,10 @@ def number(random: Generator) -> Pixels:
     right = 0.0
     for digit in random.integers(10, size=random.choice([2, 2, 3])).tolist():
         written = write(digit, random)
-        shift = right + random.uniform(-20, 16) - min(stroke[:, 0].min() for stroke in written)
+        shift = right + random.uniform(-12, 16) - min(stroke[:, 0].min() for stroke in written)
         strokes += [stroke + np.array([shift, random.normal(0, 5)]) for stroke in written]
         right = max(stroke[:, 0].max() for stroke in strokes)
     return draw_strokes(strokes, random)
-
-
-def turned(random: Generator) -> Pixels:
-    """Draw a digit that lies on its side or is mirrored, where that does not make it another one."""
-    mirrored = random.random() < 0.5
-    strokes = write(int(random.choice([3, 4, 7, 9] if mirrored else [2, 3, 5, 6, 7, 9])), random)
-    matrix = np.array([[-1, 0], [0, 1]] if mirrored else [[0, random.choice([-1, 1])], [1, 0]])
-    return draw_strokes([stroke @ matrix for stroke in strokes], random)
 
 
 def photograph(name: str, random: Generator) -> Pixels:
@@ -140,7 +132,6 @@ TRAINED: dict[str, Draw] = {
     "signs": partial(character, SIGNS, (ROBOTO, KALAM)),
     "words": partial(word, LEARNED_FONTS),
     "numbers": number,
-    "turned": turned,
     "photographs": partial(photograph, "china.jpg"),
     "blots": blots,
     "ruling": ruling,

@@ -92,7 +92,8 @@ def adapt(path: str, text: str, name: str) -> str:
     elif path == "pyproject.toml":
         longer = 2 * max(0, len(name) - len("mnist-serving"))  # a line names it twice at most
         text = text.replace("line-length = 120", f"line-length = {120 + longer}")
-        text = text.replace(', "benchmarks", "examples"]', "]").replace(', "examples/batch"]', "]")
+        text = re.sub(r"(?m)^files = .*$", 'files = ["stages", "serving", "tests"]', text)
+        text = re.sub(r"(?m)^mypy_path = .*$", 'mypy_path = ["serving"]', text)
         text = re.sub(r'(?m)^description = ".*"$', f'description = "{name}: pictures in, labels out"', text)
         text = re.sub(r"(?m)^keywords = .*\n", "", text)
     return text

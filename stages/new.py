@@ -24,12 +24,9 @@ TESTS = (  # that hold whatever the model has learned; conftest.py and what it n
     *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "export", "io", "metrics"),
     *("mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
 )
-HELPERS = (
-    "tests/static_site.py",
-    "tests/balancers.py",
-    "tests/seaweedfs.py",
-    "tests/http_clients/",
-)  # of tests that stay here
+HELPERS = (  # of tests that stay here
+    *("tests/balancers.py", "tests/programs.py", "tests/seaweedfs.py", "tests/static_site.py", "tests/http_clients/"),
+)
 TARGETS = ("bench", "runtimes", "environments", "image", "deployment")  # of the Makefile, whose programs stay here
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 

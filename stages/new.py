@@ -24,7 +24,9 @@ TESTS = (  # that hold whatever the model has learned; conftest.py and what it n
     *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "export", "io", "metrics"),
     *("mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
 )
-HELPERS = ("tests/static_site.py", "tests/balancers.py", "tests/http_clients/")  # of tests that stay here
+HELPERS = (  # of tests that stay here
+    *("tests/balancers.py", "tests/programs.py", "tests/seaweedfs.py", "tests/static_site.py", "tests/http_clients/"),
+)
 TARGETS = ("bench", "runtimes", "environments", "image", "deployment")  # of the Makefile, whose programs stay here
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -92,7 +94,8 @@ def adapt(path: str, text: str, name: str) -> str:
     elif path == "pyproject.toml":
         longer = 2 * max(0, len(name) - len("mnist-serving"))  # a line names it twice at most
         text = text.replace("line-length = 120", f"line-length = {120 + longer}")
-        text = text.replace(', "benchmarks", "examples"]', "]").replace(', "examples/batch"]', "]")
+        text = re.sub(r"(?m)^files = .*$", 'files = ["stages", "serving", "tests"]', text)
+        text = re.sub(r"(?m)^mypy_path = .*$", 'mypy_path = ["serving"]', text)
         text = re.sub(r'(?m)^description = ".*"$', f'description = "{name}: pictures in, labels out"', text)
         text = re.sub(r"(?m)^keywords = .*\n", "", text)
     return text

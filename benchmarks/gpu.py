@@ -1,10 +1,10 @@
-"""How fast a GPU trains: the time to 99.0 % of the validation images, against the tutorial's own program on it.
+"""How fast a GPU trains: the time to 98.5 and 99.0 % of the validation images, against the tutorial's own program.
 
     python -m benchmarks.gpu [--mnist FOLDER] [--device cuda] [--output gpu.md]
 
 Each runs in a process of its own, whose time counts from its start or from its first step. The recipe `quick` runs
-twice with one seed, to see whether the bytes are the same. The tutorial's program does not reach 99.0 %: its time is
-that of its five epochs.
+twice with one seed, to see whether the bytes are the same. The tutorial's program reaches neither: its time is that of
+its five epochs.
 """
 
 import argparse
@@ -25,15 +25,15 @@ from ruamel.yaml import YAML
 from benchmarks.training import ROOT, prepare
 from stages.io import atomic_write
 
-WANTED = 0.99  # of the validation images
+WANTED = (0.985, 0.99)  # of the validation images
 RECIPES = ("quick", "cnn")
 TUTORIAL = "the tutorial's own program"
 
 
 class Run(NamedTuple):
-    """Seconds from the start of the program: to the wanted accuracy, the first step and the end of training."""
+    """Seconds from the start of the program: to each wanted accuracy, the first step and the end of training."""
 
-    reached: float | None
+    reached: dict[float, float]
     starting: float
     whole: float
     accuracy: float
@@ -43,14 +43,16 @@ class Run(NamedTuple):
 def run(command: list[str], folder: Path) -> Run:
     """Run a program in a folder and watch what it prints."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    begin, starting, reached, line = time.perf_counter(), 0.0, None, ""
+    begin, starting, line = time.perf_counter(), 0.0, ""
+    reached: dict[float, float] = {}
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or []:
             now = time.perf_counter() - begin
             starting = now if line == "start\n" else starting
             found = re.search(r"val accuracy ([\d.]+)", line)
-            if found and float(found[1]) >= WANTED and reached is None:
-                reached = now
+            for wanted in WANTED:
+                if found and float(found[1]) >= wanted:
+                    reached.setdefault(wanted, now)
     if process.returncode:
         sys.exit(f"{' '.join(command)} failed")
     told = YAML(typ="safe").load(line)
@@ -58,12 +60,12 @@ def run(command: list[str], folder: Path) -> Run:
 
 
 def describe(name: str, run: Run, rival: Run) -> str:
-    """Return a row of the table."""
-    end = run.whole if name == TUTORIAL else run.reached
-    if end is None:
-        return f"| {name} | not reached | | | {run.accuracy:.4f} |"
-    loop, share = end - run.starting, (end - run.starting) / (rival.whole - rival.starting)
-    return f"| {name} | {end:.1f} s | {loop:.1f} s | {share:.2f} | {run.accuracy:.4f} |"
+    """Return a row of the table; the share is of the most accurate that was reached, from the first step."""
+    ends = [run.whole if name == TUTORIAL else run.reached.get(wanted) for wanted in WANTED]
+    times = [f"{end:.1f} s | {end - run.starting:.1f} s" if end else "not reached |" for end in ends]
+    last = max((end for end in ends if end), default=run.whole)
+    share = (last - run.starting) / (rival.whole - rival.starting)
+    return f"| {name} | {' | '.join(times)} | {share:.2f} | {run.accuracy:.4f} |"
 
 
 def main() -> None:
@@ -100,9 +102,10 @@ def use_device(params: Path, device: str) -> None:
 
 def report(device: str, rival: Run, runs: dict[str, Run], *, again: Run) -> str:
     """Return the table, with what it was measured on under it."""
+    wanted = " | ".join(f"{share:.1%}, start included | from the first step" for share in WANTED)
     lines = [
-        "| program | 99.0 %, start included | from the first step | of the tutorial's | test accuracy |",
-        "| --- | --- | --- | --- | --- |",
+        f"| program | {wanted} | of the tutorial's | test accuracy |",
+        f"| --- |{' --- |' * (2 * len(WANTED) + 2)}",
         describe(TUTORIAL, rival, rival),
         *(describe(f"`{name}`", run, rival) for name, run in runs.items()),
     ]

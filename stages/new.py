@@ -25,7 +25,7 @@ TESTS = (  # that hold whatever the model has learned; conftest.py and what it n
     *("mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
 )
 HELPERS = ("tests/static_site.py", "tests/balancers.py", "tests/http_clients/")  # of tests that stay here
-TARGETS = ("bench", "runtimes", "environments")  # of the Makefile, whose programs stay here
+TARGETS = ("bench", "runtimes", "environments", "image", "deployment")  # of the Makefile, whose programs stay here
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 README = """# {name}

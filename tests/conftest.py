@@ -117,6 +117,7 @@ def make_project(folder: Path, mirror: Path, checksums: dict[str, str]) -> Path:
         folder,
         download__mnist__mirrors=[str(mirror)],
         download__mnist__sha256=checksums,
+        data__dataset="mnist",
         data__validation=0.16667,
         train__epochs=2,
         train__min_steps=0,

@@ -1,4 +1,4 @@
-"""`make new`: a project of one's own under another name, from a folder of drawn pictures to an answer of its service."""
+"""`make new`: a project under another name, from a folder of drawn pictures to an answer of its service."""
 
 import io
 import re
@@ -27,7 +27,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_no_file_of_the_copy_has_the_old_name(copied: Path) -> None:
     for path in copied.rglob("*"):
-        if path.is_file() and ".git" not in path.parts:
+        if path.is_file() and not {".git", ".ruff_cache"}.intersection(path.parts):
             assert "mnist_serving" not in str(path)
             names = re.findall(r"mnist[-_]serving|MNIST_SERVING|MnistServing", path.read_text(encoding="utf-8"))
             assert names == (["mnist-serving"] if path.name == "README.md" else []), path

@@ -32,7 +32,11 @@ def outputs_of(stage: str) -> list[str]:
 
 def imported_files(module: Path) -> Iterator[Path]:
     """Files of the repository that a module imports by itself; importing a module imports its packages too."""
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
+    for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
-from .preprocess.canonicalize import MAX_PIXELS
+from . import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 NAMES = "PNG, JPEG, WebP, GIF, BMP or TIFF"

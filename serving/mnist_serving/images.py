@@ -4,9 +4,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from . import MAX_PIXELS
 from .decode import Decoded, Mode, decode, decode_placed
 from .metadata import Contract
-from .preprocess.canonicalize import LEAST_SIDE, MAX_PIXELS, canonicalize
+from .preprocess.canonicalize import LEAST_SIDE, canonicalize
 from .preprocess.number import Candidate, Place, canonicalize_number
 
 MODES: dict[int, Mode] = {1: "L", 3: "RGB"}  # by the number of channels

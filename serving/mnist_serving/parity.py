@@ -29,7 +29,7 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Parity:
-    """How far two sets of logits are apart, over all images and ways to run the model.
+    """How far two sets of logits are apart, over all images and ways to run the model; the difference is rounded up.
 
     `differing` are the rows of the images whose largest logit is a different one, or whose logits differ by more than
     the tolerance.
@@ -82,10 +82,15 @@ def compare(reference: Logits, runs: Iterator[Logits], *, tolerance: float) -> P
     return Parity(
         images=len(reference),
         argmax_mismatches=int(mismatch.sum()),
-        max_abs_logit_diff=float(f"{largest.max():.3g}"),
+        max_abs_logit_diff=round_up(float(largest.max())),
         smallest_top2_margin=float(f"{(top_two[:, 1] - top_two[:, 0]).min():.3g}"),
         differing=tuple(np.flatnonzero(mismatch | ~(largest <= tolerance)).tolist()),
     )
+
+
+def round_up(difference: float) -> float:
+    """Return the next power of ten: its digits depend on onnxruntime's kernels, and so on the processor."""
+    return float(f"1e{ceil(log10(difference))}") if 0 < difference < inf else difference
 
 
 def read_images(path: Path) -> npt.NDArray[np.uint8]:
@@ -125,11 +130,6 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
     return tensor, metadata
 
 
-def round_up(difference: float) -> float:
-    """Return the next power of ten: its digits depend on onnxruntime's kernels, and so on the processor."""
-    return float(f"1e{ceil(log10(difference))}") if 0 < difference < inf else difference
-
-
 def check_parity(model: Path, *, images: Path, logits: Path, tolerance: float, report: Path | None) -> Parity:
     """Compare the model with the reference logits of the images; write the figures as JSON to `report`.
 
@@ -150,7 +150,7 @@ def check_parity(model: Path, *, images: Path, logits: Path, tolerance: float, r
         figures = {
             "images": parity.images,
             "argmax_mismatches": parity.argmax_mismatches,
-            "max_abs_logit_diff": round_up(parity.max_abs_logit_diff),
+            "max_abs_logit_diff": parity.max_abs_logit_diff,
             "smallest_top2_margin": parity.smallest_top2_margin,
             "tolerance": tolerance,
             "onnxruntime": onnxruntime.__version__,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from mnist_serving.preprocess.canonicalize import MAX_PIXELS
+from mnist_serving import MAX_PIXELS
 
 from .transport.limits import BodyLimit, TransportLimits
 

@@ -37,7 +37,6 @@ from .ndimage import (
 from .stroke_width import DIGIT_SIDE, HALF, even_pen
 
 SIDE, CENTRE = 28, 14  # of MNIST's picture; its digits' centre of mass
-MAX_PIXELS = 65_000_000  # width times height of a picture file: a phone's largest; `decode.py` takes no larger one
 LEAST_SIDE = 8
 
 # Sizes of the copies worked on, in pixels along the longer side.

@@ -195,8 +195,9 @@ def say(line: str) -> None:
 
 
 def warn(sentence: str) -> None:
-    """Print a warning on standard error."""
-    print(f"warning: {sentence}", file=sys.stderr)
+    """Print a warning on standard error, once for all processes."""
+    if distributed.rank() == 0:
+        print(f"warning: {sentence}", file=sys.stderr)
 
 
 def main() -> None:

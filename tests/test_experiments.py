@@ -39,6 +39,7 @@ def committed(project: Path) -> Path:
     edit_params(project, train__epochs=5)
     path = project / "params.yaml"
     path.write_text(path.read_text().replace("hold the recipe tutorial", "hold the recipe quick"))
+    (project / "pictures/.gitkeep").touch()
     run(project, "git", "init", "--quiet")
     run(project, "dvc", "repro")
     run(project, "git", "add", "--all")

@@ -120,8 +120,8 @@ def test_a_colour_picture_becomes_grey_for_a_model_of_grey_ones(grey: Service) -
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"GIF89a", "cannot be read as PNG, JPEG"),
-        (encoded(Image.new("1", (400, 300))), "400x300 pixels; at most 100,000 are taken"),
+        (b"BOO", "cannot be read as PNG, JPEG"),
+        (encoded(Image.new("1", (400, 300))), "400x300 pixels: at most 100,000 pixels are taken"),
         (encoded(Image.new("RGB", (300, 300)))[:60], "damaged"),
     ],
 )
@@ -161,7 +161,7 @@ def test_the_metadata_and_the_document_have_the_model_s_numbers(service: Service
     assert schemas["Prediction"]["properties"]["probabilities"]["maxItems"] == 3
     shape = schemas["InferRequest"]["properties"]["inputs"]["items"]["properties"]["shape"]
     assert [side.get("const") for side in shape["prefixItems"]] == [None, 3, 24, 20]
-    assert "RGB and 20 x 24 pixels" in ask(service, "/docs").body.decode()
+    assert "RGB and 20 x 24 pixels" in ask(service, "/openapi.json").body.decode()
 
 
 # --- what is wrong -------------------------------------------------------------------------------------

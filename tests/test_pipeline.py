@@ -270,13 +270,3 @@ def test_no_output_names_a_folder_of_this_machine(reproduced: Path) -> None:
         content = (reproduced / name).read_bytes()
         for folder in (reproduced, ROOT, Path.home(), Path(sys.prefix)):
             assert str(folder).encode() not in content, name
-
-
-@pytest.mark.parametrize("threads", [2, 3])
-def test_with_another_number_of_threads_the_bytes_are_the_same(reproduced: Path, copied: Path, threads: int) -> None:
-    for stage in ("abstain.detector", "train", "abstain.calibrate", "evaluate"):
-        for name in outputs_of(stage.rpartition(".")[2]):
-            (copied / name).unlink()
-        code = f"import stages, torch; torch.set_num_threads({threads}); from stages.{stage} import main; main()"
-        subprocess.run([sys.executable, "-c", code], cwd=copied, check=True)
-    assert digests(copied) == digests(reproduced)

@@ -4,7 +4,7 @@ BUILDER ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export BUILDAH_FORMAT := docker
 
-.PHONY: help repro recipe new test serve bench runtimes environments wheel image triton deployment lock clean
+.PHONY: help repro recipe new test serve bench runtimes environments wheel image triton slow lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -44,7 +44,6 @@ bench: $(VENV)/installed  ## run all benchmarks, each beside an alternative; abo
 	python -m benchmarks.web
 	python -m benchmarks.memory
 	python -m benchmarks.same_bytes --emulate Haswell Skylake-Client EPYC
-	pytest -m slow
 
 wheel: $(VENV)/installed  ## build the package, with the model in it, into dist/
 	python -m hatchling build --target wheel
@@ -56,9 +55,9 @@ triton: FOLDER ?= build/triton
 triton:  ## write a model repository for Triton Inference Server into FOLDER, build/triton
 	$(PYTHON) deploy/triton/repository.py $(FOLDER)
 
-deployment: $(VENV)/installed  ## test what is left out of `make test`: the image, Ray, Triton, S3; ten minutes, 3 GB
+slow: $(VENV)/installed  ## test what `make test` leaves out: image, Ray, Triton, S3, PyInstaller, oldest versions; 3 GB
 	python -m benchmarks.peer_environments team ray triton
-	pytest -m deployment
+	pytest -m slow
 
 runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
 	@python -m benchmarks.environments || echo "what needs these will say that it did not run"

@@ -78,7 +78,7 @@ class Augment(Section):
 
 
 def _smooth(noise: Tensor, deviation: float) -> Tensor:
-    """Smooth the rows of [...,length], in one product of two matrices; of stacks of them MKL makes other bytes."""
+    """Smooth the rows of [...,length], in one product of two matrices, which oneDNN computes."""
     length = noise.shape[-1]
     return (noise.reshape(-1, length) @ _smoothing(length, deviation, noise.device).T).view(noise.shape)
 

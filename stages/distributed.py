@@ -41,7 +41,7 @@ def get_device(name: str) -> torch.device:
     """Return the device of a name; `auto` is a GPU where there is one.
 
     Raises:
-        StageError: there is no GPU.
+        StageError: torch finds no such device.
 
     """
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}

@@ -93,7 +93,7 @@ def load_tensors(path: Path, kind: str) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as content:
             found = content.metadata() or {}
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (it is no mapping)
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (it is not a mapping)
     except SafetensorError as error:
         msg = f"{path} is truncated or not a safetensors file ({error}): {remedy}"
         raise StageError(msg) from error

@@ -27,7 +27,7 @@ TESTS = (  # that hold whatever the model has learned; conftest.py and what it n
 HELPERS = (  # of tests that stay here
     *("tests/balancers.py", "tests/programs.py", "tests/seaweedfs.py", "tests/static_site.py", "tests/http_clients/"),
 )
-TARGETS = ("bench", "runtimes", "environments", "image", "deployment")  # of the Makefile, whose programs stay here
+TARGETS = ("bench", "runtimes", "environments", "image", "slow")  # of the Makefile, whose programs stay here
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 README = """# {name}

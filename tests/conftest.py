@@ -34,8 +34,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out what takes minutes or gigabytes, and say so."""
-    if item.get_closest_marker("deployment") and item.config.option.markexpr != "deployment":
-        pytest.skip("did not run: it takes minutes or gigabytes; `make deployment` runs it")
+    if item.get_closest_marker("slow") and item.config.option.markexpr != "slow":
+        pytest.skip("did not run: it takes minutes or gigabytes; `make slow` runs it")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -109,7 +109,7 @@ def status_of(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-@pytest.mark.deployment
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_container_answers_without_rights_and_ends_at_sigterm_with_0(
@@ -128,7 +128,7 @@ def test_the_container_answers_without_rights_and_ends_at_sigterm_with_0(
         assert server.stop() == 0
 
 
-@pytest.mark.deployment
+@pytest.mark.slow
 def test_the_image_is_small_and_has_neither_pip_nor_a_shell_in_front(image: tuple[Config, Path]) -> None:
     settings, bundle = image
     rootfs = bundle / "rootfs"
@@ -142,7 +142,7 @@ def test_the_image_is_small_and_has_neither_pip_nor_a_shell_in_front(image: tupl
     ] == []
 
 
-@pytest.mark.deployment
+@pytest.mark.slow
 def test_the_health_check_passes_in_the_container_and_fails_where_nothing_listens(
     image: tuple[Config, Path],
 ) -> None:

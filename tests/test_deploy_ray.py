@@ -26,7 +26,7 @@ SETTINGS = ENVIRONMENT | KEYS | {"RAY_USAGE_STATS_ENABLED": "0"}
 SETTINGS["PYTHONPATH"] += os.pathsep + str(JOB)  # as `cd examples/ray` has it, for workers of a cluster that runs
 Counts = dict[str, Any]
 
-pytestmark = [pytest.mark.deployment, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def run(*command: str | Path, **settings: str) -> str:

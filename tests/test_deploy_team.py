@@ -73,7 +73,7 @@ def clone(mine: Path, name: str) -> Path:
     return mine.parent / name
 
 
-@pytest.mark.deployment
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_two_people_share_weights_and_experiments(mine: Path, s3: str, tmp_path: Path) -> None:
     type_block(0, mine, **{"https://s3.example.org": s3})
@@ -108,7 +108,7 @@ def test_two_people_share_weights_and_experiments(mine: Path, s3: str, tmp_path:
     assert any((tmp_path / "shared/files/md5").iterdir())
 
 
-@pytest.mark.deployment
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_without_a_remote_dvc_pull_fails_and_the_readme_says_that_nothing_has_to_be_pulled(mine: Path) -> None:
     with pytest.raises(AssertionError, match=r"no remote specified|failed to pull"):

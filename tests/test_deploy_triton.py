@@ -74,7 +74,7 @@ def is_ready(port: int) -> bool:
         connection.close()
 
 
-@pytest.mark.deployment
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_real_triton_answers_as_the_classifier_does_to_the_bit(tmp_path: Path) -> None:
     write(tmp_path / "repository", "python")

@@ -1,6 +1,6 @@
 """The table that survives being killed: rows are appended one by one, and what is half written is done again.
 
-A CSV whose first line names `COLUMNS`. File names that are no UTF-8 come back as they were.
+A CSV whose first line names `COLUMNS`. File names that are not UTF-8 come back as they were.
 """
 
 import csv

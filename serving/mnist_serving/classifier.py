@@ -190,7 +190,7 @@ class Classifier:
             grey: uint8 [height,width], ink darker or lighter than the page.
 
         Raises:
-            PictureError: there is no such number in it, see `canonicalize_number`. A `ValueError`.
+            PictureError: it does not show one number, see `canonicalize_number`. A `ValueError`.
 
         """
         images, candidates = canonicalize_number(grey)

@@ -97,9 +97,8 @@ def photograph(name: str, random: Generator) -> Pixels:
 
 @cache
 def _photograph(name: str) -> Pixels:
-    path = distribution("scikit-learn").locate_file(
-        f"sklearn/datasets/images/{name}"
-    )  # importing it takes half a second
+    # not sklearn.datasets.load_sample_image: importing it takes half a second
+    path = distribution("scikit-learn").locate_file(f"sklearn/datasets/images/{name}")
     return np.asarray(Image.open(str(path)).convert("L"))
 
 

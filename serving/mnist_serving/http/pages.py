@@ -29,6 +29,7 @@ SCRIPTS = (  # each after those that it imports
     "service.js",
 )
 INLINED = re.compile(r"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
+LINKED = r'(<link rel="stylesheet" href="[^"]*">\s*){2}'
 IMPORTED = r"^import \{.*\} from .*\n|^export "  # Python in a JavaScript text has imports too
 
 
@@ -68,16 +69,15 @@ def reference_page() -> Page:
 
 
 def _assemble(folder: Traversable, *scripts: str) -> Page:
-    """Return the `index.html` of a folder with its style and its scripts inlined.
+    """Return the `index.html` of a folder with its styles, one of which both pages share, and its scripts inlined.
 
-    The scripts become one, so that nothing is left to import.
+    Styles and scripts become one of each, so that nothing is left to import.
     """
 
     def read(name: str) -> str:
         return (folder / name).read_text(encoding="utf-8")
 
     script = re.sub(IMPORTED, "", "\n".join(map(read, scripts)), flags=re.MULTILINE)
-    page = read("index.html").replace(
-        '<link rel="stylesheet" href="style.css">', f"<style>\n{read('style.css')}</style>"
-    )
+    style = (STATIC / "theme.css").read_text(encoding="utf-8") + read("style.css")
+    page = re.sub(LINKED, lambda _: f"<style>\n{style}</style>", read("index.html"))
     return Page(page.replace(f' src="{scripts[-1]}"></script>', f">\n{script}</script>"))

@@ -26,9 +26,7 @@ BESIDE = 3  # times the main digit's height: the next digit in the row is no fur
 OVER = 0.5  # of the narrower one's width: so much of two pieces of one digit lies over the other
 DOT, LEAST_DOT = 0.5, 3  # of a square as wide as the pen, and in pixels of the small copy: a speck has less ink
 NEAR, LINES = 0.4, 3  # times the row's height: so far above and below it is a mark, or another line
-LOW = (
-    0.3  # of the row's height: a mark is no further beside it than its height, and what is higher than so much, BESIDE
-)
+LOW = 0.3  # of the row's height: what is higher is a mark up to BESIDE away, what is lower only up to that height
 FLAT, BAR = 4, 5  # times as wide as high: an underline; times as high as wide: at the border, not a digit
 SURE = 0.75  # confidence from which a figure is one digit, and from which each part of a cut one is one
 

@@ -27,7 +27,7 @@ export class Keeper {
   /** Take the reply that is shown, or null. */
   take(reply) {
     this.reply = reply;
-    find("right").disabled = !reply?.seen; // of a number there is no such picture
+    find("right").disabled = !reply?.seen; // a number's reply has no such picture
     find("kept").textContent = "";
   }
 

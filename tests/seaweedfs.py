@@ -26,19 +26,19 @@ def running_s3(folder: Path) -> Iterator[str]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([weed, "mini", *flags], cwd=folder, env=ENVIRONMENT | KEYS, stdout=log, stderr=log)
     try:
-        eventually(lambda: _answers(ports["s3.port"]), (folder / "log").read_text)
+        eventually(lambda: _has_bucket(ports["filer.port"]), (folder / "log").read_text)
         yield f"http://127.0.0.1:{ports['s3.port']}"
     finally:
         process.terminate()
         process.wait(PATIENCE)
 
 
-def _answers(port: int) -> bool:
-    """Tell whether the bucket is there; 403: it is, and wants the keys."""
+def _has_bucket(port: int) -> bool:
+    """Ask the filer whether the bucket is there; S3 itself answers 403 without the keys, there or not."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
-        connection.request("HEAD", f"/{BUCKET}")
-        return connection.getresponse().status in {200, 403}
+        connection.request("HEAD", f"/buckets/{BUCKET}/")
+        return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -40,7 +40,7 @@ make test    # linters, types and tests
 make serve   # http://127.0.0.1:8000, and its model as /v2/models/{name}
 ```
 
-Where the pictures belong, and what else can be trained on: [docs/data.md](docs/data.md).
+Where the pictures belong, and what else can be trained on: `docs/data.md`.
 """
 
 

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from stages.abstain.ood_images import TRAINED, TRAINED_NOISE, draw_trained
 from stages.augment import Augment
 from stages.config import Count, Pictures, Rate, Section, Seed, Width, load_params
-from stages.data import Data, DatasetInfo, Split, batches, load_dataset_info, load_split, train_val_split
+from stages.data import Data, DatasetInfo, Split, batches, load_dataset_info, load_split, prefetch, train_val_split
 from stages.drawn.digits import DIGITS, DrawnDigits
 from stages.drawn.pages import read_again
 from stages.io import DATASET_FILE, DETECTOR_FILE, TRAIN_FILE, run, save_tensors
@@ -102,9 +102,8 @@ def fit_detector(examples: Examples, params: Detector, *, centred: bool) -> nn.S
     generator = torch.Generator().manual_seed(params.seed)
     for _ in range(params.epochs):
         order = rows[torch.randperm(len(rows), generator=generator)]
-        for images, labels, _rows in batches(
-            examples.split, order, batch_size=params.batch_size, generator=generator, augment=augment
-        ):
+        augmented = batches(examples.split, order, batch_size=params.batch_size, generator=generator, augment=augment)
+        for images, labels, _rows in prefetch(augmented):
             loss = binary_cross_entropy_with_logits(detector(images)[:, 0], labels.float())
             optimizer.zero_grad()
             loss.backward()

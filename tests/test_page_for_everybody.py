@@ -174,13 +174,24 @@ def test_at_200_percent_the_sheet_fills_its_column(page: Browser) -> None:
         assert sheet > 250
 
 
-def test_a_tap_on_a_drawing_brings_sheet_and_guess_into_view(page: Browser) -> None:
-    with window(page, 390, 844, touch=True):
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (640, 512), (1100, 860)])
+def test_the_invitation_does_not_cover_the_example(page: Browser, width: int, height: int) -> None:
+    with window(page, width, height):
+        boxes = "['#paper', '#invitation'].map((name) => document.querySelector(name).getBoundingClientRect().toJSON())"
+        sheet, text = page.run(f"return {boxes}")
+        assert (text["top"] - sheet["top"]) / sheet["height"] > 0.86  # where its ink ends
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (390, 844)])
+def test_a_tap_on_a_drawing_brings_sheet_and_guess_into_view(page: Browser, width: int, height: int) -> None:
+    with window(page, width, height, touch=True):
         page.run("document.querySelector('#gallery [title=scribble]').scrollIntoView()")
         assert not in_view(page, "guess")
         page.click("#gallery [title=scribble]")
         assert guess(page) == "not sure"
         assert in_view(page, "paper", "guess")
+        lines = "const text = new Range(); text.selectNodeContents(guess); return text.getClientRects().length"
+        assert page.run(f"const guess = document.getElementById('guess'); {lines}") <= 2  # no word is cut
 
 
 @pytest.mark.parametrize("touch", [False, True])

@@ -14,7 +14,7 @@ import pytest
 from tests.http_server import LAST, PATIENCE, ROOT, Server, eventually, read_all, statuses
 
 BODY = json.dumps({"image": [0] * 784}).encode()
-HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 MODULE = '''
 from mnist_serving.http import Limits, create_app
 

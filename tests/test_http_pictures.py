@@ -106,10 +106,13 @@ def test_an_error_names_a_file_in_its_own_letters(service: Service) -> None:
         (b"\0" * 1000, "damaged"),
     ],
 )
-def test_a_form_that_is_damaged_or_has_no_picture_is_a_400(service: Service, body: bytes, told: str) -> None:
+def test_a_form_that_is_damaged_or_has_no_picture_is_a_400_and_fills_no_log(
+    service: Service, body: bytes, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
     response = ask(service, "/predict", body, FORM, method="POST")
     assert response.status == 400
     assert told in error_of(response)
+    assert caplog.records == []
 
 
 def test_a_form_without_a_boundary_is_a_400(service: Service) -> None:

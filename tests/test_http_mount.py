@@ -123,6 +123,9 @@ def test_an_offer_to_upgrade_is_ignored_where_the_server_keeps_the_body(name: st
 
 
 def test_where_the_server_drops_the_body_of_such_an_offer_the_error_says_what_to_do(tmp_path: Path) -> None:
-    offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    whole = b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
     with mounted("uvicorn", tmp_path) as server:
-        assert b"use uvicorn --http h11" in server.send(HEAD + offer + BODY)
+        for body in (whole, chunked):
+            assert b"use uvicorn --http h11" in server.send(HEAD + offer + body)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.drawing_page import ANSWERED, GUESS, NOTICE, RESTING, bring, click_drawing, draw, guess
+from tests.drawing_page import ANSWERED, GUESS, NOTICE, RESTING, bring, click_drawing, draw, draw_number, guess
 from tests.web_driver import Browser
 
 
@@ -163,6 +163,17 @@ def test_on_a_low_screen_sheet_and_guess_are_visible_together(page: Browser, wid
         draw(page, "5")
         assert guess(page) == "5"
         assert in_view(page, "paper", "guess", "comment")
+
+
+def test_at_400_percent_what_is_wrong_stands_right_below_the_sheet(page: Browser) -> None:
+    with window(page, 320, 256):
+        draw_number(page, "4", "3")
+        page.wait(NOTICE)
+        edges = "paper.getBoundingClientRect().bottom, notice.getBoundingClientRect().top"
+        sheet, notice = page.run(
+            f"const [paper, notice] = document.querySelectorAll('#paper, #notice'); return [{edges}]"
+        )
+        assert 0 <= notice - sheet < 20
 
 
 def test_at_200_percent_the_sheet_fills_its_column(page: Browser) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from mnist_serving import canonicalize
 from PIL import Image
 
 from benchmarks.peer_environments import environment
@@ -47,7 +48,7 @@ def adopt_orphans() -> None:
 def spent(*command: str | Path) -> float:
     """Run a program, and wait for whatever it leaves; return the processor seconds of all its processes."""
     path = f"{ROOT / 'serving'}{os.pathsep}{RAY}"
-    settings = {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": ""}
+    settings = {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": "local"}
     used: dict[psutil.Process, float] = {}
     with tempfile.TemporaryFile() as log:
         program = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
@@ -63,7 +64,7 @@ def spent(*command: str | Path) -> float:
                 program.returncode = os.waitstatus_to_exitcode(status)
             elif not ended:
                 time.sleep(PERIOD)
-        if program.returncode not in {0, 1}:  # 1: a picture could not be read, and has a row that says so
+        if program.returncode:
             log.seek(0)
             sys.exit(f"{' '.join(map(str, command))} failed:\n{log.read().decode()[-3000:]}")
     return sum(used.values())
@@ -82,12 +83,19 @@ def write_shards(folder: Path, images: np.ndarray, shards: int) -> Path:
     return folder
 
 
-def write_pictures(folder: Path, images: np.ndarray) -> Path:
-    """Write pictures, black on white, into several folders."""
-    for number, image in enumerate(images):
-        place = folder / f"{number % FOLDERS}"
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(255 - image[0].repeat(ENLARGED, 0).repeat(ENLARGED, 1)).save(place / f"{number}.png")
+def write_pictures(folder: Path, images: np.ndarray, count: int) -> Path:
+    """Write pictures, black on white, into several folders; leave out what cannot be read."""
+    for number in range(FOLDERS):
+        (folder / str(number)).mkdir(parents=True)
+    written = 0
+    for image in images:
+        picture = 255 - image[0].repeat(ENLARGED, 0).repeat(ENLARGED, 1)
+        with suppress(ValueError):
+            canonicalize(picture)
+            Image.fromarray(picture).save(folder / f"{written % FOLDERS}" / f"{written}.png")
+            written += 1
+        if written == count:
+            break
     return folder
 
 
@@ -118,7 +126,7 @@ def main() -> None:
             source = write_shards(Path(temporary, f"shards-{shards}"), images, shards)
             ways = [one, names, pixels] if shards <= MOST_BY_PIXELS else [one, names]
             print(row(shards * ROWS, ways, source), flush=True)
-        pictures = write_pictures(Path(temporary, "pictures"), images[: arguments.pictures])
+        pictures = write_pictures(Path(temporary, "pictures"), images, arguments.pictures)
         print(f"\n| pictures | `examples/batch` | {columns} |\n| --- | --- | --- | --- |")
         print(row(arguments.pictures, [[sys.executable, BATCH / "label.py"], one, names], pictures))
 

@@ -139,7 +139,7 @@ def test_after_the_driver_was_killed_the_same_command_scores_the_rest(
 def test_one_process_and_a_cluster_on_this_machine_read_and_write_s3(tmp_path: Path) -> None:
     with running_s3(tmp_path) as address:
         there = f"s3://{BUCKET}/in"
-        settings = {"AWS_ENDPOINT_URL": address, "RAY_ADDRESS": ""}
+        settings = {"AWS_ENDPOINT_URL": address, "RAY_ADDRESS": "local"}
         run(SCRIPTS / "shards.py", "write", there, "3", str(ROWS), **settings)
         for program, name in (("shard.py", "one"), ("score.py", "ray")):
             run(program, there, f"s3://{BUCKET}/{name}", **settings)
@@ -157,7 +157,7 @@ def test_with_the_pages_commands_a_folder_of_pictures_is_a_shard_and_a_spoiled_o
         python, *command = shlex.split(find_line("ray", f"python {program}"))
         assert python == "python"
         places = {"SOURCE": tmp_path / "in", "TARGET": tmp_path / program}
-        run(*[places.get(word, word) for word in command], RAY_ADDRESS="")
+        run(*[places.get(word, word) for word in command], RAY_ADDRESS="local")
         counts = count(tmp_path / program)
         pictures = len(Classifier().contract.golden.images) + 1
         assert (counts["rows"], counts["ids"]) == (pictures, pictures)

@@ -114,6 +114,14 @@ def contenders() -> list[Contender]:
             v2,
             "/v2/models/mnist/ready",
         ),
+        Contender(
+            "triton",
+            "triton",
+            ("triton_server.py", "{folder}", "{port}"),
+            infer_binary(),
+            "/v2/health/ready",
+            package="nvidia-pytriton",
+        ),
         Contender("litserve", "litserve", ("litserve_app.py",), simple, "/health"),
         Contender(
             "bentoml",

@@ -63,7 +63,7 @@ runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
 	@python -m benchmarks.environments || echo "what needs these will say that it did not run"
 	python -m benchmarks.runtimes
 
-environments: $(VENV)/installed  ## install the other runtimes and the clients that tests use, 2 GB
+environments: $(VENV)/installed  ## install the other runtimes and the clients that tests use, 4 GB
 	python -m benchmarks.environments
 	python -m benchmarks.peer_environments tritonclient kserve schemathesis hadolint kubernetes
 

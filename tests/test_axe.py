@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.environments import JAVASCRIPT
-from benchmarks.runtimes import RuntimeMissingError, check_made
+from benchmarks.launch import RuntimeMissingError, check_made
 from tests.drawing_page import ANSWERED, NOTICE, address, draw, draw_number, guess, show
 from tests.http_server import Server
 from tests.reference_page import choose, open_reference, send

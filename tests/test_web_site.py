@@ -17,7 +17,8 @@ from PIL import Image
 
 from benchmarks.degrade import KINDS, Picture, degrade
 from benchmarks.environments import WEB
-from benchmarks.runtimes import RuntimeMissingError, check_made, draw_images, find_command
+from benchmarks.launch import RuntimeMissingError, check_made, find_command
+from benchmarks.runtimes import draw_images
 from tests.handwriting import write_digit
 from tests.other_models import write_convolutional_model
 from tests.static_site import KEPT, READY, build_site, served

@@ -73,6 +73,6 @@ def test_a_real_client_gets_the_classifier_s_answers(
 
 def test_java_s_client_which_offers_to_upgrade_each_time_is_answered(server: Server) -> None:
     require("javac", package="default-jdk-headless")
-    command = ["java", SCRIPTS / "Predict.java", f"http://127.0.0.1:{server.port}"]
+    command = ["java", str(SCRIPTS / "Predict.java"), f"http://127.0.0.1:{server.port}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert (done.stdout.split(), done.stderr) == (["200"] * 9, "")

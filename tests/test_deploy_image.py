@@ -223,7 +223,7 @@ def test_the_containerfile_follows_the_linters_rules() -> None:
 
 def test_the_builder_is_sent_the_package_and_nothing_else() -> None:
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    assert sorted(allowed) == ["LICENSE", "README.md", "pyproject.toml", "requirements.lock", "serving"]
+    assert sorted(allowed) == ["LICENSE", "pyproject.toml", "requirements.lock", "serving"]
 
 
 def test_composes_replicas_are_those_that_the_balancer_asks() -> None:

@@ -214,7 +214,7 @@ def test_labels_and_threshold_are_those_of_the_description(browser: Browser, sit
         browser.click("[title=two]")
         browser.wait(ANSWERED)
         assert browser.run(READ)["guess"] == "not sure"
-        assert browser.run("return document.getElementById('answer').dataset.label") == "class 2"
+        assert browser.run("return document.querySelector('#bars .best th').textContent") == "class 2"
 
 
 def test_a_model_that_does_not_answer_its_golden_examples_is_refused(

@@ -70,7 +70,7 @@ def prepare(folder: Path) -> None:
     source = read_sections((ROOT / "params.yaml").read_text(encoding="utf-8"))["download"]["mnist"]
     mirrors = [os.environ.get("MNIST_MIRROR", ""), *source["mirrors"]]
     files = fetch_from_first([mirror for mirror in mirrors if mirror], source["sha256"])
-    for place in ("mirror", "MNIST/raw", "serving", ".dvc"):
+    for place in ("mirror", "MNIST/raw", "serving", ".dvc", "pictures"):
         (folder / place).mkdir(parents=True)
     for name, content in files.items():
         (folder / "mirror" / name).write_bytes(content)

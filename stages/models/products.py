@@ -15,14 +15,15 @@ from torch.library import Library
 
 from stages import HAS_AVX2
 
-OPERATOR = "mkldnn::_linear_pointwise"  # x [n,k], w [m,k], b [m] -> x times the transposed w, plus b, [n,m]
+OPERATOR = "_linear_pointwise"  # x [n,k], w [m,k], b [m] -> x times the transposed w, plus b, [n,m]
 _library = Library("aten", "IMPL")  # holds what is registered
 
 
 def multiply_with_onednn(operator: str = OPERATOR) -> None:
     """Replace the kernels of `torch.mm` and `torch.addmm`, once; exit with a sentence if PyTorch lacks `operator`."""
     try:
-        linear, mm, addmm = (torch.library.get_kernel(name, "CPU") for name in (operator, "aten::mm", "aten::addmm"))
+        linear = getattr(torch.ops.mkldnn, operator).default  # called so, it lets other threads run meanwhile
+        mm, addmm = (torch.library.get_kernel(name, "CPU") for name in ("aten::mm", "aten::addmm"))
     except (AttributeError, RuntimeError) as error:
         sys.exit(
             f"this PyTorch, {torch.__version__}, lacks what the same bytes on every processor depend on ({error}): "
@@ -31,14 +32,14 @@ def multiply_with_onednn(operator: str = OPERATOR) -> None:
 
     def multiply(keys: DispatchKeySet, left: Tensor, right: Tensor) -> object:
         if _suits(left, right):
-            return linear.call_boxed(keys, left, right.t(), None, "none", [], "")
+            return linear(left, right.t(), None, "none", [], "")
         return mm.call_boxed(keys, left, right)
 
     def multiply_and_add(
         keys: DispatchKeySet, bias: Tensor, left: Tensor, right: Tensor, **scales: float
     ) -> object:  # a tensor; PyTorch does not say
         if _suits(left, right) and bias.shape == right.shape[1:] and not scales:
-            return linear.call_boxed(keys, left, right.t(), bias, "none", [], "")
+            return linear(left, right.t(), bias, "none", [], "")
         return addmm.call_boxed(keys, bias, left, right, **scales)
 
     with warnings.catch_warnings(action="ignore"):  # that kernels are replaced is what this is for

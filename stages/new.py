@@ -36,7 +36,15 @@ TESTS = (  # that hold whatever the model has learned; conftest.py and what it n
 HELPERS = (  # of tests that stay here
     *("tests/balancers.py", "tests/programs.py", "tests/seaweedfs.py", "tests/static_site.py", "tests/http_clients/"),
 )
-TARGETS = ("bench", "new", "runtimes", "environments", "image", "slow")  # of the Makefile, whose programs stay here
+TARGETS = (
+    "bench",
+    "new",
+    "runtimes",
+    "environments",
+    "image",
+    "triton",
+    "slow",
+)  # of the Makefile, whose programs stay here
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 README = """# {name}
@@ -96,7 +104,8 @@ def adapt(path: str, text: str, name: str) -> str:
     """Return the text of a file of the copy."""
     text = rename(text, name)
     if path == "Makefile":
-        text = re.sub(rf"(?m)^({'|'.join(TARGETS)}):.*\n(\t.*\n)+\n", "", text)
+        text = re.sub(rf"(?m)^(({'|'.join(TARGETS)}):.*\n)+(\t.*\n)+\n", "", text)
+        text = re.sub(r"(?m)^(BUILDER|export BUILDAH_FORMAT) .*\n", "", text)
         text = re.sub(rf" ({'|'.join(TARGETS)})(?= )", "", text)
     elif path.startswith("docs/"):
         text = re.sub(r"(?ms)^## A project of your own.*?(?=^## )", "", text)

@@ -6,7 +6,6 @@ What is about MNIST's model stays here: its outputs, measurements, examples, and
 has no model until its first `make repro`, which trains on the pictures in its folder `pictures`.
 """
 
-import argparse
 import keyword
 import re
 import subprocess
@@ -125,18 +124,11 @@ def copy_to(folder: Path, name: str) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # noqa: S607
 
 
-def main() -> None:
-    """Copy, and say what comes next."""
-    parser = argparse.ArgumentParser(prog="python -m stages.new", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("dest", metavar="DEST", type=Path, help="a folder that does not exist yet")
-    parser.add_argument("name", metavar="NAME", help="of the project, the package and the model, such as my-project")
-    arguments = parser.parse_args()
-    copy_to(arguments.dest, arguments.name)
-    print(
-        f"{arguments.dest} is {arguments.name}. Next: put pictures into {arguments.dest}/pictures/<label>/, then "
-        f"`cd {arguments.dest} && make repro`"
-    )
+def main(dest: str, name: str) -> None:
+    """Start a project of your own from this one, under another name."""
+    copy_to(Path(dest), name)
+    print(f"{dest} is {name}. Next: put pictures into {dest}/pictures/<label>/, then `cd {dest} && make repro`")
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, dest="a folder that does not exist yet", name="of the project, package and model: my-project")

@@ -232,9 +232,9 @@ def test_missing_packages_of_the_server_are_named_in_one_line(
 
 
 @pytest.mark.parametrize("arguments", [[], ["predict"], ["guess"], ["info", "--nothing"]])
-def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*arguments) == 2
-    assert "usage: mnist-serving" in capsys.readouterr().err
+    assert re.fullmatch(r"mnist-serving.*: error: .*; `mnist-serving.* --help` says more\n", capsys.readouterr().err)
 
 
 def test_explain_writes_a_sheet_for_each_picture_read_or_refused(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_an_interrupted_training_resumes_and_gives_the_same_bytes(
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainState, "save", save_and_stop)
+        patch.setattr(sys, "argv", ["train"])
         with pytest.raises(SystemExit, match="130"):
             run(train.main)
     assert "interrupted; 2 of 4 epochs are kept in models/train.checkpoint: `make repro` or" in capsys.readouterr().err

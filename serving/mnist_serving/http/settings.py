@@ -36,7 +36,7 @@ class Setting(str):
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports wrong usage as one JSON object where the log is JSON, so that standard error has one format."""
+    """Reports wrong usage in one line, as JSON where the log is JSON, so that standard error has one format."""
 
     def error(self, message: str) -> NoReturn:
         """End the program with exit code 2."""
@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
             configure_logs(as_json=True, access=False)
             logging.getLogger("mnist_serving").error("%s", message)
             sys.exit(2)
-        super().error(message)
+        self.exit(2, f"{self.prog}: error: {message}; `{self.prog} --help` says more\n")
 
 
 class Repeated(argparse.Action):

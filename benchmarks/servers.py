@@ -1,6 +1,7 @@
 """The servers to compare: how to start them, send requests, measure them at rest and end them."""
 
 import http.client
+import io
 import json
 import os
 import socket
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from mnist_serving import Classifier
+from PIL import Image
 
 from benchmarks.peer_environments import environment
 
@@ -75,6 +78,14 @@ def infer_binary() -> LoadRequest:
     return LoadRequest(INFER, head + PIXELS.tobytes(), {"Inference-Header-Content-Length": str(len(head))})
 
 
+def picture() -> LoadRequest:
+    """Return a PNG of a digit, 280 x 280 pixels, black on white."""
+    digit = Classifier().contract.golden.images[0, 0]
+    content = io.BytesIO()
+    Image.fromarray(255 - np.kron(digit, np.ones((10, 10), np.uint8))).save(content, "PNG")
+    return LoadRequest("/predict", content.getvalue(), {"Content-Type": "image/png"})
+
+
 def contenders() -> list[Contender]:
     """Return all servers, the ceiling first."""
     pixels = json.dumps({"image": PIXELS.ravel().tolist()}).encode()
@@ -93,6 +104,7 @@ def contenders() -> list[Contender]:
         Contender("ours, /predict", "", ours, simple, "/v2/health/ready", path),
         *(Contender(f"ours, in {name}", "servers", command, simple, "/v2", path, name) for name, command in others),
         Contender("ours, V2 JSON", "", ours, v2, "/v2/health/ready", path),
+        Contender("ours, a PNG", "", ours, picture(), "/v2/health/ready", path),
         Contender("ours, V2 binary", "", ours, infer_binary(), "/v2/health/ready", path),
         Contender("fastapi", "fastapi", (*uvicorn, "fastapi_app:app"), simple, "/ready"),
         Contender(
@@ -101,6 +113,14 @@ def contenders() -> list[Contender]:
             ("-c", "from mlserver.cli import main; main()", "start", "{folder}"),
             v2,
             "/v2/models/mnist/ready",
+        ),
+        Contender(
+            "triton",
+            "triton",
+            ("triton_server.py", "{folder}", "{port}"),
+            infer_binary(),
+            "/v2/health/ready",
+            package="nvidia-pytriton",
         ),
         Contender("litserve", "litserve", ("litserve_app.py",), simple, "/health"),
         Contender(

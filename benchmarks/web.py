@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.environments import WEB
-from benchmarks.runtimes import RuntimeMissingError, find_command
+from benchmarks.launch import RuntimeMissingError, find_command
 from tests.handwriting import write_digit
 from tests.web_driver import Browser, missing, running_browser
 

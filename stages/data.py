@@ -22,6 +22,7 @@ from stages.config import PARAMS_FILE, Section, Seed
 from stages.io import StageError, atomic_write, load_tensors, save_tensors
 
 GATHERED = 16  # batches whose images are gathered in one go
+FEW = 1_000  # images of a label, below which a plain draw may miss it
 
 Shape = tuple[int, int, int]  # of an image: channels, height, width
 
@@ -175,8 +176,7 @@ def train_val_split(split: Split, *, validation: float, seed: int) -> tuple[Spli
             f"images; write a number from 1 to {count - 1:,}, or a share such as 0.1"
         )
         raise StageError(msg)
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    return split.take(order[held_out:].sort().values), split.take(order[:held_out].sort().values)
+    return _draw(split, held_out, seed=seed)
 
 
 def train_test_split(split: Split, *, share: float, seed: int) -> tuple[Split, Split]:
@@ -184,9 +184,19 @@ def train_test_split(split: Split, *, share: float, seed: int) -> tuple[Split, S
 
     Neither is empty.
     """
+    count = len(split.labels)
+    return _draw(split, min(max(1, round(share * count)), count - 1), seed=seed)
+
+
+def _draw(split: Split, drawn: int, *, seed: int) -> tuple[Split, Split]:
+    """Draw so many images; return the others, and them. Where a label has few images, each label gives its share."""
     order = torch.randperm(len(split.labels), generator=torch.Generator().manual_seed(seed))
-    count = min(max(1, round(share * len(order))), len(order) - 1)
-    return split.take(order[count:].sort().values), split.take(order[:count].sort().values)
+    counts = split.labels.bincount()
+    if counts.min() < FEW:
+        order = order[split.labels[order].argsort(stable=True)]  # label by label
+        places = torch.cat([(torch.arange(count) + 0.5) / count for count in counts.tolist()])
+        order = order[places.argsort(stable=True)]  # by how far each is in its label
+    return split.take(order[drawn:].sort().values), split.take(order[:drawn].sort().values)
 
 
 def scale(images: Tensor) -> Tensor:

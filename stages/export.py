@@ -72,7 +72,7 @@ def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
 
     images = torch.randint(0, 256, (3, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     wanted = [_predict(model, some, classes=classes) for some in (images, images[:1])]
-    exported = build_onnx(model, build_detector(shape, hidden=1), shape, classes=classes, temperature=1.0)
+    exported = build_onnx(model, build_detector(shape, hidden=[1]), shape, classes=classes, temperature=1.0)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised
     try:

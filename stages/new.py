@@ -17,16 +17,25 @@ from stages.io import StageError, atomic_write, run
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("stages/", "serving/", "recipes/", "tests/", ".dvc/", "data/", "models/", "pictures/")
 FILES = (".dvcignore", ".gitattributes", ".gitignore", "LICENSE", "Makefile", "docs/data.md", "docs/experiments.md")
-MORE = ("dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock", "benchmarks/__init__", "benchmarks/browser")
+MORE = (
+    "dvc.yaml",
+    "params.yaml",
+    "pyproject.toml",
+    "requirements.lock",
+    "benchmarks/__init__",
+    "benchmarks/browser",
+    "benchmarks/seeds",
+)
 OUTPUTS = ("models/calibration.json", "serving/mnist_serving/model.onnx", "serving/mnist_serving/model.json")
+HERE = ("stages/new.py", "serving/README.md")
 TESTS = (  # that hold whatever the model has learned; conftest.py and what it needs are not among them
-    *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "export", "io", "metrics"),
-    *("mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
+    *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "experiments", "export", "io"),
+    *("metrics", "mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
 )
 HELPERS = (  # of tests that stay here
     *("tests/balancers.py", "tests/programs.py", "tests/seaweedfs.py", "tests/static_site.py", "tests/http_clients/"),
 )
-TARGETS = ("bench", "runtimes", "environments", "image", "slow")  # of the Makefile, whose programs stay here
+TARGETS = ("bench", "new", "runtimes", "environments", "image", "slow")  # of the Makefile, whose programs stay here
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 README = """# {name}
@@ -39,7 +48,7 @@ make test    # linters, types and tests
 make serve   # http://127.0.0.1:8000, and its model as /v2/models/{name}
 ```
 
-Where the pictures belong, and what else can be trained on: [docs/data.md](docs/data.md).
+Where the pictures belong, and what else can be trained on: `docs/data.md`.
 """
 
 
@@ -58,7 +67,7 @@ def list_files() -> list[str]:
 
 
 def _belongs(name: str) -> bool:
-    if name in OUTPUTS or not name.startswith((*FOLDERS, *FILES, *MORE)):
+    if name in {*OUTPUTS, *HERE} or not name.startswith((*FOLDERS, *FILES, *MORE)):
         return False
     test = re.fullmatch(r"tests/test_(\w+)\.py", name)
     return (test is None or test[1] in TESTS) and not name.startswith(HELPERS)
@@ -88,11 +97,15 @@ def adapt(path: str, text: str, name: str) -> str:
     if path == "Makefile":
         text = re.sub(rf"(?m)^({'|'.join(TARGETS)}):.*\n(\t.*\n)+\n", "", text)
         text = re.sub(rf" ({'|'.join(TARGETS)})(?= )", "", text)
+    elif path.startswith("docs/"):
+        text = re.sub(r"(?ms)^## A project of your own.*?(?=^## )", "", text)
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)  # to pages that stay here
     elif path == "params.yaml":
         text = text.replace("  dataset: mnist", "  dataset: folder")
     elif path == "pyproject.toml":
         longer = 2 * max(0, len(name) - len("mnist-serving"))  # a line names it twice at most
         text = text.replace("line-length = 120", f"line-length = {120 + longer}")
+        text = text.replace('readme = "serving/README.md"', 'readme = "README.md"')
         text = re.sub(r"(?m)^files = .*$", 'files = ["stages", "serving", "tests"]', text)
         text = re.sub(r"(?m)^mypy_path = .*$", 'mypy_path = ["serving"]', text)
         text = re.sub(r'(?m)^description = ".*"$', f'description = "{name}: pictures in, labels out"', text)

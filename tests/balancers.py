@@ -6,9 +6,11 @@ import socket
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -20,6 +22,8 @@ JSON = "application/json"
 CLIENTS = 8
 SOME = 300  # answers that are enough to see a change by
 Outcome = tuple[int | str, bytes]
+Changes = Mapping[str, str]
+NOTHING: Changes = MappingProxyType({})
 
 
 def free_port() -> int:
@@ -29,24 +33,30 @@ def free_port() -> int:
         return int(chosen.getsockname()[1])
 
 
-def start_haproxy(port: int, replicas: list[int], folder: Path) -> subprocess.Popen[bytes]:
+def change(file: str, changes: Changes) -> str:
+    """Return a file of `deploy/` with some texts, each of which it has once, replaced by others."""
+    text = (DEPLOY / file).read_text(encoding="utf-8")
+    for written, instead in changes.items():
+        assert text.count(written) == 1, written
+        text = text.replace(written, instead)
+    return text
+
+
+def start_haproxy(port: int, replicas: list[int], folder: Path, changes: Changes) -> subprocess.Popen[bytes]:
     """Start HAProxy, with its addresses in the environment."""
+    (folder / "haproxy.cfg").write_text(change("haproxy.cfg", changes))
     one, two = (f"127.0.0.1:{replica}" for replica in replicas)
     places = {"MNIST_BIND": f"127.0.0.1:{port}", "MNIST_STATS": f"unix@{folder}/s", "MNIST_ONE": one, "MNIST_TWO": two}
     with (folder / "log").open("w") as log:
-        command = ["haproxy", "-f", str(DEPLOY / "haproxy.cfg")]
+        command = ["haproxy", "-f", str(folder / "haproxy.cfg")]
         return subprocess.Popen(command, env=ENVIRONMENT | places, stdout=log, stderr=log)
 
 
-def start_nginx(port: int, replicas: list[int], folder: Path) -> subprocess.Popen[bytes]:
+def start_nginx(port: int, replicas: list[int], folder: Path, changes: Changes) -> subprocess.Popen[bytes]:
     """Start nginx, with its addresses written into a copy of the file."""
-    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
-    for written, chosen in zip(
-        ("listen 8080", "server 127.0.0.1:8001", "server 127.0.0.1:8002"), (port, *replicas), strict=True
-    ):
-        assert text.count(written) == 1
-        text = text.replace(written, f"{written.split()[0]} 127.0.0.1:{chosen}")
-    (folder / "nginx.conf").write_text(text)
+    one, two = (f"server 127.0.0.1:{replica}" for replica in replicas)
+    places = {"listen 8080": f"listen 127.0.0.1:{port}", "server 127.0.0.1:8001": one, "server 127.0.0.1:8002": two}
+    (folder / "nginx.conf").write_text(change("nginx.conf", {**places, **changes}))
     here = f"daemon off; pid {folder}/nginx.pid;"
     with (folder / "log").open("w") as log:
         command = ["nginx", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", here]
@@ -67,6 +77,15 @@ def send(
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         return repr(error), b""
+
+
+def ask(port: int, method: str, path: str, body: bytes = b"", kind: str = JSON) -> Outcome:
+    """Send a request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        return send(connection, method, path, body, kind)
+    finally:
+        connection.close()
 
 
 class Load:
@@ -109,40 +128,42 @@ class Load:
 class Balanced:
     """Two replicas and the balancer in front of them."""
 
-    def __init__(self, name: str, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, name: str, folder: Path, stack: ExitStack, changes: Changes, linger: float) -> None:
         """Start all three; the stack ends them."""
-        self._stack = stack
+        self._stack, self._linger = stack, linger
         self.port, ports = free_port(), [free_port(), free_port()]
         self.replicas = [self._start(port) for port in ports]
-        balancer = BALANCERS[name](self.port, ports, folder)
+        balancer = BALANCERS[name](self.port, ports, folder, changes)
         stack.callback(balancer.wait, PATIENCE)
         stack.callback(balancer.terminate)
         eventually(lambda: self.call("GET", "/v2/health/ready")[0] == 200, (folder / "log").read_text)
 
     def _start(self, port: int) -> Server:
-        command = ("-m", "mnist_serving", "serve", "--port", str(port), "--linger", "2")
+        command = ("-m", "mnist_serving", "serve", "--port", str(port), "--linger", str(self._linger))
         return self._stack.enter_context(running_server(command=command))
 
     def call(self, method: str, path: str, body: bytes = b"", kind: str = JSON) -> Outcome:
         """Send a request to the balancer, on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            return send(connection, method, path, body, kind)
-        finally:
-            connection.close()
+        return ask(self.port, method, path, body, kind)
 
-    def start_again(self, number: int) -> None:
+    def start_again(self, number: int, *, wait: bool = True) -> None:
         """Start a replica that has ended, and wait until the balancer gives it requests."""
-        self.replicas[number] = server = self._start(self.replicas[number].port)
+        self.replicas[number] = self._start(self.replicas[number].port)
+        if wait:
+            self.wait_until_asked(number)
+
+    def wait_until_asked(self, number: int) -> None:
+        """Wait until a replica has answered a request under load."""
         asked = b'mnist_requests_total{route="/predict",status="200"}'
-        eventually(lambda: asked in server.call("GET", "/metrics").body, "the balancer to see the replica up")
+        metrics = partial(self.replicas[number].call, "GET", "/metrics")
+        eventually(lambda: asked in metrics().body, "the balancer to see the replica up")
 
 
 @contextmanager
-def balanced(name: str, folder: Path) -> Iterator[Balanced]:
-    """Run two replicas behind a balancer; skip where it is missing."""
+def balanced(name: str, folder: Path, *, changes: Changes = NOTHING, linger: float = 2.0) -> Iterator[Balanced]:
+    """Run two replicas behind a balancer whose file has some texts replaced; skip where it is missing."""
     require(name)
     if name == "nginx" and os.getuid() != 0:
         pytest.skip("did not run: Debian's nginx writes below /var/lib/nginx, where only root may")
     with ExitStack() as stack:
-        yield Balanced(name, folder, stack)
+        yield Balanced(name, folder, stack, changes, linger)

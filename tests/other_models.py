@@ -36,7 +36,7 @@ def write_convolutional_model(folder: Path) -> Path:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 26 * 26, 10))
     description = Classifier().contract.decoded()
     description |= {"confidence_threshold": 0.0, "golden": golden_examples(network, shape)}
-    exported = build_onnx(network, build_detector(shape, hidden=1), shape, classes=10, temperature=1.0)
+    exported = build_onnx(network, build_detector(shape, hidden=[1]), shape, classes=10, temperature=1.0)
     content = serialize(exported, metadata=to_metadata(description))
     beside = {"file": "model.onnx", "sha256": sha256(content).hexdigest()} | describe_tensors(exported.graph)
     (folder / "model.onnx").write_bytes(content)
@@ -48,7 +48,7 @@ def _write_model(path: Path, shape: Shape, labels: tuple[str, ...], shares: Tens
     """Write a model; `shares` [classes,channels] is what each channel's mean, -0.5 to 0.5, means for a class."""
     _, height, width = shape
     linear = nn.Linear(shares.shape[1] * height * width, len(labels))
-    detector = build_detector(shape, hidden=1)
+    detector = build_detector(shape, hidden=[1])
     with torch.no_grad():
         linear.weight.copy_(SURE * shares.repeat_interleave(height * width, dim=1) / (height * width))
         linear.bias.copy_(-SURE * shares.sum(dim=1) / 2)

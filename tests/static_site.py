@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.environments import WEB
-from benchmarks.runtimes import RuntimeMissingError, find_command
+from benchmarks.launch import RuntimeMissingError, find_command
 from tests.web_driver import PATIENCE
 
 FOLDER = "some/where"  # that the site lies in: its addresses must not begin at the root

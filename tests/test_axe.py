@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.environments import JAVASCRIPT
-from benchmarks.runtimes import RuntimeMissingError, check_made
-from tests.drawing_page import address, draw, guess, show
+from benchmarks.launch import RuntimeMissingError, check_made
+from tests.drawing_page import ANSWERED, NOTICE, address, draw, draw_number, guess, show
 from tests.http_server import Server
 from tests.reference_page import choose, open_reference, send
 from tests.static_site import READY, Site, build_site, served
@@ -66,7 +66,11 @@ def test_the_page_to_draw_on(browser: Browser, axe: str, server: Server) -> None
     browser.click("[title=scribble]")
     assert guess(browser) == "not sure"
     assert_no_violations(browser, axe)
-    browser.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    draw_number(browser, "4", "3")
+    browser.wait(NOTICE)
+    assert_no_violations(browser, axe)
+    browser.click("[title=two]")
+    browser.wait(f"{NOTICE} === '' && {ANSWERED}")
     browser.click("#labels button")
     browser.wait("!document.getElementById('download').hidden && document.querySelector('pre').textContent")
     assert_no_violations(browser, axe)

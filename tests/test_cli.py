@@ -234,7 +234,15 @@ def test_missing_packages_of_the_server_are_named_in_one_line(
 @pytest.mark.parametrize("arguments", [[], ["predict"], ["guess"], ["info", "--nothing"]])
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*arguments) == 2
-    assert re.fullmatch(r"mnist-serving.*: error: .*; `mnist-serving.* --help` says more\n", capsys.readouterr().err)
+    assert re.fullmatch(r"mnist-serving.*: error: .* --help` .*\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("command", ["predict", "info", "parity", "serve"])
+def test_help_gives_only_defaults_that_say_something(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert not re.search(r"default: (None|False|\(\)|[;)])|/model\.onnx", said)
+    assert command != "serve" or "(default: 8000; MNIST_SERVING_PORT)" in said
 
 
 def test_explain_writes_a_sheet_for_each_picture_read_or_refused(tmp_path: Path) -> None:

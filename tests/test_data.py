@@ -66,6 +66,21 @@ def test_holding_out_all_images_or_none_is_an_error_that_says_what_is_allowed(va
         train_val_split(make_split(100), validation=validation, seed=0)
 
 
+@pytest.mark.parametrize(("sizes", "drawn"), [((60, 30, 10), (6, 3, 1)), ((100, 9, 1), (10, 1, 0))])
+def test_of_few_images_each_label_gives_its_share(sizes: tuple[int, ...], drawn: tuple[int, ...]) -> None:
+    labels = torch.arange(3).repeat_interleave(torch.tensor(sizes))
+    split = Split(torch.zeros(len(labels), 1, 4, 4, dtype=torch.uint8), labels)
+    for part in (train_val_split(split, validation=0.1, seed=0)[1], train_test_split(split, share=0.1, seed=0)[1]):
+        assert part.labels.bincount(minlength=3).tolist() == [*drawn]
+
+
+def test_of_many_images_of_each_label_the_draw_is_plain() -> None:
+    """As it was before, so that MNIST's weights are the same bytes."""
+    split = Split(torch.zeros(2_400, 1, 1, 1, dtype=torch.uint8), torch.arange(2_400) % 2)
+    order = torch.randperm(2_400, generator=torch.Generator().manual_seed(3))[:100].sort().values
+    assert train_val_split(split, validation=100, seed=3)[1].labels.tolist() == (order % 2).tolist()
+
+
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
 def test_of_what_is_split_off_neither_part_is_empty(share: float) -> None:
     training, test = train_test_split(make_split(6), share=share, seed=0)

@@ -1,8 +1,9 @@
-"""deploy/Containerfile, built by buildah on a base of Debian's packages and run by runc: no registry is asked."""
+"""deploy/Containerfile, built by buildah on a base of Debian's packages, run by runc and Docker: without a registry."""
 
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.balancers import free_port
+from tests.balancers import Load, ask, free_port
 from tests.conftest import ROOT
+from tests.docker import Docker, running_docker
 from tests.http_server import BODY, ENVIRONMENT, PATIENCE, Server, eventually
 from tests.programs import installed
+from tests.test_deploy_docs import PAGE, lines_of
 
 CONTAINERFILE = ROOT / "deploy/Containerfile"
 COMPOSE = YAML(typ="safe").load(ROOT / "deploy/compose.yaml")["services"]
@@ -35,13 +38,11 @@ def run(*command: str, folder: Path = ROOT) -> str:
     return done.stdout
 
 
-def make_base(folder: Path) -> Path:
-    """Return an archive of Debian with Python and nothing else, from where apt takes its packages."""
+def make_base(archive: Path, packages: str) -> None:
+    """Write an archive of Debian with some packages and nothing else, from where apt takes its own."""
     listing = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages")
     mirror, suite = next(line.split() for line in listing.splitlines() if re.search(r"/debian/? [a-z]+$", line))
-    packages = "--include=python3,python3-venv,ca-certificates"
-    run("mmdebstrap", "--quiet", "--variant=minbase", packages, suite, str(folder / "base.tar"), mirror)
-    return folder / "base.tar"
+    run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", suite, str(archive), mirror)
 
 
 def size(folder: Path) -> int:
@@ -51,19 +52,22 @@ def size(folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
-    """What `make image` makes: its settings, and a bundle for runc."""
+    """What `make image` makes: its settings, and a bundle for runc beside an archive for Docker."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing or os.getuid() != 0:
         pytest.skip(f"did not run: it needs root and {', '.join(PROGRAMS)}; missing: {', '.join(missing) or 'root'}")
     folder = tmp_path_factory.mktemp("image")
     buildah = f"buildah --root {folder}/storage --runroot {folder}/run"
     container = run(*buildah.split(), "from", "scratch").strip()
-    run(*buildah.split(), "add", "--quiet", container, str(make_base(folder)), "/")
+    make_base(folder / "base.tar", "python3,python3-venv,ca-certificates")
+    run(*buildah.split(), "add", "--quiet", container, str(folder / "base.tar"), "/")
     run(*buildah.split(), "commit", "--quiet", container, BASE)
     flags = f"--network host --pull-never --build-arg BASE={BASE} --volume {CERTIFICATES}:{CERTIFICATES}:ro"
-    run("make", "image", f"BUILDER={buildah}", f"BUILD_FLAGS={flags}")
+    (line,) = lines_of("make image")
+    run(*line.split(), f"BUILDER={buildah}", f"BUILD_FLAGS={flags}")
     settings = json.loads(run(*buildah.split(), "inspect", "--type", "image", "mnist-serving"))["Docker"]["config"]
     run(*buildah.split(), "push", "--quiet", "mnist-serving", f"oci:{folder}/oci:latest")
+    run(*buildah.split(), "push", "--quiet", "mnist-serving", f"docker-archive:{folder}/image.tar:mnist-serving")
     run("umoci", "unpack", "--image", f"{folder}/oci:latest", str(folder / "bundle"))
     run(*buildah.split(), "rm", container)
     return settings, folder / "bundle"
@@ -129,6 +133,61 @@ def test_the_container_answers_without_rights_and_ends_at_sigterm_with_0(
 
 
 @pytest.mark.slow
+def test_the_image_has_telemetry_off(image: tuple[Config, Path]) -> None:
+    with container(image[1], free_port()) as server:
+        script = "import os, mnist_serving; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+        assert run("runc", "exec", f"mnist-serving-{server.port}", "python3", "-c", script) == "1\n"
+
+
+@pytest.fixture(scope="module")
+def docker(image: tuple[Config, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    """Docker with the image, and with Debian's HAProxy under the name that compose.yaml asks for."""
+    folder = tmp_path_factory.mktemp("docker")
+    with running_docker(folder) as ask:
+        ask("docker", "load", "--input", str(image[1].with_name("image.tar")))
+        make_base(folder / "balancer.tar", "haproxy")
+        start = 'CMD ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]'
+        flags = ["--change", "USER haproxy", "--change", start]
+        ask("docker", "import", *flags, str(folder / "balancer.tar"), COMPOSE["balancer"]["image"])
+        yield ask
+
+
+def is_up(replica: str) -> bool:
+    """Tell whether the balancer's own page shows a replica as up."""
+    return re.search(rf"^mnist,{replica},.*,UP,", ask(8404, "GET", "/;csv")[1].decode(), flags=re.MULTILINE) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_pages_docker_command_runs_a_healthy_container_that_ends_with_0(docker: Docker) -> None:
+    (line,) = lines_of("docker run")
+    program, action, *flags = shlex.split(line)
+    name = docker(program, action, "--detach", *flags)
+    eventually(lambda: docker("docker", "inspect", "--format", "{{.State.Health.Status}}", name) == "healthy", name)
+    assert ask(8000, "POST", "/predict", BODY)[0] == 200
+    docker("docker", "stop", name)
+    assert docker("docker", "inspect", "--format", "{{.State.ExitCode}}", name) == "0"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_compose_runs_two_replicas_and_rolls_them_without_losing_a_request(docker: Docker) -> None:
+    start, *rolling = lines_of("docker compose")
+    docker(*shlex.split(start))
+    try:
+        eventually(lambda: is_up("one") and is_up("two"), "the balancer to see both")
+        load = Load(8080, BODY, ask(8080, "POST", "/predict", BODY)[1])
+        with load.running():
+            for line in rolling:
+                docker(*shlex.split(line))
+                eventually(lambda line=line: is_up(line.split()[-1]), "the balancer to see it")
+                load.more()
+        assert set(load.outcomes) == {200}, load.outcomes
+    finally:
+        docker(*shlex.split(start)[:4], "down")
+
+
+@pytest.mark.slow
 def test_the_image_is_small_and_has_neither_pip_nor_a_shell_in_front(image: tuple[Config, Path]) -> None:
     settings, bundle = image
     rootfs = bundle / "rootfs"
@@ -140,6 +199,8 @@ def test_the_image_is_small_and_has_neither_pip_nor_a_shell_in_front(image: tupl
         *rootfs.glob("**/dist-packages/pip"),
         *rootfs.glob("**/pip-*.whl"),
     ] == []
+    told = re.findall(r"adds (\d+) MB to its base", PAGE)
+    assert float(told[0]) == pytest.approx(size(rootfs / "opt/mnist-serving") / 1e6, rel=0.05)
 
 
 @pytest.mark.slow
@@ -164,7 +225,7 @@ def test_the_containerfile_follows_the_linters_rules() -> None:
 
 def test_the_builder_is_sent_the_package_and_nothing_else() -> None:
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    assert sorted(allowed) == ["LICENSE", "README.md", "pyproject.toml", "requirements.lock", "serving"]
+    assert sorted(allowed) == ["LICENSE", "pyproject.toml", "requirements.lock", "serving"]
 
 
 def test_composes_replicas_are_those_that_the_balancer_asks() -> None:

@@ -7,17 +7,18 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from mnist_serving import Classifier
 
 from tests.http_server import ENVIRONMENT, PATIENCE, eventually
 from tests.programs import installed
 from tests.seaweedfs import BUCKET, KEYS, running_s3
-from tests.test_examples import EXAMPLES, blocks
+from tests.test_examples import EXAMPLES, find_line
 
 JOB = EXAMPLES / "ray"
 SCRIPTS = Path(__file__).parent / "http_clients"
@@ -92,13 +93,29 @@ def outputs(target: Path) -> dict[str, int]:
     return {file.name: file.stat().st_mtime_ns for file in target.glob("[!_]*.parquet")}
 
 
-def test_a_node_that_is_killed_has_its_shards_scored_by_the_other(
-    source: Path, tmp_path: Path, cluster: tuple[str, subprocess.Popen[str]]
+def kill_node(nodes: subprocess.Popen[str]) -> None:
+    """End all processes of the second node."""
+    assert nodes.stdin is not None
+    print("kill", file=nodes.stdin, flush=True)
+
+
+def kill_worker(nodes: subprocess.Popen[str]) -> None:
+    """End one of the processes that score shards."""
+    processes = psutil.Process(nodes.pid).children(recursive=True)
+    workers = [process for process in processes if "MapWorker" in " ".join(process.cmdline())]
+    workers[0].kill()
+
+
+@pytest.mark.parametrize("kill", [kill_worker, kill_node])
+def test_the_shards_of_a_worker_or_node_that_is_killed_are_scored_by_another(
+    kill: Callable[[subprocess.Popen[str]], None],
+    source: Path,
+    tmp_path: Path,
+    cluster: tuple[str, subprocess.Popen[str]],
 ) -> None:
     address, nodes = cluster
     job = start(source, tmp_path / "out", address)
-    assert nodes.stdin is not None
-    print("kill", file=nodes.stdin, flush=True)
+    kill(nodes)
     assert job.wait(10 * PATIENCE) == 0
     assert count(tmp_path / "out") == expected(SHARDS)
 
@@ -122,7 +139,7 @@ def test_after_the_driver_was_killed_the_same_command_scores_the_rest(
 def test_one_process_and_a_cluster_on_this_machine_read_and_write_s3(tmp_path: Path) -> None:
     with running_s3(tmp_path) as address:
         there = f"s3://{BUCKET}/in"
-        settings = {"AWS_ENDPOINT_URL": address, "RAY_ADDRESS": ""}
+        settings = {"AWS_ENDPOINT_URL": address, "RAY_ADDRESS": "local"}
         run(SCRIPTS / "shards.py", "write", there, "3", str(ROWS), **settings)
         for program, name in (("shard.py", "one"), ("score.py", "ray")):
             run(program, there, f"s3://{BUCKET}/{name}", **settings)
@@ -131,13 +148,17 @@ def test_one_process_and_a_cluster_on_this_machine_read_and_write_s3(tmp_path: P
             assert run("shard.py", there, f"s3://{BUCKET}/{name}", **settings) == ""  # nothing is left to do
 
 
-def test_a_folder_of_pictures_is_a_shard_and_a_spoiled_one_has_its_error(tmp_path: Path) -> None:
+def test_with_the_pages_commands_a_folder_of_pictures_is_a_shard_and_a_spoiled_one_has_its_error(
+    tmp_path: Path,
+) -> None:
     subprocess.run([sys.executable, EXAMPLES / "pictures.py", tmp_path / "in/some"], check=True)
     (tmp_path / "in/some/spoiled.png").write_bytes(b"nothing")
-    command = shlex.split("".join(blocks("ray", "sh")).splitlines()[-1])
-    assert command[:2] == ["python", "shard.py"]
-    run("shard.py", tmp_path / "in", tmp_path / "out")
-    counts = count(tmp_path / "out")
-    pictures = len(Classifier().contract.golden.images) + 1
-    assert (counts["rows"], counts["ids"]) == (pictures, pictures)
-    assert counts["labels"]["null"] >= 1
+    for program in ("score.py", "shard.py"):
+        python, *command = shlex.split(find_line("ray", f"python {program}"))
+        assert python == "python"
+        places = {"SOURCE": tmp_path / "in", "TARGET": tmp_path / program}
+        run(*[places.get(word, word) for word in command], RAY_ADDRESS="local")
+        counts = count(tmp_path / program)
+        pictures = len(Classifier().contract.golden.images) + 1
+        assert (counts["rows"], counts["ids"]) == (pictures, pictures)
+        assert counts["labels"]["null"] >= 1

@@ -1,12 +1,9 @@
 """deploy/triton: the repository that `make triton` writes, and the real Triton of nvidia-pytriton serving it."""
 
 import http.client
-import os
 import re
-import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +13,12 @@ import pytest
 from mnist_serving import Classifier
 from safetensors.numpy import save_file
 
+from benchmarks.servers import PEERS
 from tests.balancers import free_port
 from tests.conftest import ROOT
 from tests.http_server import ENVIRONMENT, PATIENCE, eventually
 from tests.programs import installed
+from tests.test_deploy_docs import lines_of
 
 TEST_SET = ROOT / "data/test.safetensors"
 
@@ -32,27 +31,12 @@ def write(folder: Path, backend: str) -> Path:
 
 
 @contextmanager
-def running_triton(repository: Path, folder: Path) -> Iterator[list[str]]:
-    """Run Triton with its Python backend; yield its addresses for HTTP and gRPC."""
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(Path(installed("triton")).parents[1])}))
-    triton = packages / "pytriton/tritonserver"
-    shutil.copytree(triton / "backends", folder / "backends")
-    stub = triton / f"python_backend_stubs/{sysconfig.get_python_version()}/triton_python_backend_stub"
-    shutil.copy(stub, folder / "backends/python")
-    libraries = [str(packages / "nvidia_pytriton.libs"), str(sysconfig.get_config_var("LIBDIR"))]
-    settings = ENVIRONMENT | {"LD_LIBRARY_PATH": os.pathsep.join(libraries)}
-    # The backend takes the packages of the first `python` on the path; it is built for numpy 1 and is silent with 2.
-    settings["PATH"] = os.pathsep.join([str(Path(installed("triton")).parent), ENVIRONMENT["PATH"]])
+def running_triton(folder: Path) -> Iterator[list[str]]:
+    """Run Triton with its Python backend on such a repository; yield its addresses for HTTP and gRPC."""
     ports = [free_port(), free_port()]
-    flags = [
-        f"--model-repository={repository}",
-        f"--backend-directory={folder}/backends",
-        "--allow-metrics=false",
-    ]
-    flags += [f"--http-port={ports[0]}", f"--grpc-port={ports[1]}", "--http-address=127.0.0.1"]
-    flags += ["--grpc-address=127.0.0.1"]
+    command = [installed("triton"), str(PEERS / "triton_server.py"), str(folder), *map(str, ports)]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen([triton / "bin/tritonserver", *flags], env=settings, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log)
     try:
         eventually(lambda: process.poll() is not None or is_ready(ports[0]), (folder / "log").read_text)
         assert process.poll() is None, (folder / "log").read_text()
@@ -77,12 +61,11 @@ def is_ready(port: int) -> bool:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_real_triton_answers_as_the_classifier_does_to_the_bit(tmp_path: Path) -> None:
-    write(tmp_path / "repository", "python")
     images = TEST_SET
     if not images.exists():
         images = tmp_path / "images.safetensors"
         save_file({"images": np.random.default_rng(0).integers(0, 256, (10_000, 1, 28, 28), dtype=np.uint8)}, images)
-    with running_triton(tmp_path / "repository", tmp_path) as addresses:
+    with running_triton(tmp_path) as addresses:
         command = [
             installed("triton"),
             str(ROOT / "tests/http_clients/triton_server.py"),
@@ -109,5 +92,6 @@ def test_the_repository_describes_the_tensors_of_the_model(backend: str, tmp_pat
 
 
 def test_the_repository_written_with_make_is_that_of_the_onnx_backend(tmp_path: Path) -> None:
-    subprocess.run(["make", "triton", f"FOLDER={tmp_path}"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    (line,) = lines_of("make triton")
+    subprocess.run([*line.split(), f"FOLDER={tmp_path}"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
     assert 'backend: "onnxruntime"' in (tmp_path / "mnist/config.pbtxt").read_text()

@@ -29,8 +29,9 @@ from stages.abstain.ood_images import (
 from stages.abstain.strokes import NOISES
 from stages.augment import Augment
 from stages.data import DatasetInfo, Shape, Split
+from stages.drawn import pages
 from stages.drawn.digits import DIGITS
-from stages.drawn.pages import Draw, draw_images
+from stages.drawn.pages import FORKED_FROM, Draw, draw_images, read_pages
 from stages.io import StageError, save_tensors
 from stages.models.detector import KIND, build_detector, load_detector
 from stages.models.inference import predict
@@ -41,7 +42,7 @@ PARAMS = Detector(
     digits=20,
     pages=80,
     repeats=3,
-    hidden=100,
+    hidden=(100,),
     learning_rate=0.004,
     epochs=6,
     batch_size=128,
@@ -60,6 +61,15 @@ def test_the_same_seed_draws_the_same_pictures(draw: Draw, info: DatasetInfo) ->
     assert first.shape == (2, *info.shape)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_pages_read_on_all_cores_are_those_read_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    drawn = [KINDS["letters"](random) for _ in range(FORKED_FROM)]
+    drawn.insert(3, np.full((50, 50), 255, np.uint8))  # nothing is on it
+    on_all = read_pages(drawn, MNIST)
+    monkeypatch.setattr(pages, "FORKED_FROM", len(drawn) + 1)
+    assert torch.equal(on_all, read_pages(drawn, MNIST))
 
 
 @pytest.mark.parametrize("kind", NOISES)
@@ -137,9 +147,9 @@ def test_a_damaged_calibration_file_is_reported(tmp_path: Path, text: str) -> No
         load_calibration(path)
 
 
-def test_a_detector_is_as_wide_as_its_file_says_and_of_the_shape_it_was_trained_for(tmp_path: Path) -> None:
+def test_a_detector_is_as_deep_and_as_wide_as_its_file_says_and_of_the_shape_it_was_trained_for(tmp_path: Path) -> None:
     path = tmp_path / "detector.safetensors"
-    detector = build_detector((1, 28, 28), hidden=7)
+    detector = build_detector((1, 28, 28), hidden=[9, 8, 7, 6, 5])
     save_tensors(path, KIND, detector.state_dict())
     images = draw_noise("grains", 3, (1, 28, 28), np.random.default_rng(0))
     assert torch.equal(predict(load_detector(path, (1, 28, 28)), images), predict(detector, images))

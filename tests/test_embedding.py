@@ -1,4 +1,4 @@
-"""docs/embedding.md: every program in it runs, and its table is that of the runtimes that are measured."""
+"""docs/embedding.md: every program in it runs, and its tables are those of the runtimes that are measured."""
 
 import json
 import re
@@ -6,31 +6,29 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mnist_serving import Classifier
 from mnist_serving.classifier import open_session
 
+from benchmarks import environments, launch
 from benchmarks.browser import post_from
-from benchmarks.environments import JAVASCRIPT, OPENCV_5, OPENVINO, RUNNERS
-from benchmarks.runtimes import (
-    MODEL,
-    RUNTIMES,
-    RuntimeMissingError,
-    check_made,
-    compile_cpp,
-    draw_images,
-    find_chromium,
-    find_command,
-    web_files,
-)
+from benchmarks.converted import CONVERSIONS
+from benchmarks.environments import RUNNERS, PythonEnvironment
+from benchmarks.launch import RUNTIMES, RuntimeMissingError
+from benchmarks.runtimes import MODEL, draw_images
 from stages.config import read_sections
 from tests.conftest import ROOT
 
 TOLERANCE = read_sections((ROOT / "params.yaml").read_text(encoding="utf-8"))["export"]["tolerance"]
 PAGE = (ROOT / "docs/embedding.md").read_text(encoding="utf-8")
-PROGRAMS = dict(re.findall(r"^### (.+?)\n(?:(?!^#).)*?^```\w+\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL))
+PROGRAMS = dict(re.findall(r"^#+ ([^\n]+)\n(?:(?!^#).)*?^```\w+\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL))
+FIRST, *PARTS, LAST = re.split(r"\n\n(?=# |for )", PROGRAMS.pop("Python"))
+PROGRAMS |= {part[2:].partition(":")[0]: f"{FIRST}\n{part}\n{LAST}" for part in PARTS}
+BY_HAND = {"PyTorch", "TFLite"}  # their environments are large; the page says when they were tried
 
 # Added to the page by the test: it posts the answer as soon as it stands there.
 POST_ANSWER = b"""<script>
@@ -47,52 +45,66 @@ def printed(*command: str, folder: Path) -> str:
     return done.stdout
 
 
-def run_in_onnxruntime(program: str, folder: Path) -> str:
-    return printed(sys.executable, "-c", program, folder=folder)
+def run_in_python(environment: PythonEnvironment | None, program: str, folder: Path) -> str:
+    if environment is not None:
+        launch.check_made(environment)
+    python = Path(sys.executable) if environment is None else environment.python
+    for command in re.findall(r"^#     (.+)$", program, flags=re.MULTILINE):
+        name, *arguments = command.split()
+        printed(str(python.parent / name), *arguments, folder=folder)
+    (folder / "digit.py").write_text(program)
+    return printed(str(python), "digit.py", folder=folder).splitlines()[-1]
 
 
-def run_in_opencv(program: str, folder: Path) -> str:
-    check_made(OPENCV_5)
-    return printed(str(OPENCV_5.python), "-c", program, folder=folder)
-
-
-def run_in_node(program: str, folder: Path) -> str:
-    node = find_command("node")
-    check_made(JAVASCRIPT)
+def run_in_node(engine: Callable[[], list[str]], program: str, folder: Path) -> str:
+    command = engine()
     (folder / "digit.mjs").write_text(program)
-    (folder / "node_modules").symlink_to(RUNNERS / "node_modules")
-    return printed(node, "digit.mjs", folder=folder)
+    for name in ("package.json", "node_modules"):
+        (folder / name).symlink_to(RUNNERS / name)
+    return printed(*command, "digit.mjs", folder=folder)
 
 
-def run_in_browser(program: str, folder: Path) -> str:
-    browser = find_chromium()
-    files = web_files() | {path.name: path.read_bytes() for path in folder.iterdir()}
-    files["digit.html"] = program.encode() + POST_ANSWER
-    return post_from("digit.html", files, browser=browser).decode()
+def run_in_browser(bundler: str | None, program: str, folder: Path) -> str:
+    browser = launch.find_chromium()
+    own = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if bundler is None:
+        files = launch.web_files() | {"index.html": program.encode()}
+    else:
+        (folder / "node_modules").symlink_to(RUNNERS / "node_modules")
+        page = re.sub(r"<script type=.importmap.*\n", "", program)
+        _, script, _ = re.split(r"</?script.*>", page)
+        (folder / "in_browser.mjs").write_text(script)
+        (folder / "index.html").write_text(page.replace(script, "").replace("module", 'module" src="in_browser.mjs'))
+        files = launch.bundle(folder, bundler)
+    files["index.html"] += POST_ANSWER
+    return post_from("index.html", own | files, browser=browser).decode()
 
 
-def run_in_cpp(program: str, folder: Path) -> str:
-    (folder / "digit.cpp").write_text(program)
-    compile_cpp(folder / "digit.cpp", folder / "digit")
-    return printed(str(folder / "digit"), folder=folder)
-
-
-WAYS: Mapping[str, Callable[[str, Path], str]] = {
-    "Python, onnxruntime": run_in_onnxruntime,
-    "Python, OpenCV": run_in_opencv,
-    "Node": run_in_node,
-    "Browser": run_in_browser,
-    "C++, OpenCV": run_in_cpp,
+WAYS: Mapping[str, tuple[str, Callable[[str, Path], str]]] = {
+    "onnxruntime": ("onnxruntime", partial(run_in_python, None)),
+    "OpenCV": ("OpenCV", partial(run_in_python, environments.OPENCV_5)),
+    "OpenVINO": ("OpenVINO", partial(run_in_python, environments.OPENVINO)),
+    "tract": ("tract", partial(run_in_python, environments.TRACT)),
+    "TVM": ("TVM", partial(run_in_python, environments.TVM)),
+    "IREE": ("IREE", partial(run_in_python, environments.IREE)),
+    "MNN": ("MNN", partial(run_in_python, environments.MNN)),
+    "Node": ("Node, Bun, Deno", partial(run_in_node, launch.node)),
+    "Bun": ("Node, Bun, Deno", partial(run_in_node, launch.bun)),
+    "Deno": ("Node, Bun, Deno", partial(run_in_node, launch.deno)),
+    "a browser": ("Browser", partial(run_in_browser, None)),
+    "a browser, by Vite": ("Browser", partial(run_in_browser, "vite")),
+    "a browser, by webpack": ("Browser", partial(run_in_browser, "webpack")),
 }
 
 
-@pytest.mark.parametrize("heading", WAYS)
-def test_the_program_names_the_digit_and_its_probability(heading: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", WAYS)
+def test_the_program_names_the_digit_and_its_probability(name: str, tmp_path: Path) -> None:
     shutil.copy(MODEL, tmp_path / "model.onnx")
     image = draw_images(5)[:1]
     (tmp_path / "digit.gray").write_bytes(image.tobytes())
+    heading, run = WAYS[name]
     try:
-        label, probability = WAYS[heading](PROGRAMS[heading], tmp_path).split()
+        label, probability = run(PROGRAMS[heading], tmp_path).split()
     except RuntimeMissingError as error:
         pytest.skip(str(error))
     (wanted,) = open_session(MODEL.read_bytes(), name=MODEL.name).run(["probabilities"], {"image": image})[0]
@@ -100,9 +112,23 @@ def test_the_program_names_the_digit_and_its_probability(heading: str, tmp_path:
     assert float(probability) == pytest.approx(wanted.max(), abs=TOLERANCE)
 
 
+def test_the_page_converts_the_model_into_files_that_the_package_loads(tmp_path: Path) -> None:
+    shutil.copy(MODEL, tmp_path / "model.onnx")
+    printed(sys.executable, "-c", PROGRAMS["Converted"], folder=tmp_path)
+    wanted = Classifier().predict(images := draw_images(200))
+    for name in ("int8.onnx", "float16.onnx"):
+        found = Classifier(tmp_path / name, verify="labels").predict(images)
+        assert np.mean(found.abstained == wanted.abstained) > 0.95, name
+
+
 def test_no_program_of_the_page_goes_untested() -> None:
-    assert PROGRAMS.keys() == WAYS.keys()
-    assert len(re.findall(r"^```(?!sh\b)\w+$", PAGE, flags=re.MULTILINE)) == len(WAYS)
+    assert PROGRAMS.keys() - {"Converted"} == {heading for heading, _ in WAYS.values()} | BY_HAND
+    assert len(re.findall(r"^```\w+$", PAGE, flags=re.MULTILINE)) == 4
+
+
+def test_the_table_of_converted_files_has_a_row_for_each() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| \d+ \|(?: [\d.%]+ \|){7}$", PAGE, flags=re.MULTILINE)
+    assert rows == list(CONVERSIONS)
 
 
 def test_the_table_has_a_row_for_each_runtime_and_none_differs() -> None:
@@ -116,8 +142,10 @@ def test_the_table_has_a_row_for_each_runtime_and_none_differs() -> None:
 def test_the_tables_versions_are_those_pinned() -> None:
     packages = json.loads((RUNNERS / "package.json").read_text())["dependencies"]
     pinned = {f"onnxruntime-{kind}": packages[f"onnxruntime-{kind}"] for kind in ("node", "web")}
-    pinned["OpenVINO"] = OPENVINO.requirements[0].partition("==")[2]
-    pinned["OpenCV 5 dnn, Python"] = OPENCV_5.requirements[0].partition("==")[2].rpartition(".")[0]
+    pinned["OpenVINO"] = environments.OPENVINO.requirements[0].partition("==")[2]
+    for name, environment in (("tract", environments.TRACT), ("TVM", environments.TVM), ("MNN", environments.MNN)):
+        pinned[name] = environment.requirements[0].partition("==")[2]
+    pinned["OpenCV 5 dnn, Python"] = environments.OPENCV_5.requirements[0].partition("==")[2].rpartition(".")[0]
     lock = (ROOT / "requirements.lock").read_text()
     for name, package in (("onnxruntime, the newest", "onnxruntime"), ("ONNX's reference evaluator", "onnx")):
         pinned[name] = re.findall(rf"^{package}==(.+)$", lock, flags=re.MULTILINE)[0]

@@ -20,8 +20,9 @@ from mnist_serving.images import read_grey
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.environments import JAVASCRIPT, OPENCV_5, RUNNERS
+from benchmarks.launch import RuntimeMissingError, check_made, find_command, find_opencv_compiler
 from benchmarks.peer_environments import find
-from benchmarks.runtimes import MODEL, RuntimeMissingError, check_made, find_command, find_opencv_compiler
+from benchmarks.runtimes import MODEL
 from tests.conftest import ROOT
 from tests.http_server import ENVIRONMENT, PATIENCE, Server
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.conftest import ROOT, edit_params
+from tests.test_own_pictures import draw_shapes
 from tests.test_pipeline import ENVIRONMENT
 
 TEXT = (ROOT / "docs/experiments.md").read_text(encoding="utf-8")
@@ -118,6 +120,24 @@ def test_without_temp_an_experiment_starts_with_what_the_last_one_left(committed
     both = {"model.hidden": [256], "objective.learning_rate": 0.002}
     assert sorted(changes_of_experiments(committed).values(), key=len) == [{"model.hidden": [256]}, both]
     assert "# box 2" in (committed / "params.yaml").read_text(), "the comments stay"
+
+
+def test_an_experiment_has_the_own_pictures_that_were_added_since_the_commit(project: Path) -> None:
+    (add,) = set(re.findall(r"`(dvc add [^`]*)`", (ROOT / "docs/data.md").read_text(encoding="utf-8")))
+    (project / ".dvc/config.local").unlink()
+    draw_shapes(project / "pictures", 4)
+    edit_params(project, data__dataset="folder")
+    for command in ("git init --quiet", add, "dvc repro download", "git add --all", "git commit --quiet -m Before"):
+        run(project, "bash", "-c", command)
+    Image.new("L", (28, 28)).save(project / "pictures/ring/more.png")
+    for command in (add, "dvc exp run --queue -n queued download", "dvc queue start"):
+        run(project, "bash", "-c", command)
+    run(project, "dvc", "exp", "run", "--temp", "-n", "temp", "download")
+    wait_for_the_queue(project)
+    baseline = json.loads(run(project, "dvc", "exp", "show", "--json"))[-1]
+    files = {entry["name"]: entry["revs"][0]["data"]["deps"]["pictures"]["nfiles"] for entry in baseline["experiments"]}
+    before = baseline["data"]["deps"]["pictures"]["nfiles"]
+    assert files == {"queued": before + 1, "temp": before + 1}
 
 
 def test_a_sweep_of_an_unknown_recipe_says_so() -> None:

@@ -73,7 +73,7 @@ def seeded(kind: str) -> nn.Module:
 @pytest.fixture
 def detector_network() -> nn.Module:
     torch.manual_seed(1)
-    return build_detector(SHAPE, hidden=16)
+    return build_detector(SHAPE, hidden=[16])
 
 
 def exported(model: nn.Module, detector_network: nn.Module, *, shape: Shape = SHAPE, classes: int = CLASSES) -> bytes:
@@ -109,7 +109,7 @@ def test_any_model_has_the_contracts_tensors_and_answers_as_torch_does(
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 20, 25)])
 def test_a_convolutional_network_is_translated_for_any_shape(shape: Shape) -> None:
     model = Cnn(kind="cnn", channels=(4, 6), kernel=3, hidden=8).build(shape, 3)
-    session = onnxruntime.InferenceSession(exported(model, build_detector(shape, hidden=4), shape=shape, classes=3))
+    session = onnxruntime.InferenceSession(exported(model, build_detector(shape, hidden=[4]), shape=shape, classes=3))
     images = torch.randint(0, 256, (5, *shape), dtype=torch.uint8)
     (logits,) = session.run(["logits"], {"image": images.numpy()})
     np.testing.assert_allclose(logits, predict(model, images).numpy(), atol=1e-5)

@@ -1,6 +1,6 @@
 """The clients that people use, against a started server, over all test images.
 
-Each client runs in an environment of its own under `build/environments`, made at the first run.
+Each of Python runs in an environment of its own under `build/environments`, made at the first run.
 """
 
 import json
@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from benchmarks.peer_environments import environment
 from tests.http_server import ROOT, Server, running_server
+from tests.programs import require
 
 SCRIPTS = ROOT / "tests" / "http_clients"
 TEST_SET = ROOT / "data" / "test.safetensors"
@@ -68,3 +69,10 @@ def test_a_real_client_gets_the_classifier_s_answers(
     if "labels" in tensors:
         verdict = json.loads((ROOT / "metrics.json").read_text())
         assert int((guesses == tensors["labels"]).sum()) == verdict["correct"]
+
+
+def test_java_s_client_which_offers_to_upgrade_each_time_is_answered(server: Server) -> None:
+    require("javac", package="default-jdk-headless")
+    command = ["java", str(SCRIPTS / "Predict.java"), f"http://127.0.0.1:{server.port}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert (done.stdout.split(), done.stderr) == (["200"] * 9, "")

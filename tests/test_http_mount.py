@@ -14,7 +14,7 @@ import pytest
 from tests.http_server import LAST, PATIENCE, ROOT, Server, eventually, read_all, statuses
 
 BODY = json.dumps({"image": [0] * 784}).encode()
-HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 MODULE = '''
 from mnist_serving.http import Limits, create_app
 
@@ -123,6 +123,9 @@ def test_an_offer_to_upgrade_is_ignored_where_the_server_keeps_the_body(name: st
 
 
 def test_where_the_server_drops_the_body_of_such_an_offer_the_error_says_what_to_do(tmp_path: Path) -> None:
-    offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    whole = b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
     with mounted("uvicorn", tmp_path) as server:
-        assert b"use uvicorn --http h11" in server.send(HEAD + offer + BODY)
+        for body in (whole, chunked):
+            assert b"use uvicorn --http h11" in server.send(HEAD + offer + body)

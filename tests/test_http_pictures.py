@@ -56,9 +56,17 @@ def test_the_bytes_of_a_picture_decide_not_its_label(service: Service, label: by
     assert labels(ask(service, "/predict", picture("0", form), {b"content-type": label}).body) == ["0"]
 
 
-def test_what_curl_sends_without_being_told_a_type_is_read() -> None:
-    headers = {b"content-type": b"application/x-www-form-urlencoded"}
-    assert labels(ask(make_service(), "/predict", picture("0"), headers).body) == ["0"]
+@pytest.mark.parametrize("headers", [{}, {b"content-type": b"application/x-www-form-urlencoded"}])
+def test_what_curl_sends_without_being_told_a_type_is_read_also_if_it_is_larger_than_json_may_be(
+    headers: dict[bytes, bytes],
+) -> None:
+    small = make_service(body=100)
+    assert small.body_limit(Request("POST", "/predict", headers)) == small.limits.of_pictures
+    assert labels(ask(small, "/predict", picture("0"), headers).body) == ["0"]
+
+
+def test_json_without_a_type_may_be_no_larger_than_with_one() -> None:
+    assert "--max-body" in error_of(ask(make_service(body=100), "/predict", b'{"image": "' + bytes(100)))
 
 
 def test_a_form_may_have_several_files_in_fields_of_any_name(service: Service) -> None:
@@ -98,10 +106,13 @@ def test_an_error_names_a_file_in_its_own_letters(service: Service) -> None:
         (b"\0" * 1000, "damaged"),
     ],
 )
-def test_a_form_that_is_damaged_or_has_no_picture_is_a_400(service: Service, body: bytes, told: str) -> None:
+def test_a_form_that_is_damaged_or_has_no_picture_is_a_400_and_fills_no_log(
+    service: Service, body: bytes, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
     response = ask(service, "/predict", body, FORM, method="POST")
     assert response.status == 400
     assert told in error_of(response)
+    assert caplog.records == []
 
 
 def test_a_form_without_a_boundary_is_a_400(service: Service) -> None:

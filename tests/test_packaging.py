@@ -1,6 +1,7 @@
 """The wheel, installed into an empty environment."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,19 @@ def test_the_wheel_holds_the_model_and_is_small(wheel: Path) -> None:
 def test_the_same_sources_make_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
     assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+def test_its_long_description_holds_wherever_it_is_shown(wheel: Path, python: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as content:
+        (metadata,) = (name for name in content.namelist() if name.endswith(".dist-info/METADATA"))
+        text = content.read(metadata).decode().partition("\n\n")[2]
+    assert text == (ROOT / "serving/README.md").read_text(encoding="utf-8")
+    assert not re.findall(r"\]\((?!https?://)", text), "an index shows no file of the repository"
+    accuracy = json.loads((ROOT / "serving/mnist_serving/model.json").read_text(encoding="utf-8"))["accuracy"]
+    assert f"{100 * accuracy:.2f} % of MNIST's test images" in text
+    (program,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    done = subprocess.run([python, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert re.fullmatch(r"\['1'\] [01]\.\d+ \[False\]\n", done.stdout)
 
 
 def test_it_brings_numpy_and_onnxruntime_and_nothing_that_they_do_not_need(python: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.drawing_page import ANSWERED, GUESS, NOTICE, RESTING, bring, click_drawing, draw, guess
+from tests.drawing_page import ANSWERED, GUESS, NOTICE, RESTING, bring, click_drawing, draw, draw_number, guess
 from tests.web_driver import Browser
 
 
@@ -165,6 +165,17 @@ def test_on_a_low_screen_sheet_and_guess_are_visible_together(page: Browser, wid
         assert in_view(page, "paper", "guess", "comment")
 
 
+def test_at_400_percent_what_is_wrong_stands_right_below_the_sheet(page: Browser) -> None:
+    with window(page, 320, 256):
+        draw_number(page, "4", "3")
+        page.wait(NOTICE)
+        edges = "paper.getBoundingClientRect().bottom, notice.getBoundingClientRect().top"
+        sheet, notice = page.run(
+            f"const [paper, notice] = document.querySelectorAll('#paper, #notice'); return [{edges}]"
+        )
+        assert 0 <= notice - sheet < 20
+
+
 def test_at_200_percent_the_sheet_fills_its_column(page: Browser) -> None:
     with window(page, 640, 512):
         sheet, column = page.run(
@@ -174,13 +185,24 @@ def test_at_200_percent_the_sheet_fills_its_column(page: Browser) -> None:
         assert sheet > 250
 
 
-def test_a_tap_on_a_drawing_brings_sheet_and_guess_into_view(page: Browser) -> None:
-    with window(page, 390, 844, touch=True):
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (640, 512), (1100, 860)])
+def test_the_invitation_does_not_cover_the_example(page: Browser, width: int, height: int) -> None:
+    with window(page, width, height):
+        boxes = "['#paper', '#invitation'].map((name) => document.querySelector(name).getBoundingClientRect().toJSON())"
+        sheet, text = page.run(f"return {boxes}")
+        assert (text["top"] - sheet["top"]) / sheet["height"] > 0.86  # where its ink ends
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (390, 844)])
+def test_a_tap_on_a_drawing_brings_sheet_and_guess_into_view(page: Browser, width: int, height: int) -> None:
+    with window(page, width, height, touch=True):
         page.run("document.querySelector('#gallery [title=scribble]').scrollIntoView()")
         assert not in_view(page, "guess")
         page.click("#gallery [title=scribble]")
         assert guess(page) == "not sure"
         assert in_view(page, "paper", "guess")
+        lines = "const text = new Range(); text.selectNodeContents(guess); return text.getClientRects().length"
+        assert page.run(f"const guess = document.getElementById('guess'); {lines}") <= 2  # no word is cut
 
 
 @pytest.mark.parametrize("touch", [False, True])

@@ -13,22 +13,8 @@ from onnx import TensorProto, helper
 
 from benchmarks import environments, runtimes
 from benchmarks.browser import BrowserError, post_from
-from benchmarks.runtimes import (
-    BATCH_SIZES,
-    MODEL,
-    RUNTIMES,
-    Answers,
-    Pixels,
-    Program,
-    RuntimeFailedError,
-    RuntimeMissingError,
-    Scores,
-    ask,
-    draw_images,
-    find_chromium,
-    judge,
-    work_out,
-)
+from benchmarks.launch import RUNTIMES, Program, RuntimeFailedError, RuntimeMissingError, find_chromium
+from benchmarks.runtimes import BATCH_SIZES, MODEL, Answers, Pixels, Scores, ask, draw_images, judge, work_out
 from stages.config import read_sections
 from tests.conftest import ROOT
 

@@ -61,3 +61,8 @@ def test_a_user_who_has_set_the_variable_keeps_the_value(home: Path) -> None:
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'serving'}", SWITCH: "0", "HOME": str(home)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
     assert done.stdout == b"0\n"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/embedding.md"])
+def test_who_loads_the_file_alone_is_told(page: str) -> None:
+    assert f"`{SWITCH}=1`" in (ROOT / page).read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from stages import download, train
-from stages.data import load_dataset_info, load_split, train_val_split
+from stages.data import load_dataset_info, load_split, prefetch, train_val_split
 from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError, save_tensors
 from stages.losses.cross_entropy import CrossEntropy
 from stages.models import KIND
@@ -90,6 +91,18 @@ def test_training_never_opens_the_test_file(project: Path) -> None:
     (project / TEST_FILE).mkdir()  # whoever opens it now fails
     train.main()
     assert (project / WEIGHTS_FILE).exists()
+
+
+@pytest.mark.parametrize(("strength", "epochs"), [(0.0, 0), (0.6, 2)])
+def test_batches_are_made_ahead_only_where_there_is_something_to_make(
+    project: Path, monkeypatch: pytest.MonkeyPatch, strength: float, epochs: int
+) -> None:
+    edit_params(project, data__augment__strength=strength)
+    download.main()
+    ahead = Mock(wraps=prefetch)
+    monkeypatch.setattr(train, "prefetch", ahead)
+    train.main()
+    assert ahead.call_count == epochs
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_suspects(project: Path) -> None:

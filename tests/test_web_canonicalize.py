@@ -13,7 +13,8 @@ from mnist_serving.preprocess.canonicalize import PictureError, canonicalize
 from PIL import Image
 
 from benchmarks.degrade import KINDS, Picture, degrade
-from benchmarks.runtimes import RuntimeMissingError, draw_images, find_command
+from benchmarks.launch import RuntimeMissingError, find_command
+from benchmarks.runtimes import draw_images
 from tests.conftest import ROOT
 from tests.test_canonicalize import LINES, PAPERS, drawn, small, written
 

@@ -10,7 +10,8 @@ from mnist_serving import Classifier, canonicalize
 from PIL import Image, ImageDraw
 
 from benchmarks.degrade import Picture
-from benchmarks.runtimes import MODEL, RuntimeMissingError, draw_images, find_command
+from benchmarks.launch import RuntimeMissingError, find_command
+from benchmarks.runtimes import MODEL, draw_images
 from tests.conftest import ROOT
 from tests.handwriting import WAYS, write_digit
 from tests.other_models import write_convolutional_model

@@ -17,7 +17,8 @@ from PIL import Image
 
 from benchmarks.degrade import KINDS, Picture, degrade
 from benchmarks.environments import WEB
-from benchmarks.runtimes import RuntimeMissingError, check_made, draw_images, find_command
+from benchmarks.launch import RuntimeMissingError, check_made, find_command
+from benchmarks.runtimes import draw_images
 from tests.handwriting import write_digit
 from tests.other_models import write_convolutional_model
 from tests.static_site import KEPT, READY, build_site, served
@@ -213,7 +214,7 @@ def test_labels_and_threshold_are_those_of_the_description(browser: Browser, sit
         browser.click("[title=two]")
         browser.wait(ANSWERED)
         assert browser.run(READ)["guess"] == "not sure"
-        assert browser.run("return document.getElementById('answer').dataset.label") == "class 2"
+        assert browser.run("return document.querySelector('#bars .best th').textContent") == "class 2"
 
 
 def test_a_model_that_does_not_answer_its_golden_examples_is_refused(

@@ -4,7 +4,9 @@ import argparse
 import io
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from .classifier import PACKAGED_MODEL, Classifier, Number, Prediction, number_o
 from .errors import FileError, exit_with
 from .http.serve import add_serve_command
 from .http.settings import Parser
+from .many import Bar, in_order
 from .parity import add_parity_arguments
 
 LARGEST_PICTURE = 64 * 1024**2  # bytes
@@ -36,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="say which digit each picture shows",
         description="Say which digit each picture shows, one line a file. Any picture of one digit will do: the digit "
         "is cut out, scaled and centred first. For a model of other images the picture is resized. Exit code 1 if a "
-        "file cannot be read; the others are still answered.",
+        "file cannot be read; the others are still answered. Many files are read on several cores.",
     )
     predict.add_argument(
         "files",
@@ -76,26 +79,39 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run_predict(arguments: argparse.Namespace) -> int:
-    """Answer file by file; report those that cannot be read on standard error."""
+    """Answer file by file, in their order; report those that cannot be read on standard error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may have letters that the terminal lacks
+    warnings.simplefilter("ignore")  # of strange pictures; that `decode` ignores them is not made for threads
     classifier = Classifier(arguments.model)
-    ask = predict_number if arguments.number else predict_file
-    exit_code = 0
-    for path in _list_files(arguments.files):
-        try:
-            answer = ask(classifier, path)
-        except (FileError, ValueError) as error:
-            print(f"mnist-serving: error: {printable(path)}: {error}", file=sys.stderr)
-            exit_code, said = 1, str(error)
+    ask = partial(answer_file, classifier, number=arguments.number)
+    files = list(_list_files(arguments.files))
+    answers = map(ask, files) if STDIN in files else in_order(ask, files)  # Ctrl-C cannot end a thread that waits for -
+    bar, exit_code = Bar(len(files)), 0
+    try:
+        for done, (path, answer) in enumerate(zip(files, answers, strict=True), start=1):
+            if "error" in answer:
+                bar.clear()
+                print(f"mnist-serving: error: {printable(path)}: {answer['error']}", file=sys.stderr)
+                exit_code = 1
             if arguments.json:
-                print(json.dumps({"file": path, "error": said}))
-        else:
-            said = in_words(answer)
-            print(json.dumps({"file": path, **answer}) if arguments.json else f"{printable(path)}: {said}")
-        if arguments.explain:
-            explain_file(path, said, arguments.explain)
+                print(json.dumps({"file": path, **answer}))
+            elif "error" not in answer:
+                print(f"{printable(path)}: {in_words(answer)}")
+            if arguments.explain:
+                explain_file(path, in_words(answer), arguments.explain)
+            bar.update(done)
+    finally:
+        bar.clear()
     return exit_code
+
+
+def answer_file(classifier: Classifier, path: str, *, number: bool) -> Answer:
+    """Return the answer to a file, or its `error`."""
+    try:
+        return (predict_number if number else predict_file)(classifier, path)
+    except (FileError, ValueError) as error:
+        return {"error": str(error)}
 
 
 def _list_files(paths: Sequence[str]) -> Iterator[str]:
@@ -116,6 +132,8 @@ def printable(name: str) -> str:
 
 def in_words(answer: Answer) -> str:
     """Return an answer as people read it."""
+    if "error" in answer:
+        return str(answer["error"])
     sure = f"{answer.get('number', answer.get('label'))}  {answer['probability']:.1%}"
     return f"not sure ({answer['reason']}), perhaps {sure}" if answer["abstained"] else sure
 

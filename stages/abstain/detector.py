@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from stages.abstain.ood_images import TRAINED, TRAINED_NOISE, draw_trained
 from stages.augment import Augment
 from stages.config import Count, Pictures, Rate, Section, Seed, Width, load_params
-from stages.data import Data, DatasetInfo, Split, batches, load_dataset_info, load_split, train_val_split
+from stages.data import Data, DatasetInfo, Split, batches, load_dataset_info, load_split, prefetch, train_val_split
 from stages.drawn.digits import DIGITS, DrawnDigits
 from stages.drawn.pages import read_again
 from stages.io import DATASET_FILE, DETECTOR_FILE, TRAIN_FILE, run, save_tensors
@@ -29,14 +29,14 @@ FEWEST = 20  # pictures of a kind, however small the data set
 
 
 class Detector(Section):
-    """The second network, of one hidden layer, and how it is trained.
+    """The second network and how it is trained.
 
     Attributes:
         pictures: drawn of each kind that is not a digit, at most.
         digits: drawn of each digit.
         pages: training images that are read again from an enlarged page.
         repeats: how often an epoch learns from each of these, augmented differently each time.
-        hidden: the width of the hidden layer.
+        hidden: the widths of its hidden layers, the first nearest to the pixels.
         learning_rate: the highest of a one-cycle schedule.
         epochs: passes over the training images.
         batch_size: images in a step.
@@ -49,7 +49,7 @@ class Detector(Section):
     digits: Pictures
     pages: Pictures
     repeats: Count
-    hidden: Width
+    hidden: Annotated[tuple[Width, ...], Field(strict=False, min_length=1)]
     learning_rate: Rate
     epochs: Count
     batch_size: Count
@@ -102,9 +102,8 @@ def fit_detector(examples: Examples, params: Detector, *, centred: bool) -> nn.S
     generator = torch.Generator().manual_seed(params.seed)
     for _ in range(params.epochs):
         order = rows[torch.randperm(len(rows), generator=generator)]
-        for images, labels, _rows in batches(
-            examples.split, order, batch_size=params.batch_size, generator=generator, augment=augment
-        ):
+        augmented = batches(examples.split, order, batch_size=params.batch_size, generator=generator, augment=augment)
+        for images, labels, _rows in prefetch(augmented):
             loss = binary_cross_entropy_with_logits(detector(images)[:, 0], labels.float())
             optimizer.zero_grad()
             loss.backward()
@@ -117,8 +116,9 @@ def main() -> None:
     """Write `models/detector.safetensors`."""
     params, info = load_params(Params), load_dataset_info(DATASET_FILE)
     images = load_split(TRAIN_FILE, info)
-    training, _ = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
-    examples = detector_examples(training, info, params.detector)
+    images, _ = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
+    examples = detector_examples(images, info, params.detector)
+    del images  # `examples` holds a copy
     digits = int(examples.split.labels.sum())
     name = "digits" if info.labels == DIGITS else f"images of {info.name}"
     print(f"{digits:,} {name} and {len(examples.repeats) - digits:,} others to tell them from")

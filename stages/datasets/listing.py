@@ -67,7 +67,7 @@ def _list_labels(folder: Path) -> tuple[list[Path], list[Path]]:
         pictures += of_label
         left_out += [path for path in _files(entry) if path not in set(of_label)]
     if not pictures:
-        untracked = "; an experiment sees only what is tracked: `dvc add pictures/*`, or `git add pictures`"
+        untracked = "; an experiment sees only what is tracked: `dvc add pictures/*/`, or `git add pictures`"
         msg = f"{folder} holds no pictures: put them into {folder}/<label>/, as {FORMATS}"
         raise StageError(msg + untracked * (".dvc" in Path.cwd().parts))
     return pictures, left_out

@@ -124,7 +124,8 @@ def _refuse_if_dropped(request: Request) -> None:
     A request may offer to upgrade its connection and be answered all the same (RFC 9110, 7.8), but uvicorn with
     httptools drops its body.
     """
-    if b"upgrade" in request.headers and request.headers.get(b"content-length", b"0") != b"0":
+    sent = b"transfer-encoding" in request.headers or request.headers.get(b"content-length", b"0") != b"0"
+    if sent and b"upgrade" in request.headers:
         raise HttpError(400, DROPPED)
 
 

@@ -34,9 +34,9 @@ class TextFormatter(logging.Formatter):
     """What a person reads: who speaks, the level if it is not the usual one, the message."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
-        """Return the line."""
+        """Return the line; a message of several, such as one that names a file with a line break, becomes one."""
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        return f"mnist-serving: {level}{record.message}"
+        return f"mnist-serving: {level}{' '.join(record.message.splitlines())}"
 
 
 def configure_logs(*, as_json: bool, access: bool) -> None:

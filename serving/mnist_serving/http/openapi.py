@@ -42,7 +42,7 @@ BODY_ERRORS = (400, 408, 413, 415, 503)
 
 def describe_api(contract: Contract, limits: Limits, *, version: str) -> Json:
     """Return the OpenAPI document of a service with a model of this contract, and these limits."""
-    dataset = contract.metadata.get("dataset", "MNIST")
+    dataset = contract.metadata["dataset"]
     purpose = f"Classifies images into {len(contract.labels)} classes with a model trained on {dataset}."
     return {
         "openapi": "3.1.0",

@@ -17,7 +17,7 @@ from .jobs import Job
 from .json_body import JSON, has_more, json_response, may_hold_booleans, read_object
 from .limits import Limits
 from .pixels import Images, Shape, read_pixels, to_images
-from .transport.http_types import HttpError, Request, Response
+from .transport.http_types import HttpError, Request, Response, body_too_large
 from .transport.limits import BodyLimit
 from .uploads import FORM, STARTS, decode_base64, is_picture_type, read_form
 
@@ -38,8 +38,8 @@ def media_type(request: Request) -> str:
 
 
 def body_limit(kind: str, limits: Limits) -> BodyLimit:
-    """Return how large the body of a media type may be: pictures more than JSON."""
-    return limits.of_pictures if kind == FORM or is_picture_type(kind) else limits.of_json
+    """Return how large the body of a media type may be: what may be a picture more than JSON."""
+    return limits.of_pictures if kind in (FORM, *UNLABELLED) or is_picture_type(kind) else limits.of_json
 
 
 def is_slow(request: Request) -> bool:
@@ -87,6 +87,8 @@ def _read_body(request: Request, pictures: "_Pictures") -> Images:
         return to_images(pictures.read(body), pictures.contract.image_shape)
     if kind:
         raise HttpError(415, f"Content-Type {kind[:60]!r} is not supported; use {', '.join(TYPES)}")
+    if len(body) > pictures.limits.body:
+        raise body_too_large(pictures.limits.of_json)
     return _read_document(body, pictures)
 
 
@@ -113,7 +115,7 @@ def read_instances(request: Request, limits: Limits, contract: Contract) -> Imag
     kind = media_type(request)
     if kind not in (*UNLABELLED, JSON):
         raise HttpError(415, f"Content-Type {kind[:60]!r} is not supported; use {JSON}")
-    body = decompress(request, limit=body_limit(kind, limits))
+    body = decompress(request, limit=limits.of_json)
     document = read_object(body)
     if "instances" not in document:
         raise HttpError(400, "the object must have `instances`, a list of images")

@@ -42,24 +42,23 @@ def add_serve_command(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="answer over HTTP",
         description="Answer over HTTP: a drawing page, POST /predict, the Open Inference Protocol under /v2, /docs. "
         "Each flag may also be given in the environment variable named beside it.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     lists: dict[str, Any] = {"action": Repeated, "default": ()}
-    add("--model", type=Path, default=PACKAGED_MODEL, help="the ONNX file")
+    add("--model", type=Path, default=PACKAGED_MODEL, help="an ONNX file; default: the one in the package")
     add("--host", default="127.0.0.1", help="the address to listen on")
     add("--port", type=PORT, default=8000, help="the port to listen on; 0 picks a free one")
     add("--uds", type=Path, metavar="PATH", help="a Unix socket to listen on, in place of host and port")
-    add("--root-path", type=root_path, default="", help="the path below which a proxy offers it")
+    add("--root-path", type=root_path, default="", metavar="PATH", help="the path below which a proxy offers it")
     text = "a site whose pages may use the service, or *; repeatable"
     add("--cors-origin", dest="origins", type=origins, metavar="ORIGIN", help=text, **lists)
     text = "a proxy or network whose X-Forwarded-For the access log believes, or unix; repeatable"
     add("--trusted-proxy", dest="proxies", type=proxies, metavar="ADDRESS", help=text, **lists)
-    add("--workers", type=COUNT, default=1, help="how many processes; each uses one core")
+    add("--workers", type=COUNT, default=1, metavar="N", help="how many processes; each uses one core")
     add("--access-log", action="store_true", help="log one line a request")
     add("--log-json", action="store_true", help="log one JSON object a line")
-    add("--linger", type=SECONDS, default=0.5, help="seconds to accept connections after SIGTERM")
-    add("--grace", type=SECONDS, default=10.0, help="seconds from SIGTERM to the end, at most")
+    add("--linger", type=SECONDS, default=0.5, metavar="SECONDS", help="to accept connections after SIGTERM")
+    add("--grace", type=SECONDS, default=10.0, metavar="SECONDS", help="from SIGTERM to the end, at most")
     _add_limits(parser.add_argument_group("limits"))
     take_environment(parser)
     parser.set_defaults(run=run_serve)
@@ -78,10 +77,11 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         ("--max-in-flight", "in_flight", COUNT, "requests with a body being received or worked on"),
         ("--max-large-in-flight", "large_in_flight", COUNT, "of these, with a body larger than --max-body"),
         ("--max-connections", "connections", COUNT, "open connections"),
-        ("--request-timeout", "request_seconds", SECONDS, "seconds for a request to arrive or a reply to be read"),
-        ("--idle-timeout", "idle_seconds", SECONDS, "seconds a connection may stay open between requests"),
+        ("--request-timeout", "request_seconds", SECONDS, "for a request to arrive or a reply to be read"),
+        ("--idle-timeout", "idle_seconds", SECONDS, "that a connection may stay open between requests"),
     ):
-        group.add_argument(flag, dest=name, type=kind, default=getattr(defaults, name), help=text)
+        unit = "SECONDS" if kind is SECONDS else "N"
+        group.add_argument(flag, dest=name, type=kind, default=getattr(defaults, name), metavar=unit, help=text)
 
 
 def run_serve(arguments: argparse.Namespace) -> int:

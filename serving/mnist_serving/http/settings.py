@@ -36,7 +36,7 @@ class Setting(str):
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports wrong usage in one line, as JSON where the log is JSON, so that standard error has one format."""
+    """Reports wrong usage in one line, which is a JSON object where the log is JSON."""
 
     def error(self, message: str) -> NoReturn:
         """End the program with exit code 2."""
@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
             configure_logs(as_json=True, access=False)
             logging.getLogger("mnist_serving").error("%s", message)
             sys.exit(2)
-        self.exit(2, f"{self.prog}: error: {message}; `{self.prog} --help` says more\n")
+        self.exit(2, f"{self.prog}: error: {message}; `{self.prog} --help` lists what is allowed\n")
 
 
 class Repeated(argparse.Action):
@@ -69,7 +69,8 @@ def take_environment(parser: argparse.ArgumentParser) -> None:
         if not action.option_strings or action.dest == "help":
             continue
         name = PREFIX + action.option_strings[-1].lstrip("-").upper().replace("-", "_")
-        action.help = f"{action.help}; {name}"
+        tells = action.default and isinstance(action.default, (str, float, int))
+        action.help = f"{action.help} (default: {action.default}; {name})" if tells else f"{action.help} ({name})"
         if action.nargs == 0:
             action.type = _yes_or_no
         value = os.environ.get(name, "")

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import logging
 from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
@@ -12,6 +13,8 @@ from .transport.http_types import HttpError
 
 FORM = "multipart/form-data"
 STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")  # of the formats of picture files
+# The reply says what is wrong with a form; clients must not fill the log with it.
+SILENT = logging.Logger("forms", logging.CRITICAL)  # noqa: LOG001 (nobody is to configure it)
 URL_SAFE = str.maketrans("-_", "+/", " \t\r\n")  # the other alphabet of RFC 4648; breaks of lines are dropped
 
 
@@ -99,7 +102,9 @@ def read_form(body: bytes, content_type: bytes, *, most_parts: int) -> list[tupl
     form = _Form(most_parts)
     calls = {name: getattr(form, name) for name in dir(form) if name.startswith("on_")}
     try:
-        MultipartParser(boundary, calls).write(body)  # type: ignore[arg-type]
+        parser = MultipartParser(boundary, calls)  # type: ignore[arg-type]
+        parser.logger = SILENT
+        parser.write(body)
     except FormParserError as error:
         problem = "the form is damaged, or its boundary is not the one in the Content-Type"
         raise HttpError(400, f"{problem}: {error}") from error

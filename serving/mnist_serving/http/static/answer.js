@@ -36,7 +36,7 @@ const INVITE_PICTURES = [
 
 /** Show a reply; a quiet one is not read out. */
 export function showGuess(reply, { quiet }) {
-  showTrouble("");
+  tell({ trouble: "" });
   find("answer").classList.toggle("unsure", reply.abstained);
   if (reply.digits) showNumber(reply);
   else showClass(reply);
@@ -62,9 +62,9 @@ function showNumber({ label, digits, abstained, reason }) {
   showSeen(digits.map((digit) => digit.seen));
 }
 
-/** Show no guess, and why: a comment, or a notice of what is wrong. */
-export function showNothing(comment, notice = "") {
-  showTrouble(notice);
+/** Show no guess, and why: a comment, or what is wrong. */
+export function showNothing(comment, trouble = "") {
+  tell({ trouble });
   showAnswer("", comment);
   find("whether").textContent = "";
   find("answer").classList.remove("unsure");
@@ -77,7 +77,6 @@ function showAnswer(guess, comment, label = "") {
   find("guess").textContent = guess;
   find("guess").classList.toggle("words", guess.length > 2);
   find("comment").textContent = comment;
-  find("answer").dataset.label = label;
   speak(label && `${guess}, ${comment}`);
 }
 
@@ -130,13 +129,6 @@ function tell(change) {
 /** Say something that does not concern the answer, until the drawing changes. */
 export function showNotice(notice) {
   tell({ notice });
-}
-
-/** Say why the answer does not belong to the drawing; an empty reason if it does. */
-export function showTrouble(trouble) {
-  tell({ trouble });
-  find("answer").classList.toggle("stale", trouble !== "");
-  if (trouble && !find("answer").dataset.label) find("comment").textContent = ""; // "nothing is drawn" may be wrong now
 }
 
 let speaking = 0;

@@ -13,7 +13,7 @@
 // one of the classes at all; `reason` says why the model abstains: "no digit", or its candidates. A `box` is [left, top,
 // right, bottom], in shares of the canvas.
 
-import { showGuess, showModel, showNothing, showNotice, showTrouble } from "./answer.js";
+import { showGuess, showModel, showNothing, showNotice } from "./answer.js";
 import { makeAsker } from "./ask.js";
 import { Boxes } from "./boxes.js";
 import { find } from "./dom.js";
@@ -76,6 +76,11 @@ function makeTalk(guesser, sheet) {
     opened = greeted = true;
   };
 
+  const refuse = (error) => {
+    use(null);
+    showNothing("", error.message);
+  };
+
   return {
     async ask() {
       if (!opened) await open();
@@ -87,15 +92,11 @@ function makeTalk(guesser, sheet) {
       return () => (use(reply, drawing), showGuess(reply, { quiet }));
     },
 
-    refuse(error) {
-      use(null);
-      showNothing("", error.message);
-    },
+    refuse,
 
     wait(error) {
       opened = false; // the service may return with another model
-      use(null);
-      showTrouble(error.message);
+      refuse(error);
     },
   };
 }

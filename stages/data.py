@@ -141,7 +141,7 @@ def load_split(path: Path, info: DatasetInfo) -> Split:
     """Read what `save_split` wrote.
 
     Raises:
-        StageError: the file is missing, damaged, another split, or not of the data set that the facts describe.
+        StageError: the file is missing, damaged, another split, or not of the data set that `info` describes.
 
     """
     split = Split(**load_tensors(path, f"{path.stem} split"))

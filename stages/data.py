@@ -19,7 +19,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from stages.config import PARAMS_FILE, Section, Seed
-from stages.io import StageError, atomic_write, load_tensors, save_tensors
+from stages.io import DATASET_FILE, TRAIN_FILE, StageError, atomic_write, load_tensors, save_tensors
 
 GATHERED = 16  # batches whose images are gathered in one go
 FEW = 1_000  # images of a label, below which a plain draw may miss it
@@ -118,7 +118,7 @@ def save_dataset_info(path: Path, info: DatasetInfo) -> None:
     atomic_write(path, (json.dumps(info.model_dump(), indent=1) + "\n").encode())
 
 
-def load_dataset_info(path: Path) -> DatasetInfo:
+def load_dataset_info(path: Path = DATASET_FILE) -> DatasetInfo:
     """Read what `save_dataset_info` wrote.
 
     Raises:
@@ -154,6 +154,16 @@ def load_split(path: Path, info: DatasetInfo) -> Split:
         msg = f"{path} has labels up to {int(split.labels.max())}, but {info.name} names {len(info.labels)} classes"
         raise StageError(msg)
     return split
+
+
+def load_training(info: DatasetInfo, box: Data) -> tuple[Split, Split]:
+    """Return the training images to learn from, and those held out for validation.
+
+    Raises:
+        StageError: as `load_split` and `train_val_split` do.
+
+    """
+    return train_val_split(load_split(TRAIN_FILE, info), validation=box.validation, seed=box.split_seed)
 
 
 def train_val_split(split: Split, *, validation: float, seed: int) -> tuple[Split, Split]:

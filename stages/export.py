@@ -22,20 +22,10 @@ from torch import Tensor, nn
 from stages.abstain.calibrate import Calibration, load_calibration
 from stages.config import Section, load_params
 from stages.data import DatasetInfo, Shape, load_dataset_info
-from stages.io import (
-    CALIBRATION_FILE,
-    DATASET_FILE,
-    DETECTOR_FILE,
-    METRICS_FILE,
-    MODEL_FILE,
-    WEIGHTS_FILE,
-    StageError,
-    atomic_write,
-    run,
-)
-from stages.models import KIND, Model, build_model
+from stages.io import METRICS_FILE, MODEL_FILE, WEIGHTS_FILE, StageError, atomic_write, run
+from stages.models import Model, load_model
 from stages.models.detector import build_detector, load_detector
-from stages.models.inference import load_weights, predict
+from stages.models.inference import predict
 from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize
 
 CHECK_TOLERANCE = 1e-4  # absolute, and ten times as much relative to a logit
@@ -141,7 +131,7 @@ def describe(info: DatasetInfo, *, accuracy: float, calibration: Calibration, we
     }
 
 
-def load_accuracy(path: Path) -> float:
+def load_accuracy(path: Path = METRICS_FILE) -> float:
     """Return the accuracy that `evaluate` wrote.
 
     Raises:
@@ -189,18 +179,12 @@ def to_metadata(description: Mapping[str, Any]) -> dict[str, str]:
 
 def main() -> None:
     """Write `serving/mnist_serving/model.onnx`, and `model.json`, which says the same as its metadata."""
-    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
-    classes = len(info.labels)
-    model = load_weights(build_model(params.model, info), WEIGHTS_FILE, KIND)
-    detector = load_detector(DETECTOR_FILE, info.shape)
-    calibration = load_calibration(CALIBRATION_FILE)
-    description = describe(
-        info,
-        accuracy=load_accuracy(METRICS_FILE),
-        calibration=calibration,
-        weights=WEIGHTS_FILE.read_bytes(),
-    ) | {"golden": golden_examples(model, info.shape)}
-    exported = build_onnx(model, detector, info.shape, classes=classes, temperature=calibration.temperature)
+    params, info = load_params(Params), load_dataset_info()
+    model, detector, calibration = load_model(params.model, info), load_detector(info.shape), load_calibration()
+    weights, temperature = WEIGHTS_FILE.read_bytes(), calibration.temperature
+    description = describe(info, accuracy=load_accuracy(), calibration=calibration, weights=weights)
+    description["golden"] = golden_examples(model, info.shape)
+    exported = build_onnx(model, detector, info.shape, classes=len(info.labels), temperature=temperature)
     content = serialize(exported, metadata=to_metadata(description))
     beside = {"file": MODEL_FILE.name, "sha256": sha256(content).hexdigest()} | describe_tensors(exported.graph)
     atomic_write(MODEL_FILE, content)

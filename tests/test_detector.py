@@ -152,6 +152,6 @@ def test_a_detector_is_as_deep_and_as_wide_as_its_file_says_and_of_the_shape_it_
     detector = build_detector((1, 28, 28), hidden=[9, 8, 7, 6, 5])
     save_tensors(path, KIND, detector.state_dict())
     images = draw_noise("grains", 3, (1, 28, 28), np.random.default_rng(0))
-    assert torch.equal(predict(load_detector(path, (1, 28, 28)), images), predict(detector, images))
+    assert torch.equal(predict(load_detector((1, 28, 28), path), images), predict(detector, images))
     with pytest.raises(StageError, match="weights of another network"):
-        load_detector(path, (3, 28, 28))
+        load_detector((3, 28, 28), path)

@@ -13,7 +13,7 @@ from stages import check, download, train
 from stages.config import load_params
 from stages.data import load_dataset_info, load_split, train_val_split
 from stages.datasets.folder import Folder
-from stages.io import DATASET_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
+from stages.io import MODEL_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
 from stages.models import KIND, build_model
 from stages.models.inference import load_weights, predict
 from stages.recipe import fill
@@ -133,7 +133,7 @@ def test_the_documented_pictures_are_a_data_set(project: Path) -> None:
     exec(compile(program, "docs/data.md", "exec"), {})  # noqa: S102 (it is ours)
     edit_params(project, data__dataset="folder")
     download.main()
-    info = load_dataset_info(DATASET_FILE)
+    info = load_dataset_info()
     assert (info.labels, info.shape) == (("box", "cross", "ring"), (1, 32, 32))
     assert load_split(TEST_FILE, info).labels.bincount().tolist() == [12, 12, 12]
 
@@ -180,7 +180,7 @@ def test_every_recipe_learns_a_few_drawn_shapes(
     capsys.readouterr()
     train.main()
     assert "warning" not in capsys.readouterr().err
-    info = load_dataset_info(DATASET_FILE)
+    info = load_dataset_info()
     model = load_weights(build_model(load_params(train.Params).model, info), WEIGHTS_FILE, KIND)
     training = train_val_split(load_split(TRAIN_FILE, info), validation=0.16667, seed=0)[0]
     for split, least in ((training, 0.95), (load_split(TEST_FILE, info), 0.7)):

@@ -20,22 +20,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stages.config import Pictures, Section, Share, load_params
-from stages.data import Data, DatasetInfo, load_dataset_info, load_split, train_val_split
+from stages.data import Data, DatasetInfo, load_dataset_info, load_training
 from stages.drawn.digits import DrawnDigits
 from stages.drawn.pages import read_again
-from stages.io import (
-    CALIBRATION_FILE,
-    DATASET_FILE,
-    DETECTOR_FILE,
-    TRAIN_FILE,
-    WEIGHTS_FILE,
-    StageError,
-    atomic_write,
-    run,
-)
-from stages.models import KIND, Model, build_model
+from stages.io import CALIBRATION_FILE, StageError, atomic_write, run
+from stages.models import Model, load_model
 from stages.models.detector import load_detector
-from stages.models.inference import load_weights, predict
+from stages.models.inference import predict
 
 
 class Calibrate(Section):
@@ -97,7 +88,7 @@ def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> fl
     return float(confidences.sort().values[int(max_false_rejection_rate * (len(confidences) - 1))])
 
 
-def load_calibration(path: Path) -> Calibration:
+def load_calibration(path: Path = CALIBRATION_FILE) -> Calibration:
     """Read the file that the stage writes.
 
     Raises:
@@ -119,11 +110,9 @@ def held_out_digits(images: Tensor, info: DatasetInfo, params: Calibrate) -> Ten
 
 def main() -> None:
     """Write `models/calibration.json`."""
-    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
-    model = load_weights(build_model(params.model, info), WEIGHTS_FILE, KIND)
-    detector = load_detector(DETECTOR_FILE, info.shape)
-    everything = load_split(TRAIN_FILE, info)
-    _, validation = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
+    params, info = load_params(Params), load_dataset_info()
+    model, detector = load_model(params.model, info), load_detector(info.shape)
+    _, validation = load_training(info, params.data)
     temperature = fit_temperature(predict(model, validation.images), validation.labels)
     digits = held_out_digits(validation.images, info, params.calibrate)
     confidences = confidence(predict(model, digits), predict(detector, digits), temperature=temperature)

@@ -15,25 +15,17 @@ from pathlib import Path
 from stages.io import StageError, atomic_write, run
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("stages/", "serving/", "recipes/", "tests/", ".dvc/", "data/", "models/", "pictures/")
-FILES = (".dvcignore", ".gitattributes", ".gitignore", "LICENSE", "Makefile", "docs/data.md", "docs/experiments.md")
-MORE = (
-    "dvc.yaml",
-    "params.yaml",
-    "pyproject.toml",
-    "requirements.lock",
-    "benchmarks/__init__",
-    "benchmarks/browser",
-    "benchmarks/seeds",
-)
-OUTPUTS = ("models/calibration.json", "serving/mnist_serving/model.onnx", "serving/mnist_serving/model.json")
-HERE = ("stages/new.py", "serving/README.md")
+# The patterns of git for what is copied; what is about MNIST's model stays.
+COPIED = """
+stages serving recipes tests .dvc data models pictures docs/data.md docs/experiments.md
+benchmarks/__init__.py benchmarks/browser.py benchmarks/seeds.py
+Makefile LICENSE dvc.yaml params.yaml pyproject.toml requirements.lock .dvcignore .gitattributes .gitignore
+:!stages/new.py :!serving/README.md :!serving/mnist_serving/model.* :!models/calibration.json
+:!tests/balancers.py :!tests/programs.py :!tests/seaweedfs.py :!tests/static_site.py :!tests/http_clients
+"""
 TESTS = (  # that hold whatever the model has learned; conftest.py and what it needs are not among them
     *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "experiments", "export", "io"),
     *("metrics", "mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
-)
-HELPERS = (  # of tests that stay here
-    *("tests/balancers.py", "tests/programs.py", "tests/seaweedfs.py", "tests/static_site.py", "tests/http_clients/"),
 )
 TARGETS = ("bench", "new", "runtimes", "environments", "image", "slow")  # of the Makefile, whose programs stay here
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -59,18 +51,13 @@ def list_files() -> list[str]:
         StageError: git does not know this folder, so that nothing says which files belong to it.
 
     """
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
+    command = ["git", "ls-files", "--", *COPIED.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode or not done.stdout:
         msg = f"{ROOT} is not under git, which would say what to copy: clone the repository"
         raise StageError(msg)
-    return [name for name in done.stdout.splitlines() if _belongs(name)]
-
-
-def _belongs(name: str) -> bool:
-    if name in {*OUTPUTS, *HERE} or not name.startswith((*FOLDERS, *FILES, *MORE)):
-        return False
-    test = re.fullmatch(r"tests/test_(\w+)\.py", name)
-    return (test is None or test[1] in TESTS) and not name.startswith(HELPERS)
+    tests = {name: re.fullmatch(r"tests/test_(\w+)\.py", name) for name in done.stdout.splitlines()}
+    return [name for name, test in tests.items() if test is None or test[1] in TESTS]
 
 
 def rename(text: str, name: str) -> str:

@@ -40,9 +40,7 @@ def fill(text: str, name: str) -> str:
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 120, True
     yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(
-        type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
+    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
     params, recipe = yaml.load(text), yaml.load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
     if unknown := [section for section in recipe if section not in BOXES]:
         msg = f"recipes/{name}.yaml: unknown section `{unknown[0]}`; a recipe fills {', '.join(BOXES)}"

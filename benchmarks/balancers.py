@@ -8,9 +8,12 @@ answer other than 200, and any connection that breaks.
 """
 
 import argparse
+import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +109,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Requests that are lost while replicas are replaced or killed.")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     rounds = parser.parse_args().rounds
+    if os.getuid() != 0 or not all(map(shutil.which, ("haproxy", "nginx", "wrk"))):
+        sys.exit("run it as root (nginx writes below /var/lib) after apt-get install haproxy nginx-light wrk")
     print("| setup | requests | lost, in each round |\n| --- | --- | --- |")
     for setup in SETUPS:
         counts = [measure(setup) for _ in range(rounds)]

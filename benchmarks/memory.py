@@ -1,4 +1,4 @@
-"""How much memory each stage takes at ten times MNIST.
+"""How much memory each stage takes at ten times MNIST, or another multiple.
 
     python -m benchmarks.memory [--times 10]
 

@@ -18,7 +18,7 @@ from stages.models import KIND, build_model
 from stages.models.inference import load_weights, predict
 from stages.recipe import fill
 from stages.train import Train
-from tests.conftest import ROOT, edit_params
+from tests.conftest import edit_params
 
 Change = Callable[[Path], object]
 
@@ -125,17 +125,6 @@ def test_one_line_brings_pictures_to_one_size_and_to_grey_or_colour(tmp_path: Pa
     assert folder(tmp_path, size=[20, 24], channels="grey").load().info.shape == (1, 20, 24)
     (tmp_path / "box/big.png").unlink()
     assert folder(tmp_path, channels="rgb").load().info.shape == (3, 28, 28)
-
-
-def test_the_documented_pictures_are_a_data_set(project: Path) -> None:
-    text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    exec(compile(program, "docs/data.md", "exec"), {})  # noqa: S102 (it is ours)
-    edit_params(project, data__dataset="folder")
-    download.main()
-    info = load_dataset_info()
-    assert (info.labels, info.shape) == (("box", "cross", "ring"), (1, 32, 32))
-    assert load_split(TEST_FILE, info).labels.bincount().tolist() == [12, 12, 12]
 
 
 def test_each_label_gives_its_share_to_the_test_set(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from stages.abstain.calibrate import confidence, load_calibration
 from stages.abstain.ood_images import refused_shares
 from stages.config import Pictures, Section, Share, load_params
 from stages.data import Data, DatasetInfo, Split, load_dataset_info, load_split, load_training
 from stages.io import LOGITS_FILE, METRICS_FILE, REPORTS, TEST_FILE, atomic_write, run, save_tensors
 from stages.metrics import diagnose, expected_calibration_error, recalls, reliability, wilson_interval
 from stages.models import Model, load_model
+from stages.models.calibration import confidence, load_calibration
 from stages.models.detector import load_detector
 from stages.models.inference import predict
 from stages.plots import draw_mistakes

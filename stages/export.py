@@ -19,11 +19,11 @@ from onnx import helper
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from stages.abstain.calibrate import Calibration, load_calibration
 from stages.config import Section, load_params
 from stages.data import DatasetInfo, Shape, load_dataset_info
 from stages.io import METRICS_FILE, MODEL_FILE, WEIGHTS_FILE, StageError, atomic_write, run
 from stages.models import Model, load_model
+from stages.models.calibration import Calibration, load_calibration
 from stages.models.detector import build_detector, load_detector
 from stages.models.inference import predict
 from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize

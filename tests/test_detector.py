@@ -8,13 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from stages.abstain.calibrate import (
-    Calibration,
-    confidence,
-    fit_temperature,
-    fit_threshold,
-    load_calibration,
-)
+from stages.abstain.calibrate import fit_temperature, fit_threshold
 from stages.abstain.detector import Detector, detector_examples, fit_detector
 from stages.abstain.ood_images import (
     LEARNED_FONTS,
@@ -33,6 +27,7 @@ from stages.drawn import pages
 from stages.drawn.digits import DIGITS
 from stages.drawn.pages import FORKED_FROM, Draw, draw_images, read_pages
 from stages.io import StageError, save_tensors
+from stages.models.calibration import Calibration, confidence, load_calibration
 from stages.models.detector import KIND, build_detector, load_detector
 from stages.models.inference import predict
 from tests.conftest import make_digits

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from stages import download, evaluate, export, train
 from stages.abstain import calibrate, detector
-from stages.abstain.calibrate import confidence
 from stages.data import Shape
 from stages.export import check_exportable, golden_images, load_accuracy
 from stages.io import MODEL_FILE, WEIGHTS_FILE, StageError
+from stages.models.calibration import confidence
 from stages.models.cnn import Cnn
 from stages.models.detector import build_detector
 from stages.models.inference import predict

@@ -61,7 +61,16 @@ def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
     import onnxruntime  # the stage itself does without
 
     images = torch.randint(0, 256, (3, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    wanted = [_predict(model, some, classes=classes) for some in (images, images[:1])]
+    batches = (images, images[:1])
+    try:
+        wanted = [predict(model, some) for some in batches]
+    except Exception as error:  # whatever the model's own code raises
+        msg = f"the model fails on images {[*images.shape]}: {first_line(error)}"
+        raise StageError(msg) from error
+    for some, logits in zip(batches, wanted, strict=True):
+        if logits.shape != (len(some), classes):
+            msg = f"the model turns images {[*some.shape]} into {[*logits.shape]}; should be {[len(some), classes]}"
+            raise StageError(msg)
     exported = build_onnx(model, build_detector(shape, hidden=[1]), shape, classes=classes, temperature=1.0)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised
@@ -79,24 +88,6 @@ def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
             "number of images, without random numbers"
         )
         raise StageError(msg) from error
-
-
-def _predict(model: nn.Module, images: Tensor, *, classes: int) -> Tensor:
-    """Return the logits, float32 [B,classes], of uint8 images [B,C,H,W].
-
-    Raises:
-        StageError: the model fails, or gives anything else.
-
-    """
-    try:
-        logits = predict(model, images)
-    except Exception as error:  # whatever the model's own code raises
-        msg = f"the model fails on images {[*images.shape]}: {first_line(error)}"
-        raise StageError(msg) from error
-    if logits.shape != (len(images), classes):
-        msg = f"the model turns images {[*images.shape]} into {[*logits.shape]}; should be {[len(images), classes]}"
-        raise StageError(msg)
-    return logits
 
 
 def describe_preprocessing(info: DatasetInfo) -> dict[str, Any]:

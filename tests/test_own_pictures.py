@@ -86,7 +86,7 @@ def test_every_format_that_the_service_reads_is_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_what_to_do(tmp_path: Path, change: Change, words: str) -> None:
+def test_a_clear_mistake_is_refused_with_what_to_do(tmp_path: Path, change: Change, words: str) -> None:
     draw_shapes(tmp_path, 5)
     change(tmp_path)
     with pytest.raises(StageError, match=words):

@@ -1,7 +1,7 @@
 """Box 2, model: the networks that it can hold, a file each. A new one is its file, and its name in the union below.
 
-A model maps scaled images, float32 [B,C,H,W], to raw logits [B,classes], with no softmax at the end: the loss, and
-whoever wants probabilities, bring their own. Its first weights come from torch's global generator: seed it before.
+A model maps scaled images, float32 [B,C,H,W], to raw logits [B,classes], with no softmax at the end, since the
+loss has one. Its first weights come from torch's global generator: seed it before.
 """
 
 from typing import Annotated

@@ -39,7 +39,7 @@ from tests.conftest import edit_params
         ),
         ({"model": {"kind": "mlp"}}, ["`model.hidden` is missing"]),
         ({"model__hidden": 256}, ["`model.hidden` is 256", "a list, such as [256]"]),
-        ({"model__hidden": []}, ["`model.hidden` is []", "at least 1 entries"]),
+        ({"model__hidden": []}, ["`model.hidden` is []", "1 or more entries"]),
         ({"train__device": "gpu"}, ["`train.device` is 'gpu'", "'cpu', 'cuda', 'mps' or 'auto'"]),
         ({"train": 3}, ["`train` is 3", "keys and values"]),
         ({"download__folder__test": 1.0}, ["`download.folder.test` is 1.0", "less than 1"]),

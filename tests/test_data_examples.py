@@ -9,7 +9,7 @@ from mnist_serving import cli
 
 from stages import download, parity
 from stages.data import load_dataset_info
-from stages.io import DATASET_FILE, MODEL_FILE
+from stages.io import MODEL_FILE
 from tests.conftest import ROOT, edit_params
 from tests.test_datasets import run_pipeline
 
@@ -35,7 +35,7 @@ def test_the_examples_data_sets_are_as_the_page_says(
     edit_params(project, data__dataset=dataset)
     download.main()
     assert said[0] in capsys.readouterr().out.splitlines()
-    assert load_dataset_info(DATASET_FILE).shape == {"uci_digits": (1, 28, 28), "folder": (1, 32, 32)}[dataset]
+    assert load_dataset_info().shape == {"uci_digits": (1, 28, 28), "folder": (1, 32, 32)}[dataset]
     assert (project / file).is_file()
 
 

@@ -206,10 +206,12 @@ def test_infer_refuses(service: Service, name: str) -> None:
     assert told in error_of(response)
 
 
-def test_a_name_nested_deeper_than_python_can_write_it_is_refused(service: Service) -> None:
+def test_a_name_nested_deeper_than_python_3_11_can_write_it_is_refused(service: Service) -> None:
     deep = "[" * 1010 + "]" * 1010
     response = ask(service, INFER, json.dumps(infer_document(ONE, name="deep")).replace('"deep"', deep).encode(), JSON)
-    assert (response.status, error_of(response)) == (400, "the only input of the model is 'image', not a list")
+    assert response.status == 400
+    assert error_of(response).startswith("the only input of the model is 'image', not ")
+    assert len(error_of(response)) < 200
 
 
 @pytest.mark.parametrize("length", [b"-1", b"x", b"1e3", b"99999", b"9" * 30, b"", b"+5", b" 5"])

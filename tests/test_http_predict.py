@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -98,6 +99,7 @@ def test_files_that_are_not_pictures_or_too_large_or_blank_are_refused(service: 
 
 
 ZEROS = "0," * 783
+TOO_DEEP = "too deep" if sys.version_info < (3, 12) else "twice"  # newer ones read as deep as orjson does
 BAD_PREDICT = {
     "empty": (b"", "empty"),
     "not JSON": (b"{", "not valid JSON"),
@@ -122,7 +124,7 @@ BAD_PREDICT = {
     "no images": (b'{"images": []}', "at least one"),
     "nested deep": (b'{"image": ' + b"[" * 250_000, "not valid JSON"),
     "objects nested deep": (b'{"a":' * 900 + b"1" + b"}" * 900, "either"),
-    "a key twice, nested deep": (b'{"a":1,"a":' + b"[" * 1000 + b"]" * 1000 + b"}", "too deep"),
+    "a key twice, nested deep": (b'{"a":1,"a":' + b"[" * 1000 + b"]" * 1000 + b"}", TOO_DEEP),
 }
 
 

@@ -32,9 +32,10 @@ def merged(section: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 def test_params_yaml_holds_the_recipe_that_it_names() -> None:
     """The committed file; whoever changes a box and commits it removes the comment that names the recipe."""
     done = subprocess.run(["git", "show", "HEAD:params.yaml"], cwd=ROOT, capture_output=True, text=True, check=False)
-    committed = done.stdout or TEXT
-    if named := NAMED.search(committed):
-        assert fill(committed, named[1]) == committed, "edit recipes/, or delete the comment in params.yaml"
+    if done.returncode:
+        pytest.skip("did not run: nothing is committed here")
+    if named := NAMED.search(done.stdout):
+        assert fill(done.stdout, named[1]) == done.stdout, "edit recipes/, or delete the comment in params.yaml"
 
 
 @pytest.mark.parametrize("name", ["tutorial", "quick", "accurate", "cnn"])

@@ -6,16 +6,16 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 from mnist_serving import many
+from mnist_serving.errors import FileError
 from mnist_serving.many import in_order
 
 from tests.test_cli import ONE, ZERO, enlarged
 
-AT_ONCE = "from mnist_serving import cli, many; many.PATIENCE = 0; cli.main()"  # threads and bar before two seconds
+AT_ONCE = "from mnist_serving import cli, many; many.PATIENCE = 0; cli.main()"  # processes and bar before two seconds
 FILES = [str(number) for number in range(50)]
 
 
@@ -32,24 +32,24 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_few_files_are_answered_without_threads() -> None:
-    asked = in_order(lambda _: threading.current_thread(), FILES)
-    assert set(asked) == {threading.main_thread()}
+def test_a_few_files_are_answered_without_other_processes() -> None:
+    assert set(in_order(lambda _: os.getpid(), FILES)) == {os.getpid()}
 
 
-def test_many_files_are_answered_at_the_same_time_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_files_are_answered_by_other_processes_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(many, "PATIENCE", 0)
-    monkeypatch.setattr(many, "THREADS", 2)
-    together = threading.Barrier(2)
-
-    def ask(file: str) -> str:
-        together.wait(60)
-        return file
-
-    assert list(in_order(ask, FILES)) == FILES
+    answers = list(in_order(lambda file: (file, os.getpid()), FILES))
+    assert [file for file, _ in answers] == FILES
+    assert os.getpid() not in {process for _, process in answers}
 
 
-def test_an_interrupt_ends_the_threads_silently(pictures: Path) -> None:
+def test_a_process_that_was_killed_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "PATIENCE", 0)
+    with pytest.raises(FileError, match="was ended from outside"):
+        list(in_order(lambda _: os.kill(os.getpid(), signal.SIGKILL), FILES))
+
+
+def test_an_interrupt_ends_the_processes_silently(pictures: Path) -> None:
     files = [str(pictures / "01.png")] * 5_000
     command = [sys.executable, "-c", AT_ONCE, "predict", *files]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:

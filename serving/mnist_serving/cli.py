@@ -4,7 +4,6 @@ import argparse
 import io
 import json
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -82,11 +81,10 @@ def run_predict(arguments: argparse.Namespace) -> int:
     """Answer file by file, in their order; report those that cannot be read on standard error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may have letters that the terminal lacks
-    warnings.simplefilter("ignore")  # of strange pictures; that `decode` ignores them is not made for threads
     classifier = Classifier(arguments.model)
     ask = partial(answer_file, classifier, number=arguments.number)
     files = list(_list_files(arguments.files))
-    answers = map(ask, files) if STDIN in files else in_order(ask, files)  # Ctrl-C cannot end a thread that waits for -
+    answers = map(ask, files) if STDIN in files else in_order(ask, files)  # which no other process has
     bar, exit_code = Bar(len(files)), 0
     try:
         for done, (path, answer) in enumerate(zip(files, answers, strict=True), start=1):

@@ -1,32 +1,65 @@
-"""What many files take: several threads, and a bar on a terminal, both only after two seconds."""
+"""What many files take: several processes, and a bar on a terminal, both only after two seconds."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
-PATIENCE = 2.0  # seconds, after which threads and a bar are worth their while
-THREADS = min(6, os.cpu_count() or 1)  # reading a picture holds the interpreter's lock for a seventh of the time
+from .errors import FileError
+
+PATIENCE = 2.0  # seconds, after which processes and a bar are worth their while
+PROCESSES = os.cpu_count() or 1  # threads would wait for the interpreter's lock: two are no faster than one
 WIDTH = 40  # of the bar
 
 Answer = TypeVar("Answer")
 
 
 def in_order(ask: Callable[[str], Answer], files: Sequence[str]) -> Iterator[Answer]:
-    """Yield what `ask` returns for each file, in their order; in threads, if there are files left after two seconds.
+    """Yield what `ask` returns for each file, in their order; in processes, if there are files left after two seconds.
 
-    Whoever stops early, or interrupts, waits for the files that the threads are reading, and for no others.
+    Whoever stops early, or interrupts, waits for the files that the processes are reading, and for no others.
+
+    Raises:
+        FileError: a process was ended from outside.
+
     """
     begin, done = monotonic(), 0
     while done < len(files) and monotonic() - begin < PATIENCE:
         yield ask(files[done])
         done += 1
     if done < len(files):
-        from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 
-        with ThreadPoolExecutor(THREADS) as threads:
-            yield from threads.map(ask, files[done:])
+        try:
+            with ProcessPoolExecutor(PROCESSES, initializer=_begin, initargs=(ask,)) as processes:
+                yield from processes.map(_ask, files[done:], chunksize=4)
+        except BrokenProcessPool as error:
+            msg = "a process that was reading pictures was ended from outside, perhaps for lack of memory: run it again"
+            raise FileError(msg) from error
+
+
+def _begin(ask: Callable[[str], Any]) -> None:
+    """Prepare a process: it leaves Ctrl-C to the one that started it, and ends when that is gone."""
+    import multiprocessing
+    import threading
+
+    def end_with_parent() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    _asked.append(ask)
+
+
+def _ask(file: str) -> Any:  # noqa: ANN401 (whatever the function returns that the process was given)
+    return _asked[-1](file)
+
+
+_asked: list[Callable[[str], Any]] = []
 
 
 class Bar:

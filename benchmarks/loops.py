@@ -14,8 +14,8 @@ from hashlib import sha256
 import stages.train
 from stages import distributed
 from stages.config import PARAMS_FILE, load_params
-from stages.data import load_dataset_info, load_split, train_val_split
-from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE
+from stages.data import load_dataset_info, load_split, load_training
+from stages.io import TEST_FILE
 from stages.models.inference import predict
 from stages.recipe import fill
 
@@ -30,9 +30,8 @@ def time_recipe(name: str) -> dict[str, float | str]:
 
     Building the model, the sanity checks, and the validation and checkpoint after each epoch are included.
     """
-    params, info = load_recipe(name), load_dataset_info(DATASET_FILE)
-    images = load_split(TRAIN_FILE, info)
-    training, validation = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
+    params, info = load_recipe(name), load_dataset_info()
+    training, validation = load_training(info, params.data)
     training = training.join(params.data.drawn_digits.draw(info))
     device = distributed.get_device(params.train.device)
     training, validation = training.to(device), validation.to(device)

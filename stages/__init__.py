@@ -13,21 +13,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-_PACKAGES = (
-    "font_manrope",
-    "fontpkg_kalam",
-    "numpy",
-    "onnx",
-    "onnxscript",
-    "PIL",
-    "pydantic",
-    "ruamel",
-    "safetensors",
-    "sklearn",
-    "torch",
-    "torchvision",
-    "tqdm",
-)
+# Direct dependencies; whoever lacks one of the others lacks one of these.
+_PACKAGES = ("font_manrope", "numpy", "onnxscript", "pydantic", "ruamel", "sklearn", "torch", "torchvision")
 _CPU_FLAGS = Path("/proc/cpuinfo")
 HAS_AVX2 = _CPU_FLAGS.is_file() and " avx2 " in _CPU_FLAGS.read_text(encoding="utf-8")
 

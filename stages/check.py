@@ -7,7 +7,6 @@ With the name of a data set it first writes that into the file, as `data.dataset
 
 import json
 import re
-import sys
 
 from stages.abstain.calibrate import Calibrate
 from stages.abstain.detector import Detector
@@ -66,10 +65,10 @@ def say_what_is_replaced(dataset: str) -> str:
     )
 
 
-def main() -> None:
-    """Print one line, or one line for each mistake, and what a training will replace."""
-    if len(sys.argv) > 1:
-        choose(sys.argv[1])
+def main(dataset: str = "") -> None:
+    """Check params.yaml: print one line, or one line for each mistake, and what a training will replace."""
+    if dataset:
+        choose(dataset)
     params = load_params(Params)
     check_name(params.data.dataset)
     check_exportable(params.model.build(SHAPE, CLASSES), SHAPE, classes=CLASSES)
@@ -80,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, dataset="write this data set into the file first")

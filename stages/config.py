@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from stages.io import StageError
 
@@ -74,6 +74,9 @@ def read_sections(text: str | None = None) -> dict[str, Any]:
     except FileNotFoundError as error:
         msg = f"{PARAMS_FILE} is missing: run this in the root of the repository"
         raise StageError(msg) from error
+    except MarkedYAMLError as error:
+        msg = f"{PARAMS_FILE} is not valid YAML, line {error.problem_mark.line + 1}: {error.problem}"
+        raise StageError(msg) from error
     except (YAMLError, UnicodeDecodeError) as error:
         msg = f"{PARAMS_FILE} is not valid YAML: {' '.join(str(error).split())}"
         raise StageError(msg) from error
@@ -99,7 +102,8 @@ def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
         return f"`{key}.kind` is {context['tag']!r}; allowed: {context['expected_tags']}"
     if error["type"] == "union_tag_not_found":
         return f"`{key}.kind` is missing"
-    sentence = ALLOWED.get(error["type"], error["msg"].removeprefix("Value error, ")).format_map(context)
+    template = ALLOWED.get(error["type"])
+    sentence = template.format_map(context) if template else error["msg"].removeprefix("Value error, ")
     return f"`{key}` is {error['input']!r}; {sentence}"
 
 
@@ -117,10 +121,11 @@ ALLOWED = {
     "literal_error": "allowed: {expected}",
     "model_type": "write keys and values below it",
     "dict_type": "write keys and values below it",
+    "string_pattern_mismatch": "it must match {pattern}",
     "string_too_short": "write text",
     "string_type": "write text",
     "too_long": "it must have {max_length} entries at most",
-    "too_short": "it must have at least {min_length} entries",
+    "too_short": "it must have {min_length} or more entries",
     "tuple_type": "write a list, such as [256] or [a, b]",
 }
 
@@ -128,7 +133,7 @@ ALLOWED = {
 def _unknown(key: str, value: object, allowed: tuple[str, ...] | list[str]) -> str:
     near = difflib.get_close_matches(key.rpartition(".")[2], allowed, n=1)
     hint = f"did you mean `{near[0]}`? " if near else ""
-    return f"unknown key `{key}` (value {value!r}); {hint}allowed here: {', '.join(allowed)}"
+    return f"unknown key `{key}` (value {value!r}): {hint or 'remove it; '}allowed here: {', '.join(allowed)}"
 
 
 def _locate(location: tuple[int | str, ...], wanted: type[Section]) -> tuple[str, list[str]]:

@@ -4,22 +4,18 @@ The whole data set fits into memory, so a batch is an index into a tensor and ne
 where the images come from; `data/dataset.json` describes them and travels with them.
 """
 
-import json
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from stages.config import PARAMS_FILE, Section, Seed
-from stages.io import StageError, atomic_write, load_tensors, save_tensors
+from stages.io import DATASET_FILE, TRAIN_FILE, StageError, load_tensors, save_tensors
 
 GATHERED = 16  # batches whose images are gathered in one go
 FEW = 1_000  # images of a label, below which a plain draw may miss it
@@ -113,13 +109,8 @@ class Dataset(NamedTuple):
     test: Split
 
 
-def save_dataset_info(path: Path, info: DatasetInfo) -> None:
-    """Write them as JSON."""
-    atomic_write(path, (json.dumps(info.model_dump(), indent=1) + "\n").encode())
-
-
-def load_dataset_info(path: Path) -> DatasetInfo:
-    """Read what `save_dataset_info` wrote.
+def load_dataset_info(path: Path = DATASET_FILE) -> DatasetInfo:
+    """Read what `download` wrote.
 
     Raises:
         StageError: the file is missing or damaged.
@@ -141,7 +132,7 @@ def load_split(path: Path, info: DatasetInfo) -> Split:
     """Read what `save_split` wrote.
 
     Raises:
-        StageError: the file is missing, damaged, another split, or not of the data set that the facts describe.
+        StageError: the file is missing, damaged, another split, or not of the data set that `info` describes.
 
     """
     split = Split(**load_tensors(path, f"{path.stem} split"))
@@ -154,6 +145,16 @@ def load_split(path: Path, info: DatasetInfo) -> Split:
         msg = f"{path} has labels up to {int(split.labels.max())}, but {info.name} names {len(info.labels)} classes"
         raise StageError(msg)
     return split
+
+
+def load_training(info: DatasetInfo, box: Data) -> tuple[Split, Split]:
+    """Return the training images to learn from, and those held out for validation.
+
+    Raises:
+        StageError: as `load_split` and `train_val_split` do.
+
+    """
+    return train_val_split(load_split(TRAIN_FILE, info), validation=box.validation, seed=box.split_seed)
 
 
 def train_val_split(split: Split, *, validation: float, seed: int) -> tuple[Split, Split]:
@@ -202,20 +203,6 @@ def _draw(split: Split, drawn: int, *, seed: int) -> tuple[Split, Split]:
 def scale(images: Tensor) -> Tensor:
     """Turn uint8 grey levels 0 to 255 into float32 0 to 1."""
     return images.float().div_(255)
-
-
-def fit_into_frame(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    """Return a grey picture as MNIST frames its digits, uint8 [28,28].
-
-    The ink, light on black, fits into 20x20 in its own proportions; its centre of mass is in the middle of 28x28.
-    """
-    ink = ImageOps.contain(picture.crop(picture.getbbox()), (20, 20), Image.Resampling.BILINEAR)
-    row, column = np.average(np.indices((ink.height, ink.width)) + 0.5, axis=(1, 2), weights=np.asarray(ink))
-    left = min(max(round(14 - column), 0), 28 - ink.width)
-    top = min(max(round(14 - row), 0), 28 - ink.height)
-    frame = Image.new("L", (28, 28))
-    frame.paste(ink, (left, top))
-    return np.asarray(frame)
 
 
 def batches(  # noqa: PLR0913 (each is a choice of its own)

@@ -1,13 +1,14 @@
 """Stage `download`: the data set that box 1 names, as one tensor file per split and a description."""
 
 import difflib
+import json
 
 from stages.config import Section, load_params
-from stages.data import Data, Dataset, save_dataset_info, save_split
+from stages.data import Data, Dataset, save_split
 from stages.datasets.folder import Folder
 from stages.datasets.mnist import FashionMnist, Kmnist, Mnist
 from stages.datasets.uci_digits import UciDigits
-from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, StageError, run
+from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, StageError, atomic_write, run
 
 
 class Download(Section):
@@ -44,7 +45,7 @@ def main() -> None:
     dataset: Dataset = getattr(params.download, params.data.dataset).load()
     save_split(TRAIN_FILE, dataset.train)
     save_split(TEST_FILE, dataset.test)
-    save_dataset_info(DATASET_FILE, dataset.info)
+    atomic_write(DATASET_FILE, (json.dumps(dataset.info.model_dump(), indent=1) + "\n").encode())
     counts = f"{len(dataset.train.labels):,} training and {len(dataset.test.labels):,} test images"
     print(f"{dataset.info.name}: {counts}, {len(dataset.info.labels)} classes")
 

@@ -16,34 +16,15 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from stages.abstain.calibrate import confidence, load_calibration
 from stages.abstain.ood_images import refused_shares
 from stages.config import Pictures, Section, Share, load_params
-from stages.data import Data, DatasetInfo, Split, load_dataset_info, load_split, train_val_split
-from stages.io import (
-    CALIBRATION_FILE,
-    DATASET_FILE,
-    DETECTOR_FILE,
-    LOGITS_FILE,
-    METRICS_FILE,
-    REPORTS,
-    TEST_FILE,
-    TRAIN_FILE,
-    WEIGHTS_FILE,
-    atomic_write,
-    run,
-    save_tensors,
-)
-from stages.metrics import (
-    diagnose,
-    expected_calibration_error,
-    recalls,
-    reliability,
-    wilson_interval,
-)
-from stages.models import KIND, Model, build_model
+from stages.data import Data, DatasetInfo, Split, load_dataset_info, load_split, load_training
+from stages.io import LOGITS_FILE, METRICS_FILE, REPORTS, TEST_FILE, atomic_write, run, save_tensors
+from stages.metrics import diagnose, expected_calibration_error, recalls, reliability, wilson_interval
+from stages.models import Model, load_model
+from stages.models.calibration import confidence, load_calibration
 from stages.models.detector import load_detector
-from stages.models.inference import load_weights, predict
+from stages.models.inference import predict
 from stages.plots import draw_mistakes
 
 VERDICT_FILE = REPORTS / "verdict.md"
@@ -189,24 +170,16 @@ def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
 
 def main() -> None:
     """Write `metrics.json`, the logits of the test set, the report, and the plots."""
-    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
-    names = info.labels
-    everything = load_split(TRAIN_FILE, info)
-    training, _ = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
-    test = load_split(TEST_FILE, info)
-    model = load_weights(build_model(params.model, info), WEIGHTS_FILE, KIND)
+    params, info = load_params(Params), load_dataset_info()
+    names, calibration = info.labels, load_calibration()
+    model, detector = load_model(params.model, info), load_detector(info.shape)
+    (training, _), test = load_training(info, params.data), load_split(TEST_FILE, info)
 
     guesses = predict(model, training.images).argmax(dim=1)
     train_accuracy = (guesses == training.labels).sum().item() / len(training.labels)
     logits = predict(model, test.images)
-    calibration = load_calibration(CALIBRATION_FILE)
-    detector = load_detector(DETECTOR_FILE, info.shape)
     metrics, sentence = evaluate(
-        logits,
-        test.labels,
-        train_accuracy=train_accuracy,
-        names=names,
-        limits=params.evaluate,
+        logits, test.labels, train_accuracy=train_accuracy, names=names, limits=params.evaluate
     )
 
     def refuses(images: Tensor) -> Tensor:

@@ -19,23 +19,13 @@ from onnx import helper
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from stages.abstain.calibrate import Calibration, load_calibration
 from stages.config import Section, load_params
 from stages.data import DatasetInfo, Shape, load_dataset_info
-from stages.io import (
-    CALIBRATION_FILE,
-    DATASET_FILE,
-    DETECTOR_FILE,
-    METRICS_FILE,
-    MODEL_FILE,
-    WEIGHTS_FILE,
-    StageError,
-    atomic_write,
-    run,
-)
-from stages.models import KIND, Model, build_model
+from stages.io import METRICS_FILE, MODEL_FILE, WEIGHTS_FILE, StageError, atomic_write, run
+from stages.models import Model, load_model
+from stages.models.calibration import Calibration, load_calibration
 from stages.models.detector import build_detector, load_detector
-from stages.models.inference import load_weights, predict
+from stages.models.inference import predict
 from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize
 
 CHECK_TOLERANCE = 1e-4  # absolute, and ten times as much relative to a logit
@@ -71,7 +61,16 @@ def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
     import onnxruntime  # the stage itself does without
 
     images = torch.randint(0, 256, (3, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    wanted = [_predict(model, some, classes=classes) for some in (images, images[:1])]
+    batches = (images, images[:1])
+    try:
+        wanted = [predict(model, some) for some in batches]
+    except Exception as error:  # whatever the model's own code raises
+        msg = f"the model fails on images {[*images.shape]}: {first_line(error)}"
+        raise StageError(msg) from error
+    for some, logits in zip(batches, wanted, strict=True):
+        if logits.shape != (len(some), classes):
+            msg = f"the model turns images {[*some.shape]} into {[*logits.shape]}; should be {[len(some), classes]}"
+            raise StageError(msg)
     exported = build_onnx(model, build_detector(shape, hidden=[1]), shape, classes=classes, temperature=1.0)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised
@@ -89,24 +88,6 @@ def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
             "number of images, without random numbers"
         )
         raise StageError(msg) from error
-
-
-def _predict(model: nn.Module, images: Tensor, *, classes: int) -> Tensor:
-    """Return the logits, float32 [B,classes], of uint8 images [B,C,H,W].
-
-    Raises:
-        StageError: the model fails, or gives anything else.
-
-    """
-    try:
-        logits = predict(model, images)
-    except Exception as error:  # whatever the model's own code raises
-        msg = f"the model fails on images {[*images.shape]}: {first_line(error)}"
-        raise StageError(msg) from error
-    if logits.shape != (len(images), classes):
-        msg = f"the model turns images {[*images.shape]} into {[*logits.shape]}; should be {[len(images), classes]}"
-        raise StageError(msg)
-    return logits
 
 
 def describe_preprocessing(info: DatasetInfo) -> dict[str, Any]:
@@ -141,7 +122,7 @@ def describe(info: DatasetInfo, *, accuracy: float, calibration: Calibration, we
     }
 
 
-def load_accuracy(path: Path) -> float:
+def load_accuracy(path: Path = METRICS_FILE) -> float:
     """Return the accuracy that `evaluate` wrote.
 
     Raises:
@@ -189,18 +170,12 @@ def to_metadata(description: Mapping[str, Any]) -> dict[str, str]:
 
 def main() -> None:
     """Write `serving/mnist_serving/model.onnx`, and `model.json`, which says the same as its metadata."""
-    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
-    classes = len(info.labels)
-    model = load_weights(build_model(params.model, info), WEIGHTS_FILE, KIND)
-    detector = load_detector(DETECTOR_FILE, info.shape)
-    calibration = load_calibration(CALIBRATION_FILE)
-    description = describe(
-        info,
-        accuracy=load_accuracy(METRICS_FILE),
-        calibration=calibration,
-        weights=WEIGHTS_FILE.read_bytes(),
-    ) | {"golden": golden_examples(model, info.shape)}
-    exported = build_onnx(model, detector, info.shape, classes=classes, temperature=calibration.temperature)
+    params, info = load_params(Params), load_dataset_info()
+    model, detector, calibration = load_model(params.model, info), load_detector(info.shape), load_calibration()
+    weights, temperature = WEIGHTS_FILE.read_bytes(), calibration.temperature
+    description = describe(info, accuracy=load_accuracy(), calibration=calibration, weights=weights)
+    description["golden"] = golden_examples(model, info.shape)
+    exported = build_onnx(model, detector, info.shape, classes=len(info.labels), temperature=temperature)
     content = serialize(exported, metadata=to_metadata(description))
     beside = {"file": MODEL_FILE.name, "sha256": sha256(content).hexdigest()} | describe_tensors(exported.graph)
     atomic_write(MODEL_FILE, content)

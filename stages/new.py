@@ -6,7 +6,6 @@ What is about MNIST's model stays here: its outputs, measurements, examples, and
 has no model until its first `make repro`, which trains on the pictures in its folder `pictures`.
 """
 
-import argparse
 import keyword
 import re
 import subprocess
@@ -16,27 +15,20 @@ from pathlib import Path
 from stages.io import StageError, atomic_write, run
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("stages/", "serving/", "recipes/", "tests/", ".dvc/", "data/", "models/", "pictures/")
-FILES = (".dvcignore", ".gitattributes", ".gitignore", "LICENSE", "Makefile", "docs/data.md", "docs/experiments.md")
-MORE = (
-    "dvc.yaml",
-    "params.yaml",
-    "pyproject.toml",
-    "requirements.lock",
-    "benchmarks/__init__",
-    "benchmarks/browser",
-    "benchmarks/seeds",
-)
-OUTPUTS = ("models/calibration.json", "serving/mnist_serving/model.onnx", "serving/mnist_serving/model.json")
-HERE = ("stages/new.py", "serving/README.md")
+# The patterns of git for what is copied; what is about MNIST's model stays.
+COPIED = """
+stages serving recipes tests .dvc data models pictures docs/data.md docs/experiments.md
+benchmarks/__init__.py benchmarks/browser.py benchmarks/seeds.py
+Makefile LICENSE dvc.yaml params.yaml pyproject.toml requirements.lock .dvcignore .gitattributes .gitignore
+:!stages/new.py :!serving/README.md :!serving/mnist_serving/model.* :!models/calibration.json
+:!tests/balancers.py :!tests/programs.py :!tests/seaweedfs.py :!tests/static_site.py :!tests/http_clients
+"""
 TESTS = (  # that hold whatever the model has learned; conftest.py and what it needs are not among them
     *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "experiments", "export", "io"),
     *("metrics", "mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
 )
-HELPERS = (  # of tests that stay here
-    *("tests/balancers.py", "tests/programs.py", "tests/seaweedfs.py", "tests/static_site.py", "tests/http_clients/"),
-)
-TARGETS = ("bench", "new", "runtimes", "environments", "image", "slow")  # of the Makefile, whose programs stay here
+# Of the Makefile, whose programs stay here.
+TARGETS = ("bench", "new", "runtimes", "environments", "image", "triton", "slow")
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 README = """# {name}
@@ -60,18 +52,13 @@ def list_files() -> list[str]:
         StageError: git does not know this folder, so that nothing says which files belong to it.
 
     """
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
+    command = ["git", "ls-files", "--", *COPIED.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode or not done.stdout:
         msg = f"{ROOT} is not under git, which would say what to copy: clone the repository"
         raise StageError(msg)
-    return [name for name in done.stdout.splitlines() if _belongs(name)]
-
-
-def _belongs(name: str) -> bool:
-    if name in {*OUTPUTS, *HERE} or not name.startswith((*FOLDERS, *FILES, *MORE)):
-        return False
-    test = re.fullmatch(r"tests/test_(\w+)\.py", name)
-    return (test is None or test[1] in TESTS) and not name.startswith(HELPERS)
+    tests = {name: re.fullmatch(r"tests/test_(\w+)\.py", name) for name in done.stdout.splitlines()}
+    return [name for name, test in tests.items() if test is None or test[1] in TESTS]
 
 
 def rename(text: str, name: str) -> str:
@@ -96,7 +83,8 @@ def adapt(path: str, text: str, name: str) -> str:
     """Return the text of a file of the copy."""
     text = rename(text, name)
     if path == "Makefile":
-        text = re.sub(rf"(?m)^({'|'.join(TARGETS)}):.*\n(\t.*\n)+\n", "", text)
+        text = re.sub(rf"(?m)^(({'|'.join(TARGETS)}):.*\n)+(\t.*\n)+\n", "", text)
+        text = re.sub(r"(?m)^(BUILDER|export BUILDAH_FORMAT) .*\n", "", text)
         text = re.sub(rf" ({'|'.join(TARGETS)})(?= )", "", text)
     elif path.startswith("docs/"):
         text = re.sub(r"(?ms)^## A project of your own.*?(?=^## )", "", text)
@@ -138,18 +126,11 @@ def copy_to(folder: Path, name: str) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # noqa: S607
 
 
-def main() -> None:
-    """Copy, and say what comes next."""
-    parser = argparse.ArgumentParser(prog="python -m stages.new", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("dest", metavar="DEST", type=Path, help="a folder that does not exist yet")
-    parser.add_argument("name", metavar="NAME", help="of the project, the package and the model, such as my-project")
-    arguments = parser.parse_args()
-    copy_to(arguments.dest, arguments.name)
-    print(
-        f"{arguments.dest} is {arguments.name}. Next: put pictures into {arguments.dest}/pictures/<label>/, then "
-        f"`cd {arguments.dest} && make repro`"
-    )
+def main(dest: str, name: str) -> None:
+    """Start a project of your own from this one, under another name."""
+    copy_to(Path(dest), name)
+    print(f"{dest} is {name}. Next: put pictures into {dest}/pictures/<label>/, then `cd {dest} && make repro`")
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, dest="a folder that does not exist yet", name="of the project, package and model: my-project")

@@ -120,16 +120,12 @@ def _translate(layer: nn.Module, source: str, target: str, *, prefix: str) -> No
         case nn.Conv2d(bias=Tensor(), padding=(rows, columns), dilation=(1, 1), groups=1, padding_mode="zeros"):
             pads = [rows, columns] * 2
             node = helper.make_node("Conv", [source, *weights], [target], pads=pads, strides=layer.stride)
-        case (
-            nn.AvgPool2d(kernel_size=int(side), padding=0, ceil_mode=False, divisor_override=None)
-            | nn.MaxPool2d(kernel_size=int(side), padding=0, ceil_mode=False, dilation=1, return_indices=False)
-        ) if layer.stride == side:
-            kind = "AveragePool" if isinstance(layer, nn.AvgPool2d) else "MaxPool"
-            node = helper.make_node(kind, [source], [target], kernel_shape=[side] * 2, strides=[side] * 2)
+        case nn.AvgPool2d(kernel_size=int(side), padding=0, ceil_mode=False, divisor_override=None) if (
+            layer.stride == side
+        ):
+            node = helper.make_node("AveragePool", [source], [target], kernel_shape=[side] * 2, strides=[side] * 2)
         case nn.ReLU():
             node = helper.make_node("Relu", [source], [target])
-        case nn.Dropout():
-            node = helper.make_node("Identity", [source], [target])
         case _:
             node = None
     return node

@@ -6,7 +6,6 @@ A recipe is a file, `recipes/NAME.yaml`, with the same sections and keys. Keys t
 such as the data set, the seed and the device.
 """
 
-import argparse
 import re
 from collections.abc import MutableMapping
 from io import StringIO
@@ -41,9 +40,7 @@ def fill(text: str, name: str) -> str:
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 120, True
     yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(
-        type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
+    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
     params, recipe = yaml.load(text), yaml.load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
     if unknown := [section for section in recipe if section not in BOXES]:
         msg = f"recipes/{name}.yaml: unknown section `{unknown[0]}`; a recipe fills {', '.join(BOXES)}"
@@ -73,14 +70,11 @@ def _merge(section: MutableMapping[str, Any], values: MutableMapping[str, Any]) 
             section[key] = value
 
 
-def main() -> None:
-    """Write the recipe into `params.yaml`."""
-    parser = argparse.ArgumentParser(prog="python -m stages.recipe", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("name", help=", ".join(recipe_names()))
-    name = parser.parse_args().name
+def main(name: str = "") -> None:
+    """Fill boxes 1 to 4 of params.yaml from a recipe."""
     atomic_write(PARAMS_FILE, fill(PARAMS_FILE.read_text(encoding="utf-8"), name).encode())
     print(f"{PARAMS_FILE}: boxes 1 to 4 now hold the recipe {name}; `dvc repro` trains it")
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, name=", ".join(recipe_names()))

@@ -20,9 +20,9 @@ from stages import data, distributed, sanity
 from stages.augment import Augment
 from stages.checkpoint import Epoch, TrainState, as_csv, fingerprint_of
 from stages.config import Count, Section, Seed, load_params
-from stages.data import Batch, DatasetInfo, Split, batches, load_dataset_info, load_split, prefetch, train_val_split
+from stages.data import Batch, DatasetInfo, Split, batches, load_dataset_info, load_training, prefetch
 from stages.drawn.digits import DrawnDigits
-from stages.io import DATASET_FILE, INTERRUPTED, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
+from stages.io import INTERRUPTED, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
 from stages.models import KIND, Model, build_model
 from stages.models.inference import predict
 from stages.objective import Objective
@@ -202,13 +202,11 @@ def warn(sentence: str) -> None:
 
 def main() -> None:
     """Write `models/weights.safetensors` and `reports/history.csv`."""
-    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
+    params, info = load_params(Params), load_dataset_info()
     if params.train.processes > 1 and not distributed.launched():
         distributed.launch("stages.train", params.train.processes)
         return
-    training, validation = train_val_split(
-        load_split(TRAIN_FILE, info), validation=params.data.validation, seed=params.data.split_seed
-    )
+    training, validation = load_training(info, params.data)
     training = training.join(params.data.drawn_digits.draw(info))
     count, asked = len(training.labels), params.train
     params = params.suit(info, images=count)

@@ -8,9 +8,9 @@ import torch
 from mnist_serving import Classifier
 from torch import Tensor, nn
 
-from stages.abstain.calibrate import Calibration
 from stages.data import DatasetInfo, Shape
 from stages.export import describe, describe_tensors, golden_examples, to_metadata
+from stages.models.calibration import Calibration
 from stages.models.detector import build_detector
 from stages.onnx_graph import build_onnx, serialize
 

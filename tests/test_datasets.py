@@ -1,7 +1,6 @@
 """The data sets of box 1: labels, shape and checksums travel with the images; faulty pictures are reported."""
 
 import json
-from dataclasses import replace
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import torch
 from mnist_serving import Classifier
 from mnist_serving.images import read_picture
+from mnist_serving.metadata import Contract, Golden
 from PIL import Image
 
 from stages import download, evaluate, export, train
@@ -19,7 +19,7 @@ from stages.abstain import calibrate, detector
 from stages.data import load_dataset_info, load_split
 from stages.datasets.folder import Folder
 from stages.datasets.mnist import FashionMnist, import_torchvision
-from stages.io import DATASET_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE, StageError
+from stages.io import MODEL_FILE, TEST_FILE, TRAIN_FILE, StageError
 from tests.conftest import TEST_IMAGES, TRAIN_IMAGES, edit_params
 
 COLOURS = {"blue": (0, 0, 200), "green": (0, 200, 0), "red": (200, 0, 0)}
@@ -55,7 +55,7 @@ def test_colour_pictures_of_any_size_become_a_model_that_takes_them(project: Pat
     classifier = run_pipeline()
     assert classifier.labels == ("blue", "green", "red")
     assert classifier.contract.image_shape == (3, 24, 20)
-    test = load_split(TEST_FILE, load_dataset_info(DATASET_FILE))
+    test = load_split(TEST_FILE, load_dataset_info())
     assert len(test.labels) == round(0.2 * 90)
     prediction = classifier.predict(test.images.numpy())
     assert prediction.labels == [classifier.labels[label] for label in test.labels.tolist()]
@@ -174,7 +174,8 @@ def test_pictures_are_read_as_those_that_the_model_is_asked_about(tmp_path: Path
     dataset = Folder(path=str(tmp_path), size=None, channels="auto", test=0.5, seed=0).load()
     read = {dataset.info.labels[label]: image for image, label in zip(*dataset.train, strict=True)}
     read |= {dataset.info.labels[label]: image for image, label in zip(*dataset.test, strict=True)}
-    contract = replace(Classifier().contract, centred=False, image_shape=(1, 30, 30))
+    golden = Golden(np.zeros((1, 1, 30, 30), np.uint8), np.zeros((1, 3), np.float32))
+    contract = Contract(("a", "b", "c"), (1, 30, 30), centred=False, confidence_threshold=0, golden=golden, metadata={})
     for label in "abc":
         seen = read_picture((tmp_path / label / "0.png").read_bytes(), contract)
         assert np.array_equal(read[label].numpy(), seen)
@@ -184,7 +185,7 @@ def test_pictures_are_read_as_those_that_the_model_is_asked_about(tmp_path: Path
 def test_scikit_learns_digits_need_no_mirror(project: Path) -> None:
     edit_params(project, data__dataset="uci_digits", download__mnist__mirrors=["nowhere"], train__epochs=15)
     classifier = run_pipeline()
-    train_split, test = (load_split(path, load_dataset_info(DATASET_FILE)) for path in (TRAIN_FILE, TEST_FILE))
+    train_split, test = (load_split(path, load_dataset_info()) for path in (TRAIN_FILE, TEST_FILE))
     assert len(train_split.labels) + len(test.labels) == 1_797
     assert classifier.metadata["dataset"] == "UCI digits"
     prediction = classifier.predict(test.images.numpy())
@@ -207,7 +208,7 @@ def test_data_sets_of_mnists_format_are_checked_with_torchvisions_checksums(
     checksums = [(path.name, md5(path.read_bytes(), usedforsecurity=False).hexdigest()) for path in mirror.iterdir()]
     monkeypatch.setattr(getattr(datasets, name), "resources", checksums)
     download.main()
-    info = load_dataset_info(DATASET_FILE)
+    info = load_dataset_info()
     assert (info.name, info.labels[4]) == (name, label)
     assert not info.centred
     assert len(load_split(TRAIN_FILE, info).labels) == TRAIN_IMAGES

@@ -8,13 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from stages.abstain.calibrate import (
-    Calibration,
-    confidence,
-    fit_temperature,
-    fit_threshold,
-    load_calibration,
-)
+from stages.abstain.calibrate import fit_temperature, fit_threshold
 from stages.abstain.detector import Detector, detector_examples, fit_detector
 from stages.abstain.ood_images import (
     LEARNED_FONTS,
@@ -33,6 +27,7 @@ from stages.drawn import pages
 from stages.drawn.digits import DIGITS
 from stages.drawn.pages import FORKED_FROM, Draw, draw_images, read_pages
 from stages.io import StageError, save_tensors
+from stages.models.calibration import Calibration, confidence, load_calibration
 from stages.models.detector import KIND, build_detector, load_detector
 from stages.models.inference import predict
 from tests.conftest import make_digits
@@ -152,6 +147,6 @@ def test_a_detector_is_as_deep_and_as_wide_as_its_file_says_and_of_the_shape_it_
     detector = build_detector((1, 28, 28), hidden=[9, 8, 7, 6, 5])
     save_tensors(path, KIND, detector.state_dict())
     images = draw_noise("grains", 3, (1, 28, 28), np.random.default_rng(0))
-    assert torch.equal(predict(load_detector(path, (1, 28, 28)), images), predict(detector, images))
+    assert torch.equal(predict(load_detector((1, 28, 28), path), images), predict(detector, images))
     with pytest.raises(StageError, match="weights of another network"):
-        load_detector(path, (3, 28, 28))
+        load_detector((3, 28, 28), path)

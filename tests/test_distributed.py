@@ -18,7 +18,7 @@ from stages import distributed, download, sanity, train
 from stages.checkpoint import TrainState
 from stages.config import load_params
 from stages.data import Split, load_dataset_info
-from stages.io import DATASET_FILE, WEIGHTS_FILE, StageError, run
+from stages.io import WEIGHTS_FILE, StageError, run
 from stages.train import CHECKPOINT_FILE, HISTORY_FILE
 from tests.conftest import ROOT, edit_params
 
@@ -61,6 +61,7 @@ def test_an_interrupted_training_resumes_and_gives_the_same_bytes(
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainState, "save", save_and_stop)
+        patch.setattr(sys, "argv", ["train"])
         with pytest.raises(SystemExit, match="130"):
             run(train.main)
     assert "interrupted; 2 of 4 epochs are kept in models/train.checkpoint: `make repro` or" in capsys.readouterr().err
@@ -79,7 +80,7 @@ def test_another_training_or_a_damaged_checkpoint_starts_from_the_first_epoch(
     wanted = digests()
     params = load_params(train.Params)
     images = Split(torch.zeros(500, 1, 28, 28), torch.zeros(500))
-    info = load_dataset_info(DATASET_FILE)
+    info = load_dataset_info()
     state = train.build_state(params, images, info=info, device=torch.device("cpu"))
     state.save(CHECKPOINT_FILE, fingerprint="of another training")
     if damage is not None:

@@ -9,14 +9,14 @@ import torch
 from stages import download
 from stages.data import load_dataset_info, load_split
 from stages.datasets.mnist import decode, import_torchvision
-from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, StageError
+from stages.io import TEST_FILE, TRAIN_FILE, StageError
 from tests.conftest import TEST_IMAGES, TRAIN_IMAGES, edit_params, make_digits
 
 
 def test_the_two_splits_hold_what_the_files_hold(project: Path) -> None:
     download.main()
     for path, count, seed in ((TRAIN_FILE, TRAIN_IMAGES, 1), (TEST_FILE, TEST_IMAGES, 2)):
-        split = load_split(project / path, load_dataset_info(DATASET_FILE))
+        split = load_split(project / path, load_dataset_info())
         images, labels = make_digits(count, seed)
         assert split.images.dtype == torch.uint8
         assert split.labels.dtype == torch.int64

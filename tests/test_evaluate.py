@@ -14,7 +14,6 @@ from stages import download, evaluate, train
 from stages.abstain import calibrate, detector
 from stages.data import Split, load_dataset_info, load_split
 from stages.io import (
-    DATASET_FILE,
     LOGITS_FILE,
     METRICS_FILE,
     TEST_FILE,
@@ -41,7 +40,7 @@ def trained(project: Path) -> Path:
 def test_the_metrics_are_scalars_that_follow_from_the_logits(trained: Path) -> None:
     evaluate.main()
     metrics = json.loads((trained / METRICS_FILE).read_text())
-    labels = load_split(TEST_FILE, load_dataset_info(DATASET_FILE)).labels
+    labels = load_split(TEST_FILE, load_dataset_info()).labels
     (logits,) = load_tensors(LOGITS_FILE, f"logits by torch {torch.__version__.partition('+')[0]}").values()
     correct = int((logits.argmax(dim=1) == labels).sum())
     assert all(isinstance(value, int | float | str) for value in metrics.values())

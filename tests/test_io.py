@@ -13,7 +13,8 @@ import resource, sys
 from pathlib import Path
 from stages.io import run, atomic_write
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-run(lambda: atomic_write(Path(sys.argv[1]), bytes(5000)))
+path = Path(sys.argv.pop())
+run(lambda: atomic_write(path, bytes(5000)))
 """
 
 
@@ -35,7 +36,20 @@ def test_the_unfinished_file_of_a_killed_run_is_overwritten(tmp_path: Path) -> N
     assert (tmp_path / "model.bin").read_bytes() == b"whole"
 
 
-def test_a_stage_that_fails_says_so_in_one_line() -> None:
+def test_a_stage_refuses_arguments_and_says_where_its_settings_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, code, wanted in ((["--epochs", "3"], 2, "unrecognized"), (["--help"], 0, "settings are in params")):
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            run(lambda: None)
+        assert ended.value.code == code
+        assert wanted in "".join(capsys.readouterr())
+
+
+def test_a_stage_that_fails_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["stage"])
+
     def fail() -> None:
         msg = "no such thing: do this"
         raise StageError(msg)

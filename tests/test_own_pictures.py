@@ -13,12 +13,12 @@ from stages import check, download, train
 from stages.config import load_params
 from stages.data import load_dataset_info, load_split, train_val_split
 from stages.datasets.folder import Folder
-from stages.io import DATASET_FILE, MODEL_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
+from stages.io import MODEL_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError
 from stages.models import KIND, build_model
 from stages.models.inference import load_weights, predict
 from stages.recipe import fill
 from stages.train import Train
-from tests.conftest import ROOT, edit_params
+from tests.conftest import edit_params
 
 Change = Callable[[Path], object]
 
@@ -86,7 +86,7 @@ def test_every_format_that_the_service_reads_is_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_what_to_do(tmp_path: Path, change: Change, words: str) -> None:
+def test_a_clear_mistake_is_refused_with_what_to_do(tmp_path: Path, change: Change, words: str) -> None:
     draw_shapes(tmp_path, 5)
     change(tmp_path)
     with pytest.raises(StageError, match=words):
@@ -125,17 +125,6 @@ def test_one_line_brings_pictures_to_one_size_and_to_grey_or_colour(tmp_path: Pa
     assert folder(tmp_path, size=[20, 24], channels="grey").load().info.shape == (1, 20, 24)
     (tmp_path / "box/big.png").unlink()
     assert folder(tmp_path, channels="rgb").load().info.shape == (3, 28, 28)
-
-
-def test_the_documented_pictures_are_a_data_set(project: Path) -> None:
-    text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    exec(compile(program, "docs/data.md", "exec"), {})  # noqa: S102 (it is ours)
-    edit_params(project, data__dataset="folder")
-    download.main()
-    info = load_dataset_info(DATASET_FILE)
-    assert (info.labels, info.shape) == (("box", "cross", "ring"), (1, 32, 32))
-    assert load_split(TEST_FILE, info).labels.bincount().tolist() == [12, 12, 12]
 
 
 def test_each_label_gives_its_share_to_the_test_set(tmp_path: Path) -> None:
@@ -180,7 +169,7 @@ def test_every_recipe_learns_a_few_drawn_shapes(
     capsys.readouterr()
     train.main()
     assert "warning" not in capsys.readouterr().err
-    info = load_dataset_info(DATASET_FILE)
+    info = load_dataset_info()
     model = load_weights(build_model(load_params(train.Params).model, info), WEIGHTS_FILE, KIND)
     training = train_val_split(load_split(TRAIN_FILE, info), validation=0.16667, seed=0)[0]
     for split, least in ((training, 0.95), (load_split(TEST_FILE, info), 0.7)):

@@ -253,7 +253,7 @@ def test_a_python_without_the_packages_is_told_in_one_line(reproduced: Path) -> 
     )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "lacks font_manrope, fontpkg_kalam, numpy, " in done.stderr
+    assert "lacks font_manrope, numpy, onnxscript, " in done.stderr
     assert "make repro" in done.stderr
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from stages import download, train
 from stages.data import load_dataset_info, load_split, prefetch, train_val_split
-from stages.io import DATASET_FILE, TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError, save_tensors
+from stages.io import TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError, save_tensors
 from stages.losses.cross_entropy import CrossEntropy
 from stages.models import KIND
 from stages.models.inference import load_weights, predict
@@ -69,7 +69,7 @@ def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.Captu
     assert len(history) == 5
     losses = [float(line.split(",")[1]) for line in history[1:]]
     assert losses == sorted(losses, reverse=True)
-    test = load_split(TEST_FILE, load_dataset_info(DATASET_FILE))
+    test = load_split(TEST_FILE, load_dataset_info())
     logits = predict(load_weights(build_model(), WEIGHTS_FILE, KIND), test.images)
     assert (logits.argmax(dim=1) == test.labels).float().mean() > 0.99
 
@@ -78,7 +78,7 @@ def test_the_loop_learns_what_can_be_learned(project: Path, capsys: pytest.Captu
 def test_the_reported_validation_loss_is_that_of_the_saved_weights() -> None:
     download.main()
     train.main()
-    everything = load_split(TRAIN_FILE, load_dataset_info(DATASET_FILE))
+    everything = load_split(TRAIN_FILE, load_dataset_info())
     held_out = train_val_split(everything, validation=100, seed=0)[1]
     logits = predict(load_weights(build_model(), WEIGHTS_FILE, KIND), held_out.images)
     last = Path("reports/history.csv").read_text().splitlines()[-1].split(",")

@@ -208,8 +208,8 @@ def _convert(picture: Image.Image, mode: Mode, *, digit: bool) -> tuple[Image.Im
 def _eight_bits(levels: npt.NDArray[np.generic]) -> Pixels:
     """Return levels of more than 8 bits as 8.
 
-    Of whole numbers these are the upper 8 that are used: a 10-bit picture in 16 bits is not black. Of fractions the
-    highest becomes 255, and 0 or the lowest below it becomes 0.
+    Whole numbers keep the upper 8 bits that are used: a 10-bit picture in 16 bits is not black. The highest fraction
+    becomes 255, and 0 or the lowest below it becomes 0.
     """
     finite = np.nan_to_num(levels.astype(np.float64), posinf=0, neginf=0)
     finite -= min(0.0, float(finite.min()))

@@ -117,7 +117,7 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
         with safe_open(path, framework="numpy") as tensors:
             tensor, metadata = tensors.get_tensor(name), tensors.metadata() or {}
     except FileNotFoundError as error:
-        msg = f"{path}: no such file"
+        msg = f"{path}: no such file; `dvc repro` writes it, --{name} names another"
         raise FileError(msg) from error
     except (OSError, SafetensorError) as error:
         msg = f"{path} is not a safetensors file with `{name}`: {error}"

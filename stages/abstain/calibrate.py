@@ -10,32 +10,21 @@ people's pictures are, held-out images from enlarged pages and drawn ones. No ch
 """
 
 from math import exp
-from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stages.config import Pictures, Section, Share, load_params
-from stages.data import Data, DatasetInfo, load_dataset_info, load_split, train_val_split
+from stages.data import Data, DatasetInfo, load_dataset_info, load_training
 from stages.drawn.digits import DrawnDigits
 from stages.drawn.pages import read_again
-from stages.io import (
-    CALIBRATION_FILE,
-    DATASET_FILE,
-    DETECTOR_FILE,
-    TRAIN_FILE,
-    WEIGHTS_FILE,
-    StageError,
-    atomic_write,
-    run,
-)
-from stages.models import KIND, Model, build_model
+from stages.io import CALIBRATION_FILE, atomic_write, run
+from stages.models import Model, load_model
+from stages.models.calibration import Calibration, confidence
 from stages.models.detector import load_detector
-from stages.models.inference import load_weights, predict
+from stages.models.inference import predict
 
 
 class Calibrate(Section):
@@ -61,13 +50,6 @@ class Params(Section):
     calibrate: Calibrate
 
 
-class Calibration(Section):
-    """Logits are divided by `temperature` before the softmax; below `confidence_threshold` the model abstains."""
-
-    temperature: Annotated[float, Field(gt=0)]
-    confidence_threshold: Annotated[float, Field(ge=0, le=1)]
-
-
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """Return the temperature that minimises the cross-entropy: logits float [N,classes], labels int64 [N].
 
@@ -87,28 +69,9 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return round(exp(found.x), 6)
 
 
-def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -> Tensor:
-    """Return the probability that each prediction is right: float [N,classes] and [N,1] -> [N]."""
-    return detector_logits.sigmoid()[:, 0] * (logits / temperature).softmax(dim=1).amax(dim=1)
-
-
 def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> float:
     """Return the largest threshold that rejects at most a given share of digits with these confidences, float [N]."""
     return float(confidences.sort().values[int(max_false_rejection_rate * (len(confidences) - 1))])
-
-
-def load_calibration(path: Path) -> Calibration:
-    """Read the file that the stage writes.
-
-    Raises:
-        StageError: the file is missing or damaged.
-
-    """
-    try:
-        return Calibration.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        msg = f"{path} is missing or damaged ({' '.join(str(error).split())}): delete it and run `dvc repro`"
-        raise StageError(msg) from error
 
 
 def held_out_digits(images: Tensor, info: DatasetInfo, params: Calibrate) -> Tensor:
@@ -119,11 +82,9 @@ def held_out_digits(images: Tensor, info: DatasetInfo, params: Calibrate) -> Ten
 
 def main() -> None:
     """Write `models/calibration.json`."""
-    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
-    model = load_weights(build_model(params.model, info), WEIGHTS_FILE, KIND)
-    detector = load_detector(DETECTOR_FILE, info.shape)
-    everything = load_split(TRAIN_FILE, info)
-    _, validation = train_val_split(everything, validation=params.data.validation, seed=params.data.split_seed)
+    params, info = load_params(Params), load_dataset_info()
+    model, detector = load_model(params.model, info), load_detector(info.shape)
+    _, validation = load_training(info, params.data)
     temperature = fit_temperature(predict(model, validation.images), validation.labels)
     digits = held_out_digits(validation.images, info, params.calibrate)
     confidences = confidence(predict(model, digits), predict(detector, digits), temperature=temperature)

@@ -19,10 +19,10 @@ from torch.optim.lr_scheduler import OneCycleLR
 from stages.abstain.ood_images import TRAINED, TRAINED_NOISE, draw_trained
 from stages.augment import Augment
 from stages.config import Count, Pictures, Rate, Section, Seed, Width, load_params
-from stages.data import Data, DatasetInfo, Split, batches, load_dataset_info, load_split, prefetch, train_val_split
+from stages.data import Data, DatasetInfo, Split, batches, load_dataset_info, load_training, prefetch
 from stages.drawn.digits import DIGITS, DrawnDigits
 from stages.drawn.pages import read_again
-from stages.io import DATASET_FILE, DETECTOR_FILE, TRAIN_FILE, run, save_tensors
+from stages.io import DETECTOR_FILE, run, save_tensors
 from stages.models.detector import KIND, build_detector
 
 FEWEST = 20  # pictures of a kind, however small the data set
@@ -114,11 +114,8 @@ def fit_detector(examples: Examples, params: Detector, *, centred: bool) -> nn.S
 
 def main() -> None:
     """Write `models/detector.safetensors`."""
-    params, info = load_params(Params), load_dataset_info(DATASET_FILE)
-    images = load_split(TRAIN_FILE, info)
-    images, _ = train_val_split(images, validation=params.data.validation, seed=params.data.split_seed)
-    examples = detector_examples(images, info, params.detector)
-    del images  # `examples` holds a copy
+    params, info = load_params(Params), load_dataset_info()
+    examples = detector_examples(load_training(info, params.data)[0], info, params.detector)
     digits = int(examples.split.labels.sum())
     name = "digits" if info.labels == DIGITS else f"images of {info.name}"
     print(f"{digits:,} {name} and {len(examples.repeats) - digits:,} others to tell them from")

@@ -8,10 +8,10 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from stages.config import Part, Section, Seed
-from stages.data import Dataset, DatasetInfo, Split, fit_into_frame, train_test_split
+from stages.data import Dataset, DatasetInfo, Split, train_test_split
 
 DARKEST = 16  # grey levels are 0 to 16
 ENLARGED = 8  # times, before they are fitted into MNIST's frame
@@ -42,7 +42,17 @@ class UciDigits(Section):
 
 
 def enlarge(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """Return a digit of 8x8, levels 0 to 16, fitted into MNIST's frame, uint8 [28,28]."""
+    """Return a digit of 8x8, levels 0 to 16, as MNIST frames its digits, uint8 [28,28].
+
+    The ink, light on black, fits into 20x20 in its own proportions; its centre of mass is in the middle of 28x28.
+    """
     height, width = levels.shape
     small = Image.fromarray((levels * 255 / DARKEST).round().astype(np.uint8))
-    return fit_into_frame(small.resize((ENLARGED * width, ENLARGED * height), Image.Resampling.BICUBIC))
+    large = small.resize((ENLARGED * width, ENLARGED * height), Image.Resampling.BICUBIC)
+    ink = ImageOps.contain(large.crop(large.getbbox()), (20, 20), Image.Resampling.BILINEAR)
+    row, column = np.average(np.indices((ink.height, ink.width)) + 0.5, axis=(1, 2), weights=np.asarray(ink))
+    left = min(max(round(14 - column), 0), 28 - ink.width)
+    top = min(max(round(14 - row), 0), 28 - ink.height)
+    frame = Image.new("L", (28, 28))
+    frame.paste(ink, (left, top))
+    return np.asarray(frame)

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from stages.data import Shape
-from stages.io import load_tensors
+from stages.io import DETECTOR_FILE, load_tensors
 from stages.models.inference import load_weights
 from stages.models.mlp import Mlp
 
@@ -28,7 +28,7 @@ def build_detector(shape: Shape, *, hidden: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(nn.AvgPool2d(2), *network)
 
 
-def load_detector(path: Path, shape: Shape) -> nn.Sequential:
+def load_detector(shape: Shape, path: Path = DETECTOR_FILE) -> nn.Sequential:
     """Return the trained detector, as deep and as wide as the file says.
 
     Raises:

@@ -57,7 +57,7 @@ triton: FOLDER ?= build/triton
 triton:  ## write a model repository for Triton Inference Server into FOLDER, build/triton
 	$(PYTHON) deploy/triton/repository.py $(FOLDER)
 
-slow: $(VENV)/installed  ## test what `make test` leaves out: image, Docker, Ray, Triton, S3, oldest versions; needs 4 GB
+slow: $(VENV)/installed  ## test what `make test` leaves out: image, Docker, Ray, Triton, S3, oldest versions; needs 6 GB
 	@$(MAKE) environments || echo "what needs these will say that it did not run"
 	pytest -m slow
 
@@ -66,7 +66,7 @@ runtimes: $(VENV)/installed  ## compare the model's answers in every runtime
 	python -m benchmarks.runtimes
 
 environments: NAMES ?= tritonclient kserve schemathesis hadolint kubernetes compose team ray triton
-environments: $(VENV)/installed  ## install the other runtimes, clients and engines that tests use, 4 GB
+environments: $(VENV)/installed  ## install the other runtimes, clients and engines that tests use, 6 GB
 	@python -m benchmarks.environments; failed=$$?; python -m benchmarks.peer_environments $(NAMES) && exit $$failed
 
 lock:  ## pin the newest versions that pyproject.toml admits in requirements.lock

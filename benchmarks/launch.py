@@ -37,7 +37,7 @@ def in_python(
 
 
 def in_node(command: Callable[[], list[str]], model: Path, pixels: Path, sizes: Sequence[int]) -> bytes:
-    """Answer in Node, or in what else runs its programs."""
+    """Answer in Node, Bun or Deno."""
     return _run_program([*command(), str(RUNNERS / "in_node.mjs")], model, pixels, sizes)
 
 
@@ -45,10 +45,8 @@ def in_browser(bundler: str | None, model: Path, pixels: Path, sizes: Sequence[i
     """Answer in a headless Chromium, on a page as it is or as a bundler builds it."""
     browser = find_chromium()
     check_made(JAVASCRIPT)
-    names = ("index.html", "in_browser.mjs", "answer.mjs")
-    files = (
-        bundle(RUNNERS, bundler) if bundler else web_files() | {name: (RUNNERS / name).read_bytes() for name in names}
-    )
+    own = {name: (RUNNERS / name).read_bytes() for name in ("index.html", "in_browser.mjs", "answer.mjs")}
+    files = bundle(RUNNERS, bundler) if bundler else web_files() | own
     files |= {"model.onnx": model.read_bytes(), "pixels": pixels.read_bytes()}
     try:
         return post_from(f"index.html?{','.join(map(str, sizes))}", files, browser=browser)
@@ -66,8 +64,9 @@ def in_cpp(model: Path, pixels: Path, sizes: Sequence[int]) -> bytes:
 
 def node() -> list[str]:
     """Return the command that runs a program in Node."""
+    command = find_command("node")
     check_made(JAVASCRIPT)
-    return [find_command("node")]
+    return [command]
 
 
 def bun() -> list[str]:

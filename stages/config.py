@@ -102,7 +102,8 @@ def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
         return f"`{key}.kind` is {context['tag']!r}; allowed: {context['expected_tags']}"
     if error["type"] == "union_tag_not_found":
         return f"`{key}.kind` is missing"
-    sentence = ALLOWED.get(error["type"], error["msg"].removeprefix("Value error, ")).format_map(context)
+    template = ALLOWED.get(error["type"])
+    sentence = template.format_map(context) if template else error["msg"].removeprefix("Value error, ")
     return f"`{key}` is {error['input']!r}; {sentence}"
 
 
@@ -120,6 +121,7 @@ ALLOWED = {
     "literal_error": "allowed: {expected}",
     "model_type": "write keys and values below it",
     "dict_type": "write keys and values below it",
+    "string_pattern_mismatch": "it must match {pattern}",
     "string_too_short": "write text",
     "string_type": "write text",
     "too_long": "it must have {max_length} entries at most",

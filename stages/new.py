@@ -27,7 +27,8 @@ TESTS = (  # that hold whatever the model has learned; conftest.py and what it n
     *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "experiments", "export", "io"),
     *("metrics", "mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
 )
-TARGETS = ("bench", "new", "runtimes", "environments", "image", "slow")  # of the Makefile, whose programs stay here
+# Of the Makefile, whose programs stay here.
+TARGETS = ("bench", "new", "runtimes", "environments", "image", "triton", "slow")
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 README = """# {name}
@@ -82,7 +83,8 @@ def adapt(path: str, text: str, name: str) -> str:
     """Return the text of a file of the copy."""
     text = rename(text, name)
     if path == "Makefile":
-        text = re.sub(rf"(?m)^({'|'.join(TARGETS)}):.*\n(\t.*\n)+\n", "", text)
+        text = re.sub(rf"(?m)^(({'|'.join(TARGETS)}):.*\n)+(\t.*\n)+\n", "", text)
+        text = re.sub(r"(?m)^(BUILDER|export BUILDAH_FORMAT) .*\n", "", text)
         text = re.sub(rf" ({'|'.join(TARGETS)})(?= )", "", text)
     elif path.startswith("docs/"):
         text = re.sub(r"(?ms)^## A project of your own.*?(?=^## )", "", text)

@@ -45,6 +45,7 @@ from tests.conftest import edit_params
         ({"download__folder__test": 1.0}, ["`download.folder.test` is 1.0", "less than 1"]),
         ({"download__uci_digits__test": 1.0}, ["`download.uci_digits.test` is 1.0", "less than 1"]),
         ({"download__mnist__sha256": {"train-images-idx3-ubyte.gz": "0" * 64}}, ["`download.mnist.sha256", "4"]),
+        ({"download__mnist__sha256__train-images-idx3-ubyte.gz": "x"}, ["is 'x'", "must match ^[0-9a-f]{64}$"]),
         ({"download__mnist__mirrors": "somewhere"}, ["`download.mnist.mirrors` is 'somewhere'", "a list"]),
     ],
 )

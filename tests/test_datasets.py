@@ -1,7 +1,6 @@
 """The data sets of box 1: labels, shape and checksums travel with the images; faulty pictures are reported."""
 
 import json
-from dataclasses import replace
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import torch
 from mnist_serving import Classifier
 from mnist_serving.images import read_picture
+from mnist_serving.metadata import Contract, Golden
 from PIL import Image
 
 from stages import download, evaluate, export, train
@@ -174,7 +174,8 @@ def test_pictures_are_read_as_those_that_the_model_is_asked_about(tmp_path: Path
     dataset = Folder(path=str(tmp_path), size=None, channels="auto", test=0.5, seed=0).load()
     read = {dataset.info.labels[label]: image for image, label in zip(*dataset.train, strict=True)}
     read |= {dataset.info.labels[label]: image for image, label in zip(*dataset.test, strict=True)}
-    contract = replace(Classifier().contract, centred=False, image_shape=(1, 30, 30))
+    golden = Golden(np.zeros((1, 1, 30, 30), np.uint8), np.zeros((1, 3), np.float32))
+    contract = Contract(("a", "b", "c"), (1, 30, 30), centred=False, confidence_threshold=0, golden=golden, metadata={})
     for label in "abc":
         seen = read_picture((tmp_path / label / "0.png").read_bytes(), contract)
         assert np.array_equal(read[label].numpy(), seen)

@@ -41,19 +41,53 @@ def test_it_has_all_code_and_none_of_the_outputs(copied: Path) -> None:
         assert not (copied / name).exists()
 
 
+def test_its_pages_and_its_makefile_name_only_what_it_has(copied: Path) -> None:
+    for page in (copied / "README.md", *(copied / "docs").iterdir()):
+        text = page.read_text(encoding="utf-8")
+        assert "](" not in text, "links lead to pages that are not copied"
+        assert "make new" not in text
+    makefile = (copied / "Makefile").read_text(encoding="utf-8")
+    programs = re.findall(r"python\)? (?:-m )?((?:stages|benchmarks|deploy)[\w./]*)", makefile)
+    assert programs
+    for program in programs:
+        assert copied.joinpath(*program.removesuffix(".py").split(".")).with_suffix(".py").exists(), program
+    (names,) = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)
+    assert names.split() == re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE)
+
+
 def test_its_lines_are_as_its_linter_wants_them(copied: Path) -> None:
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run([sys.executable, "-m", "ruff", *command], cwd=copied, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout.decode()
 
 
-def test_it_learns_from_own_pictures_and_serves_them_under_its_own_name(copied: Path) -> None:
+def reproduce(copied: Path) -> dict[str, str]:
+    """Train the copy on drawn pictures; return the environment of its commands."""
     draw_shapes(copied / "pictures", 30)
-    edit_params(copied, train__min_steps=200, train__epochs=2, detector__epochs=3, evaluate__pictures=5)
+    edit_params(copied, detector__epochs=3, evaluate__pictures=5)
     environment = ENVIRONMENT | {"PYTHONPATH": str(copied / "serving")}
     for command in (["python", "-m", "stages.check"], ["dvc", "repro"]):
         done = subprocess.run(command, cwd=copied, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+    return environment
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_its_tests_pass_before_and_after_its_first_model(tmp_path: Path) -> None:
+    copied = tmp_path / "shape-reader"
+    new.copy_to(copied, "shape-reader")
+    for trained in (False, True):
+        if trained:
+            reproduce(copied)
+        for command in (["mypy"], ["pytest", "-n", "2", "--dist", "loadfile"]):
+            environment = ENVIRONMENT | {"PYTHONPATH": str(copied / "serving")}
+            done = subprocess.run(command, cwd=copied, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout[-5_000:]
+
+
+def test_it_learns_from_own_pictures_and_serves_them_under_its_own_name(copied: Path) -> None:
+    environment = reproduce(copied)
     picture = io.BytesIO()
     with Image.open(copied / "pictures/ring/000.png") as ring:
         ring.save(picture, "PNG")

@@ -36,9 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
     predict = commands.add_parser(
         "predict",
         parents=[model],
-        help="say which digit each picture shows",
-        description="Say which digit each picture shows, one line a file. Any picture of one digit will do: the digit "
-        "is cut out, scaled and centred first. For a model of other images the picture is resized. Exit code 1 if a "
+        help="say what each picture shows",
+        description="Say what each picture shows, one line a file. For a model of digits any picture of one will do: "
+        "the digit is cut out, scaled and centred first. For any other model the picture is resized. Exit code 1 if a "
         "file cannot be read; the others are still answered. Many files are read on several cores.",
     )
     predict.add_argument(
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--number",
         action="store_true",
-        help="read several digits in a row, such as 1984; with --json each digit has its box, "
+        help="with a model of digits, read several in a row, such as 1984; with --json each digit has its box, "
         "[left, top, right, bottom] in pixels. One digit that is not sure makes the number not sure",
     )
     predict.add_argument("--json", action="store_true", help="print one line of JSON per file")

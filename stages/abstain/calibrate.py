@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from stages.config import Pictures, Section, Share, load_params
+from stages.config import Count, Section, Share, load_params
 from stages.data import Data, DatasetInfo, load_dataset_info, load_training
 from stages.drawn.digits import DrawnDigits
 from stages.drawn.pages import read_again
@@ -38,7 +38,7 @@ class Calibrate(Section):
     """
 
     max_false_rejection_rate: Share
-    pages: Pictures
+    pages: Count
     drawn_digits: DrawnDigits
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
+from tqdm import trange
 
 from stages.abstain.ood_images import TRAINED, TRAINED_NOISE, draw_trained
 from stages.augment import Augment
@@ -100,7 +101,7 @@ def fit_detector(examples: Examples, params: Detector, *, centred: bool) -> nn.S
     steps = params.epochs * math.ceil(len(rows) / params.batch_size)
     schedule = OneCycleLR(optimizer, params.learning_rate, total_steps=steps)
     generator = torch.Generator().manual_seed(params.seed)
-    for _ in range(params.epochs):
+    for _ in trange(params.epochs, desc="training the detector", leave=False, disable=None):
         order = rows[torch.randperm(len(rows), generator=generator)]
         augmented = batches(examples.split, order, batch_size=params.batch_size, generator=generator, augment=augment)
         for images, labels, _rows in prefetch(augmented):

@@ -18,6 +18,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 from torch.nn import functional
+from tqdm import tqdm
 
 from stages.abstain.strokes import FIGURES, NOISES
 from stages.data import DatasetInfo, Shape
@@ -156,7 +157,8 @@ REPORTED_NOISE = {"noise": ("uniform_noise", "stripes"), "blank": ("blank",)}
 def draw_trained(count: int, info: DatasetInfo, *, seed: int) -> Tensor:
     """Return what a model sees of `count` pictures of each kind that the detector learns from, uint8 [N,C,H,W]."""
     random = np.random.default_rng(seed)
-    pages = [draw_images(draw, count, info, random) for draw in TRAINED.values()]
+    kinds = tqdm(TRAINED.values(), "drawing pictures", leave=False, disable=None)
+    pages = [draw_images(draw, count, info, random) for draw in kinds]
     return torch.cat([*pages, *(draw_noise(kind, count, info.shape, random) for kind in TRAINED_NOISE)])
 
 
@@ -174,7 +176,7 @@ def refused_shares(
     """
     random = np.random.default_rng(seed)
     shares = {}
-    for group, kinds in REPORTED.items():
+    for group, kinds in tqdm(REPORTED.items(), "drawing pictures", leave=False, disable=None):
         images = read_pages((draw(random) for draw in (kinds * count)[:count]), info)
         answered = int((~refuses(images)).sum()) if len(images) else 0
         shares[group] = 1 - answered / count

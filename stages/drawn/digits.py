@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.random import Generator
+from tqdm import trange
 
 from stages.config import Pictures, Section, Seed
 from stages.data import DatasetInfo, Split
@@ -37,7 +38,8 @@ class DrawnDigits(Section):
         """Return what a model sees of them, a digit after the other; nothing for a data set that is not of digits."""
         count = self.pictures if info.centred and info.labels == DIGITS else 0
         random = np.random.default_rng(self.seed)
-        images = [draw_images(partial(draw_digit, digit), count, info, random) for digit in range(len(DIGITS))]
+        digits = trange(len(DIGITS), desc="drawing digits", leave=False, disable=None if count else True)
+        images = [draw_images(partial(draw_digit, digit), count, info, random) for digit in digits]
         return Split(torch.cat(images), torch.arange(len(DIGITS)).repeat_interleave(count))
 
 

@@ -130,7 +130,7 @@ def bundle(folder: Path, bundler: str) -> dict[str, bytes]:
 def find_chromium() -> str:
     """Return the command, or raise `RuntimeMissingError`."""
     if (found := find_browser()) is None:
-        msg = "there is no Chromium here"
+        msg = "Chromium is not installed"
         raise RuntimeMissingError(msg)
     return found
 
@@ -138,7 +138,7 @@ def find_chromium() -> str:
 def find_command(name: str) -> str:
     """Return its path, or raise `RuntimeMissingError`."""
     if (found := shutil.which(name)) is None:
-        msg = f"there is no {name} here"
+        msg = f"{name} is not installed"
         raise RuntimeMissingError(msg)
     return found
 

@@ -76,7 +76,7 @@ def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
     options.log_severity_level = 4  # what is wrong is raised
     try:
         session = onnxruntime.InferenceSession(serialize(exported, metadata={}), options, ["CPUExecutionProvider"])
-    except Exception as error:  # onnx's and onnxruntime's exceptions share no other base
+    except Exception as error:  # onnx's and onnxruntime's exceptions have no common base class
         raise not_exportable(error) from error
     try:
         for logits in wanted:

@@ -75,7 +75,7 @@ def test_the_readmes_command_gives_each_picture_its_row(pictures: Path) -> None:
     assert done.stdout == blocks("batch", "text")[0] == "5 pictures, 5 labelled now; 1 not sure, 1 could not be read\n"
     rows = read_table(pictures.parent / "labels.csv")
     assert list(rows) == [f"golden-{number}.png" for number in (1, 2, 3, 4, 5)]
-    assert "there is no digit" in rows.pop("golden-5.png")["error"]
+    assert "no digit found" in rows.pop("golden-5.png")["error"]
     for name, row in rows.items():
         wanted = Classifier().predict(canonicalize(read_grey((pictures / name).read_bytes())))
         assert row["label"] == wanted.labels[0]

@@ -168,7 +168,7 @@ def test_curl_gets_the_classifiers_answers_and_the_reason_where_there_is_none(
         assert answer["probabilities"] == pytest.approx(wanted.probabilities[0], abs=TOLERANCE)
         assert answer["abstained"] == wanted.abstained[0]
     assert done.returncode == 1
-    assert done.stderr.startswith('classify.sh: pictures/golden-5.png: {"error":"there is no digit in the picture')
+    assert done.stderr.startswith('classify.sh: pictures/golden-5.png: {"error":"no digit found in the picture')
 
 
 @pytest.mark.parametrize("folder", ["python", "node", "opencv", "client"])

@@ -127,7 +127,7 @@ def test_several_lines_and_unlike_sizes_and_very_many_figures_are_refused() -> N
 
 
 def test_an_empty_page_is_refused() -> None:
-    with pytest.raises(PictureError, match="there is no digit in the picture"):
+    with pytest.raises(PictureError, match="no digit found in the picture"):
         CLASSIFIER.read_number(np.full((100, 200), 255, np.uint8))
 
 
@@ -192,5 +192,5 @@ def test_what_cannot_be_a_number_is_a_400_with_its_reason() -> None:
     wrong = ask(service, "/predict", file_of(page("42")), PNG, query="number=yes")
     assert (wrong.status, error_of(wrong)) == (400, "`number` must be true or false")
     blank = ask(service, "/predict", file_of(Image.new("L", (90, 90), 255)), PNG, query="number=true")
-    assert (blank.status, "there is no digit" in error_of(blank)) == (400, True)
+    assert (blank.status, "no digit found" in error_of(blank)) == (400, True)
     assert ask_json(service, "/predict", {"image": [0] * 784}).status == 200

@@ -111,9 +111,9 @@ def test_few_and_copied_pictures_are_told_before_the_training(
     (tmp_path / "train/ring/001.png").write_bytes(content)
     folder(tmp_path).load()
     told = capsys.readouterr().err
-    assert "3 test pictures are training pictures too, such as" in told
-    assert re.search(r"1 pictures are there under several labels, such as \S*box/001\.png, \S*ring/001\.png", told)
-    assert "there are 3 pictures of box to learn from: add some" in told
+    assert "test pictures that are training pictures too: 3, such as" in told
+    assert re.search(r"pictures under several labels: 1, such as \S*box/001\.png, \S*ring/001\.png", told)
+    assert "training pictures of box: 3; add some" in told
 
 
 def test_one_line_brings_pictures_to_one_size_and_to_grey_or_colour(tmp_path: Path) -> None:

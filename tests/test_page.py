@@ -73,7 +73,7 @@ def test_while_one_draws_there_is_one_request_at_a_time_and_the_last_drawing_is_
             waiting.discard(event["params"]["requestId"])
         most = max(most, len(waiting))
     assert most == 1
-    assert asked > 1, "there was no guess before the pen was lifted"
+    assert asked > 1, "the page asked only after the pen was lifted"
     shown = page.run(PIXELS, "seen")
     sent = np.reshape(page.run("return sent.body.arrayBuffer().then((content) => [...new Uint8Array(content)])"), -1)
     grey = read_grey(sent.astype(np.uint8).tobytes())
@@ -211,7 +211,7 @@ def test_the_page_shows_why_the_service_refuses_a_picture(page: Browser) -> None
     content = io.BytesIO()
     Image.new("L", (300, 300), 255).save(content, "PNG")
     bring(page, "dropped", content.getvalue())
-    page.wait(f"{NOTICE}.startsWith('There is no digit in the picture')")
+    page.wait(f"{NOTICE}.startsWith('No digit found in the picture')")
     assert guess(page) == ""
 
 

@@ -33,7 +33,7 @@ def test_matrices_of_any_size_can_be_multiplied(sides: tuple[int, int, int]) -> 
     torch.testing.assert_close(torch.addmm(torch.ones(sides[2]), left, right, beta=2, alpha=3), 2 + 3 * by_hand)
 
 
-@pytest.mark.skipif(not HAS_AVX2, reason="products are PyTorch's own where there is no AVX2")
+@pytest.mark.skipif(not HAS_AVX2, reason="without AVX2 the products are PyTorch's own")
 def test_a_linear_layer_has_the_bits_of_onednn() -> None:
     layer, inputs = nn.Linear(784, 128), torch.rand(64, 784)
     linear = torch.ops.mkldnn._linear_pointwise

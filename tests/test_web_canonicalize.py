@@ -149,7 +149,7 @@ def test_what_is_canonical_stays_as_it_is(tmp_path: Path) -> None:
 def test_blank_pages_and_pictures_too_small_are_refused_with_the_same_sentence(tmp_path: Path) -> None:
     shapes = ((28, 28), (560, 560), (7, 28), (28, 7))
     blank, _, low, narrow = assert_both_agree([np.full(shape, 255, np.uint8) for shape in shapes], tmp_path)
-    assert "there is no digit in the picture" in blank
+    assert "no digit found in the picture" in blank
     assert "[7, 28]: each side must be at least 8 pixels" in low
     assert "[28, 7]: each side must be at least 8 pixels" in narrow
 

@@ -19,7 +19,7 @@ for picture; do
         *) kind=image/png ;;
     esac
     if [ ! -f "$picture" ] || [ ! -r "$picture" ]; then
-        echo "classify.sh: $picture: there is no such file, or it may not be read" >&2
+        echo "classify.sh: $picture: the file does not exist or cannot be read" >&2
         code=1
         continue
     fi

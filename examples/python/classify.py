@@ -61,7 +61,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         model = Model(arguments.model)
-    except Exception as error:  # noqa: BLE001 (onnxruntime's own exceptions share no other base)
+    except Exception as error:  # noqa: BLE001 (onnxruntime's own exceptions have no common base class)
         sys.exit(f"classify.py: {arguments.model} cannot be used: {type(error).__name__}: {error}")
     failed = False
     for path in arguments.pictures:

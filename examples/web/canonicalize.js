@@ -26,7 +26,7 @@ const EDGE = 63; // levels above it belong to the digit's box
 const SOFT = 2; // working pixels that the strokes' edges are blurred by: MNIST's are softer than ours
 
 const BLANK =
-  "there is no digit in the picture: nothing larger than a speck stands out from the page; " +
+  "no digit found in the picture: nothing larger than a speck stands out from the page; " +
   "send one digit, clearly darker or lighter than the page, at least a fiftieth of its size";
 
 const several = (figures) => `there are ${figures} figures in the picture: send one digit at a time`;

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from .errors import FileError
 
 PATIENCE = 2.0  # seconds, after which processes and a bar are worth their while
-PROCESSES = os.cpu_count() or 1  # threads would wait for the interpreter's lock: two are no faster than one
+PROCESSES = os.cpu_count() or 1  # threads wait for the interpreter's lock: two take as long as one
 WIDTH = 40  # of the bar
 
 Answer = TypeVar("Answer")

@@ -46,7 +46,7 @@ def find_faults(train: Split, test: Split, *, paths: Sequence[Path], labels: Seq
     for label, count in sorted(Counter(train.labels.tolist()).items()):
         if count < FEW:
             yield (
-                f"there are {count} pictures of {labels[label]} to learn from: add some, or do not trust that answer; "
+                f"training pictures of {labels[label]}: {count}; add some, or do not trust that answer; "
                 f"{FEW} are few, 100 are a beginning"
             )
 
@@ -58,12 +58,12 @@ def _say_copies(
     torn = [rows for rows in groups if len({labels[row] for row in rows}) > 1]
     if torn:
         example = name_some([paths[row] for row in torn[0]])
-        yield f"{len(torn):,} pictures are there under several labels, such as {example}: remove the wrong ones"
+        yield f"pictures under several labels: {len(torn):,}, such as {example}; remove the wrong ones"
     leaked = [rows for rows in groups if rows[0] < training <= rows[-1]]
     if leaked:
         tested = sum(row >= training for rows in leaked for row in rows)
         example = f"{paths[leaked[0][-1]]}, the same as {paths[leaked[0][0]]}"
         yield (
-            f"{tested:,} test pictures are training pictures too, such as {example}: the accuracy counts them as new; "
-            "remove one of each"
+            f"test pictures that are training pictures too: {tested:,}, such as {example}; the accuracy counts them as "
+            "new, so remove one of each"
         )

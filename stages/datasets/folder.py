@@ -29,7 +29,7 @@ class Folder(Section):
         path: the folder.
         size: height and width to which all pictures are brought; null takes them as they are, all of one size.
         channels: `auto` is `rgb` where one picture has colours, and `grey` otherwise.
-        test: the share of each label that is drawn for the test set, where there is no folder `test`.
+        test: the share of each label that is drawn for the test set, if the folder `test` is missing.
         seed: draws it.
 
     """

@@ -22,7 +22,7 @@ from .ndimage import Box, Grey, Mask, box, mean_width
 # Chosen on numbers drawn by code; benchmarks/numbers.py measures what they give.
 MOST_FIGURES, MOST_PIECES, MOST_CANDIDATES = 32, 250, 160
 TALL, UNLIKE = 0.5, 2.2  # a digit's height, as a part of the main one's; the tallest digit's, of the lowest's
-BESIDE = 3  # times the main digit's height: the next digit in the row is no further away
+BESIDE = 3  # times the main digit's height, the largest distance to the next digit in the row
 OVER = 0.5  # of the narrower one's width: so much of two pieces of one digit lies over the other
 DOT, LEAST_DOT = 0.5, 3  # of a square as wide as the pen, and in pixels of the small copy: a speck has less ink
 NEAR, LINES = 0.4, 3  # times the row's height: so far above and below it is a mark, or another line

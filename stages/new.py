@@ -22,7 +22,7 @@ benchmarks/__init__.py benchmarks/browser.py benchmarks/seeds.py
 Makefile LICENSE dvc.yaml params.yaml pyproject.toml requirements.lock .dvcignore .gitattributes .gitignore
 :!stages/new.py :!serving/README.md :!serving/mnist_serving/model.* :!models/calibration.json
 :!tests/balancers.py :!tests/docker.py :!tests/programs.py :!tests/seaweedfs.py :!tests/static_site.py
-:!tests/http_clients
+:!tests/pages.py :!tests/http_clients
 """
 TESTS = (  # that hold whatever the model has learned; conftest.py and what it needs are not among them
     *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "experiments", "export", "io"),

@@ -106,7 +106,7 @@ def test_abstaining_has_a_reason(digit: float, abstained: bool, reason: str) -> 
     assert Prediction(["7"], probabilities, probabilities, *doubts, names=("1", "2", "7")).reason(0) == reason
 
 
-def test_an_image_unlike_all_is_no_digit_only_where_the_labels_are_digits() -> None:
+def test_the_reason_no_digit_is_given_only_where_the_labels_are_digits() -> None:
     scores, doubts = np.array([[0.4, 0.6]], np.float32), (np.array([0.2], np.float32), np.array([True]))
     assert Prediction(["cat"], scores, scores, *doubts, names=("cat", "dog")).reason(0) == "none of its labels"
 

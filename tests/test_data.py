@@ -67,14 +67,14 @@ def test_holding_out_all_images_or_none_is_an_error_that_says_what_is_allowed(va
 
 
 @pytest.mark.parametrize(("sizes", "drawn"), [((60, 30, 10), (6, 3, 1)), ((100, 9, 1), (10, 1, 0))])
-def test_of_few_images_each_label_gives_its_share(sizes: tuple[int, ...], drawn: tuple[int, ...]) -> None:
+def test_each_label_gives_its_share_of_few_images(sizes: tuple[int, ...], drawn: tuple[int, ...]) -> None:
     labels = torch.arange(3).repeat_interleave(torch.tensor(sizes))
     split = Split(torch.zeros(len(labels), 1, 4, 4, dtype=torch.uint8), labels)
     for part in (train_val_split(split, validation=0.1, seed=0)[1], train_test_split(split, share=0.1, seed=0)[1]):
         assert part.labels.bincount(minlength=3).tolist() == [*drawn]
 
 
-def test_of_many_images_of_each_label_the_draw_is_plain() -> None:
+def test_many_images_of_each_label_are_drawn_plainly() -> None:
     """As it was before, so that MNIST's weights are the same bytes."""
     split = Split(torch.zeros(2_400, 1, 1, 1, dtype=torch.uint8), torch.arange(2_400) % 2)
     order = torch.randperm(2_400, generator=torch.Generator().manual_seed(3))[:100].sort().values
@@ -82,7 +82,7 @@ def test_of_many_images_of_each_label_the_draw_is_plain() -> None:
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
-def test_of_what_is_split_off_neither_part_is_empty(share: float) -> None:
+def test_neither_part_of_a_split_is_empty(share: float) -> None:
     training, test = train_test_split(make_split(6), share=share, seed=0)
     assert min(len(training.labels), len(test.labels)) >= 1
     assert rows_of(training) | rows_of(test) == set(range(6))

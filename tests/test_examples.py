@@ -226,7 +226,7 @@ def test_comments_in_a_pictures_header_are_passed_over(
 
 
 @pytest.mark.parametrize("name", WITH_MODEL)
-def test_a_file_that_is_no_model_and_wrong_usage_are_one_line(name: str, make: Callable[[str], Example]) -> None:
+def test_a_file_that_is_not_a_model_and_wrong_usage_are_one_line(name: str, make: Callable[[str], Example]) -> None:
     example = make(name)
     (example.folder / "half.onnx").write_bytes(MODEL.read_bytes()[:1000])
     shutil.copy(MODEL.with_suffix(".json"), example.folder / "half.json")

@@ -169,7 +169,7 @@ def test_json_may_hold_pictures_in_base64(service: Service, written: Callable[[b
         (plain(b"seven"), "`image`: "),
     ],
 )
-def test_a_string_that_is_no_picture_is_a_400(service: Service, image: str, told: str) -> None:
+def test_a_string_that_is_not_a_picture_is_a_400(service: Service, image: str, told: str) -> None:
     response = ask_json(service, "/predict", {"image": image})
     assert response.status == 400
     assert told in error_of(response)

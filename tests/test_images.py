@@ -146,7 +146,7 @@ def damaged() -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("content", list(damaged()))
-def test_what_is_no_sound_picture_is_refused_with_a_sentence(content: bytes) -> None:
+def test_a_broken_picture_is_refused_with_a_sentence(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"the file is empty|file is damaged or cut short|the picture is damaged"):
         read_grey(content)
 

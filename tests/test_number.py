@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from tests.handwriting import write_digit
 from tests.http_service import ask, ask_json, error_of, make_service
-from tests.test_canonicalize import difference
+from tests.pages import difference
 
 CLASSIFIER = Classifier()
 CLEAR = {"0": 0, "1": 0, "2": 0, "3": 0, "4": 1, "5": 0, "6": 0, "7": 0, "8": 1, "9": 1}  # seeds of `write_digit`

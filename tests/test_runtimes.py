@@ -86,14 +86,14 @@ def test_an_environment_that_is_not_made_says_how_to_make_it(monkeypatch: pytest
         ask(RUNTIMES["OpenCV 5 dnn, Python"], MODEL, IMAGES)
 
 
-def test_a_file_that_is_no_model_is_refused_in_the_runtimes_own_words(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused_in_the_runtimes_own_words(tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(MODEL.read_bytes()[:1000])
     with pytest.raises(RuntimeFailedError, match=r"INVALID_PROTOBUF"):
         ask(RUNTIMES["onnxruntime, the newest"], model, IMAGES)
 
 
-def test_an_answer_of_the_wrong_length_is_no_answer() -> None:
+def test_an_answer_of_the_wrong_length_is_refused() -> None:
     with pytest.raises(RuntimeFailedError, match="4 bytes came"):
         ask(lambda model, pixels, sizes: b"1.0\n1234", MODEL, IMAGES)  # noqa: ARG005 (a program's arguments)
 

@@ -105,7 +105,7 @@ def test_batches_are_made_ahead_only_where_there_is_something_to_make(
     assert ahead.call_count == epochs
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_suspects(project: Path) -> None:
+def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_suspects(project: Path) -> None:
     download.main()
 
     class NoNumber(nn.CrossEntropyLoss):

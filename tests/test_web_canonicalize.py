@@ -16,7 +16,7 @@ from benchmarks.degrade import KINDS, Picture, degrade
 from benchmarks.launch import RuntimeMissingError, find_command
 from benchmarks.runtimes import draw_images
 from tests.conftest import ROOT
-from tests.test_canonicalize import LINES, PAPERS, drawn, small, written
+from tests.pages import LINES, PAPERS, drawn, small, written
 
 WEB = ROOT / "examples/web"
 STROKES = draw_images(60)[:-3, 0]  # without those that are blank, full and noise
@@ -111,13 +111,13 @@ def noise(random: np.random.Generator, count: int) -> Iterator[Picture]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_degraded_drawing_comes_out_the_same(kind: str, tmp_path: Path) -> None:
+def test_a_degraded_drawing_gives_the_same(kind: str, tmp_path: Path) -> None:
     pictures = [degrade(stroke, kind, (5, number)) for number, stroke in enumerate(STROKES[:20])]
     replies = assert_both_agree(pictures, tmp_path)
     assert sum(isinstance(reply, list) for reply in replies) >= 15
 
 
-def test_pages_of_any_size_cut_pages_and_noise_come_out_the_same(tmp_path: Path) -> None:
+def test_pages_of_any_size_cut_pages_and_noise_give_the_same(tmp_path: Path) -> None:
     random = np.random.default_rng(6)
     pictures = [*drawn_pages(random, 120), *cut_pages(random, 55), *noise(random, 60)]
     replies = assert_both_agree(pictures, tmp_path)
@@ -125,7 +125,7 @@ def test_pages_of_any_size_cut_pages_and_noise_come_out_the_same(tmp_path: Path)
     assert sum(isinstance(reply, list) for reply in replies) >= 100
 
 
-def test_lines_frames_tables_and_several_digits_come_out_the_same(tmp_path: Path) -> None:
+def test_lines_frames_tables_and_several_digits_give_the_same(tmp_path: Path) -> None:
     pictures = [written(digit, page) for digit in LINES for page in PAPERS.values()]
     pictures += [written(digit, page)[60:, 40:] for digit in LINES for page in PAPERS.values()]
     pictures.append(np.concatenate([drawn(4, scale=4), drawn(2, scale=4)], axis=1))
@@ -133,7 +133,7 @@ def test_lines_frames_tables_and_several_digits_come_out_the_same(tmp_path: Path
     assert "there are 2 figures" in str(replies[-1])
 
 
-def test_grainy_pictures_come_out_the_same(tmp_path: Path) -> None:
+def test_grainy_pictures_give_the_same(tmp_path: Path) -> None:
     random = np.random.default_rng(8)
     pages = [150 - small(digit).astype(np.int64) // 12 for digit in LINES]
     pictures = [np.clip(page + random.normal(0, 4, page.shape), 0, 255).astype(np.uint8) for page in pages]
@@ -154,7 +154,7 @@ def test_blank_pages_and_pictures_too_small_are_refused_with_the_same_sentence(t
     assert "[28, 7]: each side must be at least 8 pixels" in narrow
 
 
-def test_long_and_large_pictures_come_out_the_same(tmp_path: Path) -> None:
+def test_long_and_large_pictures_give_the_same(tmp_path: Path) -> None:
     pictures = []
     for shape in ((8, 3000), (3000, 9), (1025, 241), (2000, 1500)):
         page = np.full(shape, 240, np.uint8)

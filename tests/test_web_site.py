@@ -164,7 +164,7 @@ def test_digits_drawn_with_the_mouse_are_guessed_as_the_package_guesses_them(pag
     assert right >= 8
 
 
-def test_of_what_is_no_digit_it_is_not_sure(page: Browser) -> None:
+def test_it_is_not_sure_about_drawings_that_are_not_digits(page: Browser) -> None:
     page.click("[title=scribble]")
     assert assert_shows_what_python_says(page) == "not sure"
     assert page.run(READ)["comment"] == "Probably not a digit."
@@ -180,7 +180,7 @@ def test_a_sheet_without_a_stroke_has_no_guess(page: Browser) -> None:
     assert not any(shown["seen"])
 
 
-def test_of_a_blank_picture_it_says_what_python_says(page: Browser) -> None:
+def test_it_says_what_python_says_about_a_blank_picture(page: Browser) -> None:
     file = io.BytesIO()
     Image.new("RGBA", (120, 90), (255, 255, 255, 0)).save(file, "PNG")
     page.run(PASTE, base64.b64encode(file.getvalue()).decode())
@@ -292,7 +292,7 @@ def test_while_the_model_is_loading_it_says_so_and_then_it_answers(
         assert assert_shows_what_python_says(browser) == "2"
 
 
-def test_of_several_builds_the_last_is_kept_and_other_sites_keep_their_own(
+def test_the_last_of_several_builds_is_kept_and_other_sites_keep_their_own(
     browser: Browser, site: Path, tmp_path: Path
 ) -> None:
     with served(site, tmp_path) as copy:

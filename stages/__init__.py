@@ -13,7 +13,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-# Direct dependencies; whoever lacks one of the others lacks one of these.
+# Some of the direct dependencies: an environment that was made for something else lacks one of them.
 _PACKAGES = ("font_manrope", "numpy", "onnxscript", "pydantic", "ruamel", "sklearn", "torch", "torchvision")
 _CPU_FLAGS = Path("/proc/cpuinfo")
 HAS_AVX2 = _CPU_FLAGS.is_file() and " avx2 " in _CPU_FLAGS.read_text(encoding="utf-8")

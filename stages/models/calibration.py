@@ -1,4 +1,4 @@
-"""How far a model's answers are to be believed: what the stage `calibrate` fitted, and what follows from it."""
+"""How far a model's answers can be trusted: what the stage `calibrate` fitted, and the confidence that follows."""
 
 from pathlib import Path
 from typing import Annotated

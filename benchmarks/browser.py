@@ -64,14 +64,12 @@ def post_from(page: str, files: Mapping[str, bytes], *, browser: str) -> bytes:
         try:
             name, body = posted.get(timeout=SECONDS)
         except queue.Empty:
-            msg = f"{page}: nothing came from the browser within {SECONDS} seconds"
-            raise BrowserError(msg) from None
+            raise BrowserError(f"{page}: nothing came from the browser within {SECONDS} seconds") from None
         finally:
             process.terminate()
             process.wait()
     if name != "answer":
-        msg = f"{page}: {body.decode(errors='replace')}"
-        raise BrowserError(msg)
+        raise BrowserError(f"{page}: {body.decode(errors='replace')}")
     return body
 
 

@@ -76,8 +76,7 @@ class NodeEnvironment:
     def make(self) -> None:
         """Install it, replacing what is there."""
         if shutil.which("npm") is None:
-            msg = "npm is missing: install Node.js"
-            raise EnvironmentMissingError(msg)
+            raise EnvironmentMissingError("npm is missing: install Node.js")
         run(["npm", "ci", "--silent"], self.folder)
         (self.folder / "node_modules/installed").write_text(self._digest())
 
@@ -90,8 +89,7 @@ def oldest(package: str, pip: Sequence[str]) -> str:
     listing = run([*pip, "index", "versions", "--only-binary", ":all:", package], ROOT)
     found = re.search(r"^Available versions: .*?([^\s,]+)$", listing, flags=re.MULTILINE)
     if found is None:
-        msg = f"pip lists no version of {package}"
-        raise EnvironmentMissingError(msg)
+        raise EnvironmentMissingError(f"pip lists no version of {package}")
     version = found[1]
     major, minor = map(int, version.split(".")[:2])
     return f"{package}=={version}" + (" numpy<2" if (major, minor) < FIRST_FOR_NUMPY_2 else "")

@@ -130,24 +130,21 @@ def bundle(folder: Path, bundler: str) -> dict[str, bytes]:
 def find_chromium() -> str:
     """Return the command, or raise `RuntimeMissingError`."""
     if (found := find_browser()) is None:
-        msg = "Chromium is not installed"
-        raise RuntimeMissingError(msg)
+        raise RuntimeMissingError("Chromium is not installed")
     return found
 
 
 def find_command(name: str) -> str:
     """Return its path, or raise `RuntimeMissingError`."""
     if (found := shutil.which(name)) is None:
-        msg = f"{name} is not installed"
-        raise RuntimeMissingError(msg)
+        raise RuntimeMissingError(f"{name} is not installed")
     return found
 
 
 def _find_module(pattern: str) -> str:
     """Return the path of a program that npm has for some processors, or raise `RuntimeMissingError`."""
     if (found := next(MODULES.glob(pattern), None)) is None:
-        msg = f"npm has no {pattern} for this processor"
-        raise RuntimeMissingError(msg)
+        raise RuntimeMissingError(f"npm has no {pattern} for this processor")
     return str(found)
 
 
@@ -156,8 +153,7 @@ def find_opencv_compiler() -> list[str]:
     command = [find_command("g++"), "-std=c++17", "-I/usr/include/opencv4"]
     headers = [*command, "-x", "c++", "-E", "-include", "opencv2/dnn.hpp", "/dev/null"]
     if subprocess.run(headers, capture_output=True, check=False).returncode:
-        msg = "the headers of OpenCV are missing: install libopencv-dnn-dev"
-        raise RuntimeMissingError(msg)
+        raise RuntimeMissingError("the headers of OpenCV are missing: install libopencv-dnn-dev")
     return command
 
 
@@ -169,8 +165,9 @@ def compile_cpp(source: Path, program: Path) -> None:
 def check_made(environment: PythonEnvironment | NodeEnvironment) -> None:
     """Raise `RuntimeMissingError` where the environment is not there."""
     if not environment.ready():
-        msg = f"the environment {environment.name} is not made: run `python -m benchmarks.environments`"
-        raise RuntimeMissingError(msg)
+        raise RuntimeMissingError(
+            f"the environment {environment.name} is not made: run `python -m benchmarks.environments`"
+        )
 
 
 def _run_program(command: Sequence[str], model: Path, pixels: Path, sizes: Sequence[int]) -> bytes:

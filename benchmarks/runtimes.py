@@ -70,8 +70,9 @@ def ask(program: Program, model: Path, images: Pixels, sizes: Sequence[int] = BA
     try:
         scores = np.frombuffer(numbers, "<f4").astype(np.float64).reshape(len(sizes), 2, len(images), -1)
     except ValueError as error:
-        msg = f"{len(numbers)} bytes came; {len(images)} images, {len(sizes)} times, have another number of scores"
-        raise RuntimeFailedError(msg) from error
+        raise RuntimeFailedError(
+            f"{len(numbers)} bytes came; {len(images)} images, {len(sizes)} times, have another number of scores"
+        ) from error
     return Answers(version.decode(), {size: (pair[0], pair[1]) for size, pair in zip(sizes, scores, strict=True)})
 
 

@@ -44,8 +44,7 @@ def dvc(*arguments: str) -> str:
     done = subprocess.run(["dvc", *arguments], capture_output=True, text=True, check=False)  # noqa: S607 (that on PATH)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        msg = f"dvc {arguments[0]} failed: {lines[0] if lines else 'no reason given'}"
-        raise StageError(msg)
+        raise StageError(f"dvc {arguments[0]} failed: {lines[0] if lines else 'no reason given'}")
     return done.stdout
 
 
@@ -76,8 +75,7 @@ def wait(names: Sequence[str], jobs: int) -> None:
             states = dict(re.findall(r"^\w+\s+(\S+)\s.*\s(\w+)\s*$", dvc("queue", "status"), flags=re.MULTILINE))
             for name in sorted(waiting):
                 if states.get(name) not in {"Queued", "Running", "Success"}:
-                    msg = f"the experiment {name} has failed: `dvc queue logs {name}` says why"
-                    raise StageError(msg)
+                    raise StageError(f"the experiment {name} has failed: `dvc queue logs {name}` says why")
                 if states[name] == "Success":
                     waiting.remove(name)
                     bar.update()

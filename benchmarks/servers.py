@@ -190,8 +190,7 @@ def wait_until_ready(port: int, path: str, process: subprocess.Popen[bytes]) -> 
             time.sleep(0.005)
         finally:
             connection.close()
-    msg = f"the server on port {port} ended or took more than {PATIENCE} s to get ready"
-    raise RuntimeError(msg)
+    raise RuntimeError(f"the server on port {port} ended or took more than {PATIENCE} s to get ready")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

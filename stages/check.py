@@ -48,8 +48,7 @@ def choose(dataset: str) -> None:
     text = PARAMS_FILE.read_text(encoding="utf-8")
     text, changed = re.subn(r"(?m)^(  dataset: +)\S+", rf"\g<1>{dataset}", text, count=1)
     if not changed:
-        msg = f"{PARAMS_FILE} has no line `  dataset: NAME` to write {dataset} into: write it there by hand"
-        raise StageError(msg)
+        raise StageError(f"{PARAMS_FILE} has no line `  dataset: NAME` to write {dataset} into: write it there by hand")
     atomic_write(PARAMS_FILE, text.encode())
 
 

@@ -72,17 +72,15 @@ def read_sections(text: str | None = None) -> dict[str, Any]:
     try:
         content = YAML(typ="safe", pure=True).load(PARAMS_FILE.read_text(encoding="utf-8") if text is None else text)
     except FileNotFoundError as error:
-        msg = f"{PARAMS_FILE} is missing: run this in the root of the repository"
-        raise StageError(msg) from error
+        raise StageError(f"{PARAMS_FILE} is missing: run this in the root of the repository") from error
     except MarkedYAMLError as error:
-        msg = f"{PARAMS_FILE} is not valid YAML, line {error.problem_mark.line + 1}: {error.problem}"
-        raise StageError(msg) from error
+        raise StageError(
+            f"{PARAMS_FILE} is not valid YAML, line {error.problem_mark.line + 1}: {error.problem}"
+        ) from error
     except (YAMLError, UnicodeDecodeError) as error:
-        msg = f"{PARAMS_FILE} is not valid YAML: {' '.join(str(error).split())}"
-        raise StageError(msg) from error
+        raise StageError(f"{PARAMS_FILE} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        msg = f"{PARAMS_FILE} must hold the sections {', '.join(SECTIONS)}"
-        raise StageError(msg)
+        raise StageError(f"{PARAMS_FILE} must hold the sections {', '.join(SECTIONS)}")
     wrong = [f"{PARAMS_FILE}: {_unknown(name, content[name], SECTIONS)}" for name in content if name not in SECTIONS]
     wrong += [f"{PARAMS_FILE}: section `{name}` is missing" for name in SECTIONS if name not in content]
     if wrong:

@@ -25,8 +25,7 @@ Shape = tuple[int, int, int]  # of an image: channels, height, width
 
 def _whole_or_share(value: float) -> float:
     if value > 1 and value % 1:
-        msg = "write a whole number of images, or a share of them below 1"
-        raise ValueError(msg)
+        raise ValueError("write a whole number of images, or a share of them below 1")
     return value
 
 
@@ -119,8 +118,9 @@ def load_dataset_info(path: Path = DATASET_FILE) -> DatasetInfo:
     try:
         return DatasetInfo.model_validate_json(path.read_bytes(), strict=False)
     except (OSError, ValidationError) as error:
-        msg = f"{path} is missing or damaged ({str(error).splitlines()[0]}): delete it and run `dvc repro`"
-        raise StageError(msg) from error
+        raise StageError(
+            f"{path} is missing or damaged ({str(error).splitlines()[0]}): delete it and run `dvc repro`"
+        ) from error
 
 
 def save_split(path: Path, split: Split) -> None:
@@ -139,11 +139,11 @@ def load_split(path: Path, info: DatasetInfo) -> Split:
     count = len(split.images)
     if count == 0 or split.images.shape[1:] != info.shape or split.labels.shape != (count,):
         wanted = f"[N,{','.join(map(str, info.shape))}] and [N]"
-        msg = f"{path}: images {[*split.images.shape]} and labels {[*split.labels.shape]}, wanted {wanted}"
-        raise StageError(msg)
+        raise StageError(f"{path}: images {[*split.images.shape]} and labels {[*split.labels.shape]}, wanted {wanted}")
     if split.labels.min() < 0 or split.labels.max() >= len(info.labels):
-        msg = f"{path} has labels up to {int(split.labels.max())}, but {info.name} names {len(info.labels)} classes"
-        raise StageError(msg)
+        raise StageError(
+            f"{path} has labels up to {int(split.labels.max())}, but {info.name} names {len(info.labels)} classes"
+        )
     return split
 
 
@@ -172,11 +172,10 @@ def train_val_split(split: Split, *, validation: float, seed: int) -> tuple[Spli
     count = len(split.labels)
     held_out = int(validation) if validation >= 1 else round(validation * count)
     if not 0 < held_out < count:
-        msg = (
+        raise StageError(
             f"{PARAMS_FILE}: `data.validation` is {validation:g}, which holds out {held_out:,} of {count:,} training "
             f"images; write a number from 1 to {count - 1:,}, or a share such as 0.1"
         )
-        raise StageError(msg)
     return _draw(split, held_out, seed=seed)
 
 

@@ -47,16 +47,14 @@ def get_device(name: str) -> torch.device:
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     kind = next(kind for kind in found if found[kind]) if name == "auto" else name
     if not found[kind]:
-        msg = f"params.yaml: `train.device` is '{kind}', but torch finds no GPU; write `cpu` or `auto`"
-        raise StageError(msg)
+        raise StageError(f"params.yaml: `train.device` is '{kind}', but torch finds no GPU; write `cpu` or `auto`")
     return torch.device(kind, rank() % torch.cuda.device_count()) if kind == "cuda" else torch.device(kind)
 
 
 def check_batch_size(size: int) -> None:
     """Raise a StageError where a batch has fewer images than there are processes."""
     if size < world_size():
-        msg = f"{world_size()} processes cannot share a batch of {size}: params.yaml, `train.batch_size`"
-        raise StageError(msg)
+        raise StageError(f"{world_size()} processes cannot share a batch of {size}: params.yaml, `train.batch_size`")
 
 
 def launch(module: str, processes: int) -> None:
@@ -82,11 +80,10 @@ def launch(module: str, processes: int) -> None:
     except ChildFailedError as error:
         number, failure = error.get_first_failure()
         how = failure.signal_name() if failure.exitcode < 0 else f"exit code {failure.exitcode}"
-        msg = (
+        raise StageError(
             f"process {number} of {processes} ended with {how}, and the others were stopped: see its message above; "
             "if that names nothing to fix, run it again, and training resumes after the last whole epoch"
-        )
-        raise StageError(msg) from error
+        ) from error
     except SignalException:  # Ctrl-C, which the first process reports
         sys.exit(INTERRUPTED)
 
@@ -108,8 +105,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     except RuntimeError as error:
         if "onnection" not in str(error):  # gloo and nccl have no exception type of their own for it
             raise
-        msg = "another process has ended, so this one ends as well"
-        raise StageError(msg) from error
+        raise StageError("another process has ended, so this one ends as well") from error
     finally:
         distributed.destroy_process_group()
 

@@ -34,8 +34,7 @@ def check_name(name: str) -> None:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
-        msg = f"params.yaml: `data.dataset` is {name!r}; {hint}allowed: {', '.join(known)}"
-        raise StageError(msg)
+        raise StageError(f"params.yaml: `data.dataset` is {name!r}; {hint}allowed: {', '.join(known)}")
 
 
 def main() -> None:

@@ -65,12 +65,12 @@ def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
     try:
         wanted = [predict(model, some) for some in batches]
     except Exception as error:  # whatever the model's own code raises
-        msg = f"the model fails on images {[*images.shape]}: {first_line(error)}"
-        raise StageError(msg) from error
+        raise StageError(f"the model fails on images {[*images.shape]}: {first_line(error)}") from error
     for some, logits in zip(batches, wanted, strict=True):
         if logits.shape != (len(some), classes):
-            msg = f"the model turns images {[*some.shape]} into {[*logits.shape]}; should be {[len(some), classes]}"
-            raise StageError(msg)
+            raise StageError(
+                f"the model turns images {[*some.shape]} into {[*logits.shape]}; should be {[len(some), classes]}"
+            )
     exported = build_onnx(model, build_detector(shape, hidden=[1]), shape, classes=classes, temperature=1.0)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised
@@ -83,11 +83,10 @@ def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
             (found,) = session.run(["logits"], {"image": images[: len(logits)].numpy()})
             np.testing.assert_allclose(found, logits, rtol=10 * CHECK_TOLERANCE, atol=CHECK_TOLERANCE)
     except Exception as error:  # a difference, or onnxruntime's own
-        msg = (
+        raise StageError(
             "the model gives other logits in ONNX than in PyTorch: its `forward` must compute the same whatever the "
             "number of images, without random numbers"
-        )
-        raise StageError(msg) from error
+        ) from error
 
 
 def describe_preprocessing(info: DatasetInfo) -> dict[str, Any]:
@@ -132,8 +131,7 @@ def load_accuracy(path: Path = METRICS_FILE) -> float:
     try:
         return float(json.loads(path.read_text(encoding="utf-8"))["accuracy"])
     except (OSError, KeyError, TypeError, ValueError) as error:
-        msg = f"{path} is missing or damaged ({error}): delete it and run `dvc repro`"
-        raise StageError(msg) from error
+        raise StageError(f"{path} is missing or damaged ({error}): delete it and run `dvc repro`") from error
 
 
 def golden_images(shape: tuple[int, int, int]) -> Tensor:

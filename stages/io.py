@@ -95,21 +95,17 @@ def load_tensors(path: Path, kind: str) -> dict[str, Tensor]:
     """
     remedy = "delete it and run `dvc repro`"
     if not path.is_file():
-        msg = f"{path} is missing: run `dvc repro`"
-        raise StageError(msg)
+        raise StageError(f"{path} is missing: run `dvc repro`")
     try:
         with safe_open(path, framework="pt") as content:
             found = content.metadata() or {}
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (it is not a mapping)
     except SafetensorError as error:
-        msg = f"{path} is truncated or not a safetensors file ({error}): {remedy}"
-        raise StageError(msg) from error
+        raise StageError(f"{path} is truncated or not a safetensors file ({error}): {remedy}") from error
     if kind not in found:
-        msg = f"{path} holds {', '.join(found) or 'something unnamed'} instead of {kind}: {remedy}"
-        raise StageError(msg)
+        raise StageError(f"{path} holds {', '.join(found) or 'something unnamed'} instead of {kind}: {remedy}")
     if found[kind] != _checksum(tensors):
-        msg = f"{path} is corrupted, its checksum does not match: {remedy}"
-        raise StageError(msg)
+        raise StageError(f"{path} is corrupted, its checksum does not match: {remedy}")
     return tensors
 
 

@@ -56,8 +56,7 @@ def list_files() -> list[str]:
     command = ["git", "ls-files", "--", *COPIED.split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode or not done.stdout:
-        msg = f"{ROOT} is not under git, which would say what to copy: clone the repository"
-        raise StageError(msg)
+        raise StageError(f"{ROOT} is not under git, which would say what to copy: clone the repository")
     tests = {name: re.fullmatch(r"tests/test_(\w+)\.py", name) for name in done.stdout.splitlines()}
     return [name for name, test in tests.items() if test is None or test[1] in TESTS]
 
@@ -111,11 +110,9 @@ def copy_to(folder: Path, name: str) -> None:
 
     """
     if not NAME.fullmatch(name) or keyword.iskeyword(name) or name in {"stages", "tests", "mnist-serving"}:
-        msg = f"NAME is {name!r}: write small letters, digits and single hyphens, such as my-project"
-        raise StageError(msg)
+        raise StageError(f"NAME is {name!r}: write small letters, digits and single hyphens, such as my-project")
     if folder.exists() and any(folder.iterdir()):
-        msg = f"DEST is {folder}, which is not empty: name a folder that does not exist yet"
-        raise StageError(msg)
+        raise StageError(f"DEST is {folder}, which is not empty: name a folder that does not exist yet")
     for path in list_files():
         text = (ROOT / path).read_text(encoding="utf-8")
         atomic_write(folder / rename(path, name), adapt(path, text, name).encode())

@@ -35,16 +35,14 @@ def fill(text: str, name: str) -> str:
 
     """
     if name not in recipe_names():
-        msg = f"unknown recipe {name!r}; recipes here: {', '.join(recipe_names())}"
-        raise StageError(msg)
+        raise StageError(f"unknown recipe {name!r}; recipes here: {', '.join(recipe_names())}")
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 120, True
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
     params, recipe = yaml.load(text), yaml.load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
     if unknown := [section for section in recipe if section not in BOXES]:
-        msg = f"recipes/{name}.yaml: unknown section `{unknown[0]}`; a recipe fills {', '.join(BOXES)}"
-        raise StageError(msg)
+        raise StageError(f"recipes/{name}.yaml: unknown section `{unknown[0]}`; a recipe fills {', '.join(BOXES)}")
     for box, values in recipe.items():
         _merge(params[box], values)
     filled = StringIO()

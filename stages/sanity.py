@@ -95,8 +95,7 @@ def check_losses(epoch: Epoch, *, first: float | None, steps: int, last: bool) -
 
     """
     if not math.isfinite(epoch.train_loss + epoch.val_loss):
-        msg = f"the loss of epoch {epoch.epoch} is {epoch.train_loss}; {SUSPECTS}"
-        raise StageError(msg)
+        raise StageError(f"the loss of epoch {epoch.epoch} is {epoch.train_loss}; {SUSPECTS}")
     before, after = (epoch.epoch - 1) * steps, epoch.epoch * steps
     due = before < STEPS <= after or (last and after < STEPS)
     if first is not None and due and epoch.train_loss >= first:

@@ -86,8 +86,7 @@ class Example:
             self.done(find_line("opencv", "g++"))
         elif name == "client":
             if (found := find("tritonclient")) is None:
-                msg = "tritonclient is not installed: run `make environments`"
-                raise RuntimeMissingError(msg)
+                raise RuntimeMissingError("tritonclient is not installed: run `make environments`")
             python = found
         elif name == "client, curl":
             find_command("curl")

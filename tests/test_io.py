@@ -51,8 +51,7 @@ def test_a_stage_that_fails_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "argv", ["stage"])
 
     def fail() -> None:
-        msg = "no such thing: do this"
-        raise StageError(msg)
+        raise StageError("no such thing: do this")
 
     with pytest.raises(SystemExit, match="error: no such thing: do this"):
         run(fail)

@@ -45,12 +45,10 @@ def test_the_table_has_a_row_for_each_runtime_and_the_exit_code_tells_of_a_diffe
     other: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def gone(*_: object) -> bytes:
-        msg = "it is not installed here"
-        raise RuntimeMissingError(msg)
+        raise RuntimeMissingError("it is not installed here")
 
     def broken(*_: object) -> bytes:
-        msg = "it broke"
-        raise RuntimeFailedError(msg)
+        raise RuntimeFailedError("it broke")
 
     def shifted(model: Path, pixels: Path, sizes: Sequence[int]) -> bytes:
         version, _, numbers = RUNTIMES["onnxruntime, the newest"](model, pixels, sizes).partition(b"\n")

@@ -71,8 +71,7 @@ class AnyBrowser(ABC):
         end = time.monotonic() + PATIENCE
         while not (value := self.run(f"return {condition}", *arguments)):
             if time.monotonic() > end:
-                msg = f"still waiting for {condition}"
-                raise DriverError(msg)
+                raise DriverError(f"still waiting for {condition}")
             time.sleep(0.02)
         return value
 

@@ -65,8 +65,7 @@ def prepare(folder: Path, table: Path) -> tuple[list[Picture], Rows]:
     os.scandir(folder).close()  # raises for what is not a folder; `os.walk` would find it empty
     pictures = find_pictures(folder, classifier().checksum[:12])
     if not pictures:
-        msg = f"{folder} has no file in it that ends in {', '.join(SUFFIXES)}"
-        raise TableError(msg)
+        raise TableError(f"{folder} has no file in it that ends in {', '.join(SUFFIXES)}")
     rows = read_rows(table)
     for picture in pictures:
         if not is_done(picture, rows):
@@ -92,8 +91,7 @@ def complete(folder: Path, table: Path, pictures: list[Picture], rows: Rows, pro
 def count(text: str) -> int:
     """Return a number of processes."""
     if (number := int(text)) < 1:
-        msg = f"{number} is less than 1"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
     return number
 
 

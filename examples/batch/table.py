@@ -45,8 +45,7 @@ def read_rows(path: Path) -> Rows:
     if not path.exists():
         return {}
     if not path.is_file():
-        msg = f"{path} is not a file; give the table another name"
-        raise TableError(msg)
+        raise TableError(f"{path} is not a file; give the table another name")
     with open_table(path, "r") as file:
         text = file.read()
     whole = text[: text.rfind("\n") + 1]  # a last line without an end was not written to its end
@@ -55,8 +54,9 @@ def read_rows(path: Path) -> Rows:
     except csv.Error:
         lines = []
     if text and lines[:1] != [list(COLUMNS)]:
-        msg = f"{path} is something else, its first line is not {','.join(COLUMNS)}; give the table another name"
-        raise TableError(msg)
+        raise TableError(
+            f"{path} is something else, its first line is not {','.join(COLUMNS)}; give the table another name"
+        )
     pairs = ((Picture(*line[:4]), Answer(*line[4:])) for line in lines[1:] if len(line) == len(COLUMNS))
     return {picture.file: (picture, answer) for picture, answer in pairs}
 

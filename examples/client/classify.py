@@ -25,8 +25,7 @@ def address(url: str) -> str:
     """Return a URL without its scheme, as tritonclient wants them."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname or not parts.port:
-        msg = f"{url!r} is not like http://127.0.0.1:8000"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(f"{url!r} is not like http://127.0.0.1:8000")
     return parts.netloc + parts.path.rstrip("/")
 
 
@@ -35,12 +34,10 @@ def read_pgm(path: Path, shape: list[int]) -> Images:
     content = path.read_bytes()
     header = re.match(rb"P5\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+255\s", content)
     if header is None:
-        msg = "no binary PGM with grey levels 0 to 255"
-        raise ValueError(msg)
+        raise ValueError("no binary PGM with grey levels 0 to 255")
     width, height = map(int, header.groups())
     if [1, height, width] != shape:
-        msg = f"{width}x{height} pixels; the service takes {shape[2]}x{shape[1]}"
-        raise ValueError(msg)
+        raise ValueError(f"{width}x{height} pixels; the service takes {shape[2]}x{shape[1]}")
     return np.frombuffer(content, np.uint8, height * width, header.end()).reshape(shape)
 
 

@@ -42,12 +42,10 @@ def read_grey(path: Path, size: list[int]) -> Grey:
     """Return the grey levels of a picture."""
     grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if grey is None:
-        msg = "the file does not exist, or OpenCV cannot read it"
-        raise ValueError(msg)
+        raise ValueError("the file does not exist, or OpenCV cannot read it")
     height, width = grey.shape
     if [height, width] != size:
-        msg = f"{width}x{height} pixels; the model takes {size[1]}x{size[0]}"
-        raise ValueError(msg)
+        raise ValueError(f"{width}x{height} pixels; the model takes {size[1]}x{size[0]}")
     return np.asarray(grey, np.uint8)
 
 

@@ -44,12 +44,10 @@ def read_pgm(path: Path, size: list[int]) -> npt.NDArray[np.uint8]:
     content = path.read_bytes()
     header = re.match(rb"P5\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+255\s", content)
     if header is None:
-        msg = "no binary PGM with grey levels 0 to 255"
-        raise ValueError(msg)
+        raise ValueError("no binary PGM with grey levels 0 to 255")
     width, height = map(int, header.groups())
     if [height, width] != size:
-        msg = f"{width}x{height} pixels; the model takes {size[1]}x{size[0]}"
-        raise ValueError(msg)
+        raise ValueError(f"{width}x{height} pixels; the model takes {size[1]}x{size[0]}")
     return np.frombuffer(content, np.uint8, height * width, header.end()).reshape(size)
 
 

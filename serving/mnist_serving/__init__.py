@@ -31,6 +31,5 @@ _MODULES = {
 def __getattr__(name: str) -> object:
     """Import what is asked for when it is: whoever only decodes pictures does not load onnxruntime."""
     if name not in __all__:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)

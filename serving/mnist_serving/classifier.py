@@ -214,11 +214,9 @@ def read_model(path: Path) -> bytes:
         with locate(path).open("rb") as file:
             content = file.read(LARGEST_FILE + 1)  # its size is not asked for: devices and pipes have none
     except OSError as error:
-        msg = f"{path}: {error.strerror}"
-        raise FileError(msg) from error
+        raise FileError(f"{path}: {error.strerror}") from error
     if len(content) > LARGEST_FILE:
-        msg = f"{path} is larger than {LARGEST_FILE:,} bytes: not a model of this package"
-        raise FileError(msg)
+        raise FileError(f"{path} is larger than {LARGEST_FILE:,} bytes: not a model of this package")
     return content
 
 
@@ -247,8 +245,9 @@ def open_session(content: bytes, *, name: str, threads: int = 1, optimize: bool 
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions have no other base in common
         reason = (str(error).splitlines() or ["no reason given"])[0]
-        msg = f"{name} is not a model that onnxruntime {onnxruntime.__version__} can load: {reason}"
-        raise ModelError(msg) from error
+        raise ModelError(
+            f"{name} is not a model that onnxruntime {onnxruntime.__version__} can load: {reason}"
+        ) from error
 
 
 def as_batch(images: object, shape: tuple[int, int, int], *, centred: bool) -> npt.NDArray[np.uint8]:

@@ -206,13 +206,11 @@ def read_file(path: str | Path) -> bytes:
             with Path(path).open("rb") as file:
                 content = file.read(LARGEST_PICTURE + 1)  # its size is not asked for: devices and pipes have none
     except IsADirectoryError as error:
-        msg = f"the folder holds no pictures: their names end in {', '.join(sorted(SUFFIXES))}"
-        raise FileError(msg) from error
+        raise FileError(f"the folder holds no pictures: their names end in {', '.join(sorted(SUFFIXES))}") from error
     except OSError as error:
         raise FileError(error.strerror) from error
     if len(content) > LARGEST_PICTURE:
-        msg = f"larger than {LARGEST_PICTURE:,} bytes"
-        raise FileError(msg)
+        raise FileError(f"larger than {LARGEST_PICTURE:,} bytes")
     return content
 
 

@@ -111,8 +111,7 @@ def decode_placed(content: bytes, mode: Mode | None, *, max_pixels: int, digit: 
             pixels, left, top = _convert(upright, mode or ("L" if grey else "RGB"), digit=digit)
             return Decoded(pixels, left, top, round(width / small.width))
         except Exception as error:  # Pillow's decoders raise whatever they stumble over
-            msg = f"the picture is damaged: {' '.join(str(error).split())}"
-            raise ValueError(msg) from error
+            raise ValueError(f"the picture is damaged: {' '.join(str(error).split())}") from error
 
 
 def _shrunk(picture: Image.Image, factor: int) -> Image.Image:
@@ -149,8 +148,7 @@ def _opened(content: bytes, max_pixels: int) -> Image.Image:
         try:
             importlib.import_module("pillow_heif").register_heif_opener()
         except ImportError as error:
-            msg = "HEIC pictures need pillow-heif: pip install pillow-heif, or send a JPEG"
-            raise ValueError(msg) from error
+            raise ValueError("HEIC pictures need pillow-heif: pip install pillow-heif, or send a JPEG") from error
         formats = (*FORMATS, "HEIF")
     try:
         picture = Image.open(io.BytesIO(_without_remarks(content)), formats=formats)

@@ -53,8 +53,7 @@ def read_number(content: bytes, contract: Contract, *, max_pixels: int = MAX_PIX
 
     """
     if not contract.centred:
-        msg = "the model does not read numbers: it was not trained on centred digits"
-        raise ValueError(msg)
+        raise ValueError("the model does not read numbers: it was not trained on centred digits")
     decoded = _decode_page(content, max_pixels)
     images, candidates = canonicalize_number(np.asarray(decoded.picture))
     placed = [candidate._replace(place=_in_file(candidate.place, decoded)) for candidate in candidates]
@@ -91,6 +90,5 @@ def _decode_page(content: bytes, max_pixels: int) -> Decoded:
     decoded = decode_placed(content, "L", max_pixels=max_pixels, digit=True)
     width, height = decoded.picture.size
     if min(width, height) < LEAST_SIDE:
-        msg = f"{width}x{height} pixels: a picture of a digit has at least {LEAST_SIDE} on each side"
-        raise ValueError(msg)
+        raise ValueError(f"{width}x{height} pixels: a picture of a digit has at least {LEAST_SIDE} on each side")
     return decoded

@@ -36,8 +36,9 @@ def in_order(ask: Callable[[str], Answer], files: Sequence[str]) -> Iterator[Ans
             with ProcessPoolExecutor(PROCESSES, initializer=_begin, initargs=(ask,)) as processes:
                 yield from processes.map(_ask, files[done:], chunksize=4)
         except BrokenProcessPool as error:
-            msg = "a process that was reading pictures was ended from outside, perhaps for lack of memory: run it again"
-            raise FileError(msg) from error
+            raise FileError(
+                "a process that was reading pictures was ended from outside, perhaps for lack of memory: run it again"
+            ) from error
 
 
 def _begin(ask: Callable[[str], Any]) -> None:

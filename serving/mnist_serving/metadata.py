@@ -69,8 +69,9 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
     try:
         contract = _decode_metadata(metadata)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        msg = f"{name} is not a model of this package: its metadata lacks an entry, or one is not valid: {error}"
-        raise ModelError(msg) from error
+        raise ModelError(
+            f"{name} is not a model of this package: its metadata lacks an entry, or one is not valid: {error}"
+        ) from error
     shape, classes = contract.image_shape, len(contract.labels)
     found = _signature(session)
     wanted = {
@@ -80,11 +81,11 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
         "digit": ("tensor(float)", (1,)),
     }
     if found != wanted:
-        msg = f"{name} is not a model of this package: its inputs and outputs are {found}, not {wanted}"
-        raise ModelError(msg)
+        raise ModelError(f"{name} is not a model of this package: its inputs and outputs are {found}, not {wanted}")
     if contract.centred and shape != (1, SIDE, SIDE):
-        msg = f"{name} is not a model of this package: centred images must be {(1, SIDE, SIDE)}, not {shape}"
-        raise ModelError(msg)
+        raise ModelError(
+            f"{name} is not a model of this package: centred images must be {(1, SIDE, SIDE)}, not {shape}"
+        )
     return contract
 
 
@@ -106,11 +107,11 @@ def check_description(path: Path, checksum: str) -> None:
     try:
         expected = json.loads(description.read_bytes())["sha256"]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        msg = f"{path.with_suffix('.json')} does not describe a model: download it and {path.name} again"
-        raise ModelError(msg) from error
+        raise ModelError(
+            f"{path.with_suffix('.json')} does not describe a model: download it and {path.name} again"
+        ) from error
     if expected != checksum:
-        msg = f"{path} is not the file that {description.name} beside it describes: download both again"
-        raise ModelError(msg)
+        raise ModelError(f"{path} is not the file that {description.name} beside it describes: download both again")
 
 
 def check_golden(
@@ -124,8 +125,7 @@ def check_golden(
 
     """
     if verify not in get_args(Verify):
-        msg = f"verify must be one of {', '.join(get_args(Verify))}, not {verify!r}"
-        raise ValueError(msg)
+        raise ValueError(f"verify must be one of {', '.join(get_args(Verify))}, not {verify!r}")
     (logits,) = session.run(["logits"], {"image": contract.golden.images})
     difference = float(np.abs(logits - contract.golden.logits).max())
     second, first = np.sort(contract.golden.logits, axis=1)[:, -2:].T
@@ -136,8 +136,9 @@ def check_golden(
     remedy = "download it again"
     if verify == "logits" and same.all():
         remedy += ', or, if it was quantized or converted on purpose, load it with Classifier(path, verify="labels")'
-    msg = f"{name} has been altered, last by {writer}: its golden examples are off by {difference:.3g}; {remedy}"
-    raise ModelError(msg)
+    raise ModelError(
+        f"{name} has been altered, last by {writer}: its golden examples are off by {difference:.3g}; {remedy}"
+    )
 
 
 def _signature(session: onnxruntime.InferenceSession) -> dict[str, tuple[str, tuple[Any, ...]]]:
@@ -155,15 +156,12 @@ def _decode_metadata(metadata: dict[str, str]) -> Contract:
     """
     labels = json.loads(metadata["labels"])
     if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):  # noqa: PLR2004
-        msg = f"'labels': they must be two names or more, not {labels!r:.60}"
-        raise ValueError(msg)
+        raise ValueError(f"'labels': they must be two names or more, not {labels!r:.60}")
     for share in ("accuracy", "confidence_threshold"):
         if not 0 <= json.loads(metadata[share]) <= 1:
-            msg = f"'{share}': it must be between 0 and 1, not {metadata[share]:.60}"
-            raise ValueError(msg)
+            raise ValueError(f"'{share}': it must be between 0 and 1, not {metadata[share]:.60}")
     if not metadata["dataset"]:
-        msg = "'dataset': it must not be empty"
-        raise ValueError(msg)
+        raise ValueError("'dataset': it must not be empty")
     preprocessing = json.loads(metadata["preprocessing"])
     height, width = preprocessing["size"]
     shape = (CHANNELS[preprocessing["channels"]], int(height), int(width))
@@ -183,8 +181,7 @@ def _decode_golden(examples: dict[str, Any], shape: tuple[int, int, int], *, cla
     images = np.stack(pixels).reshape(-1, *shape)
     logits = np.array(examples["logits"], dtype=np.float32)
     if logits.shape != (len(images), classes):
-        msg = f"'golden': its logits must be {[len(images), classes]}, not {[*logits.shape]}"
-        raise ValueError(msg)
+        raise ValueError(f"'golden': its logits must be {[len(images), classes]}, not {[*logits.shape]}")
     return Golden(images, logits)
 
 

@@ -117,16 +117,13 @@ def _read(path: Path, name: str, *, dtype: type, dimensions: int) -> tuple[npt.N
         with safe_open(path, framework="numpy") as tensors:
             tensor, metadata = tensors.get_tensor(name), tensors.metadata() or {}
     except FileNotFoundError as error:
-        msg = f"{path}: no such file; `dvc repro` writes it, --{name} names another"
-        raise FileError(msg) from error
+        raise FileError(f"{path}: no such file; `dvc repro` writes it, --{name} names another") from error
     except (OSError, SafetensorError) as error:
-        msg = f"{path} is not a safetensors file with `{name}`: {error}"
-        raise FileError(msg) from error
+        raise FileError(f"{path} is not a safetensors file with `{name}`: {error}") from error
     if tensor.dtype != dtype or tensor.ndim != dimensions or tensor.size == 0:
-        msg = (
+        raise FileError(
             f"{path}: `{name}` is {tensor.dtype} {[*tensor.shape]}, should be {dtype.__name__}, {dimensions} dimensions"
         )
-        raise FileError(msg)
     return tensor, metadata
 
 
@@ -140,8 +137,7 @@ def check_parity(model: Path, *, images: Path, logits: Path, tolerance: float, r
     """
     pixels, (reference, torch_version) = read_images(images), read_logits(logits)
     if len(pixels) != len(reference):
-        msg = f"{images} holds {len(pixels):,} images, but {logits} the logits of {len(reference):,}"
-        raise FileError(msg)
+        raise FileError(f"{images} holds {len(pixels):,} images, but {logits} the logits of {len(reference):,}")
     contract = read_contract(open_session(read_model(model), name=str(model)), name=str(model))
     _check_shape(images, pixels, contract.image_shape)
     _check_shape(logits, reference, (len(contract.labels),))
@@ -170,8 +166,7 @@ def _check_shape(path: Path, tensor: npt.NDArray[Any], wanted: tuple[int, ...]) 
     """
     if tensor.shape[1:] != wanted:
         shapes = [",".join(map(str, shape)) for shape in (tensor.shape[1:], wanted)]
-        msg = f"{path} belongs to another model: [N,{shapes[0]}], should be [N,{shapes[1]}]"
-        raise FileError(msg)
+        raise FileError(f"{path} belongs to another model: [N,{shapes[0]}], should be [N,{shapes[1]}]")
 
 
 def _atomic_write(path: Path, text: str) -> None:
@@ -204,8 +199,7 @@ def positive(text: str) -> float:
     """Parse a number above zero."""
     value = float(text)
     if not 0 < value < float("inf"):
-        msg = f"{text} is not a number above 0"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
     return value
 
 

@@ -33,11 +33,10 @@ def find_faults(train: Split, test: Split, *, paths: Sequence[Path], labels: Seq
     if len(alike) == 1:
         levels = sorted(set(everything.images[0].flatten().tolist()))
         shown = f"every pixel is {levels[0]}" if len(levels) == 1 else "pixel by pixel"
-        msg = (
+        raise StageError(
             f"all {len(paths):,} pictures are alike once they are read ({shown}), so nothing can be learned: is what "
             "they show in their transparency, or too faint? Save them with dark ink on a white page"
         )
-        raise StageError(msg)
     groups = [rows for rows in alike.values() if len(rows) > 1]
     yield from _say_copies(groups, everything.labels.tolist(), paths, training=len(train.labels))
     most = max(alike.values(), key=len)

@@ -52,8 +52,9 @@ class Folder(Section):
         paths, given, left_out = list_pictures(root)
         labels = tuple(sorted({path.parent.name for path in paths}))
         if len(labels) == 1:
-            msg = f"{root} holds pictures of {labels[0]} alone: at least two labels are needed, each a folder in it"
-            raise StageError(msg)
+            raise StageError(
+                f"{root} holds pictures of {labels[0]} alone: at least two labels are needed, each a folder in it"
+            )
         if left_out:
             print(f"left out {len(left_out):,} files that are not {FORMATS} in a label's folder: {name_some(left_out)}")
         everything = Split(self._read(paths), torch.tensor([labels.index(path.parent.name) for path in paths]))
@@ -76,8 +77,9 @@ class Folder(Section):
         for place, label in enumerate(labels):
             (rows,) = (places == place).nonzero(as_tuple=True)
             if len(rows) == 1:
-                msg = f"there is one picture of {label}: at least two are needed, one to learn from and one to test on"
-                raise StageError(msg)
+                raise StageError(
+                    f"there is one picture of {label}: at least two are needed, one to learn from and one to test on"
+                )
             count = min(max(1, round(self.test * len(rows))), len(rows) - 1)
             tested[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
         return tested
@@ -97,11 +99,10 @@ class Folder(Section):
             pictures.append(picture)
             if picture.size != pictures[0].size:
                 sizes = [f"{one} is {shown.width}x{shown.height}" for one, shown in zip(paths, pictures, strict=False)]
-                msg = (
+                raise StageError(
                     f"{sizes[-1]}, {sizes[0]}: all pictures must have one size; a line in params.yaml brings them to "
                     "one, `download.folder.size`, such as `size: [28, 28]`"
                 )
-                raise StageError(msg)
         colours = self.channels == "rgb" or (self.channels == "auto" and any(map(_has_colours, pictures)))
         mode = "RGB" if colours else "L"
         images = torch.from_numpy(np.stack([np.asarray(picture.convert(mode)) for picture in pictures]))
@@ -125,8 +126,7 @@ def _are_centred(root: Path) -> bool:
     try:
         return path.exists() and About.model_validate_json(path.read_bytes()).centred
     except ValidationError as error:
-        msg = f'{path} must be {{"centred": true}} or {{"centred": false}}: fix or remove it'
-        raise StageError(msg) from error
+        raise StageError(f'{path} must be {{"centred": true}} or {{"centred": false}}: fix or remove it') from error
 
 
 def _has_colours(picture: Image.Image) -> bool:
@@ -144,8 +144,7 @@ def _open_picture(path: Path) -> Image.Image:
     try:
         return decode(path.read_bytes(), None)
     except (OSError, ValueError) as error:
-        msg = f"{path} cannot be read as an image ({error}): fix or remove it"
-        raise StageError(msg) from error
+        raise StageError(f"{path} cannot be read as an image ({error}): fix or remove it") from error
 
 
 def _digest(root: Path, paths: list[Path]) -> str:

@@ -33,8 +33,9 @@ def list_pictures(root: Path) -> Listing:
 
     """
     if not root.is_dir():
-        msg = f"{root} is not a folder: put your pictures there, or set `download.folder.path` in params.yaml"
-        raise StageError(msg)
+        raise StageError(
+            f"{root} is not a folder: put your pictures there, or set `download.folder.path` in params.yaml"
+        )
     if not any((root / name).is_dir() for name in SPLITS):
         paths, left_out = _list_labels(root)
         return Listing(paths, None, left_out)
@@ -54,11 +55,10 @@ def _list_labels(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the pictures in the folders of a folder, and all other files."""
     if not folder.is_dir():
         other = SPLITS[1 - SPLITS.index(folder.name)]
-        msg = (
+        raise StageError(
             f"{folder.parent} has a folder {other}, but none that is called {folder.name}: add it, or put the labels' "
             f"folders right into {folder.parent}, and test pictures are drawn from them"
         )
-        raise StageError(msg)
     pictures, left_out = [], []
     for entry in _visible(folder):
         of_label = [path for path in _visible(entry) if path.is_file() and path.suffix.lower() in SUFFIXES]
@@ -89,8 +89,9 @@ def _compare_labels(root: Path, train: list[Path], test: list[Path]) -> None:
     for labels, lacking in ((learned - tested, "test"), (tested - learned, "train")):
         if labels:
             names = ", ".join(sorted(labels))
-            msg = f"{root / lacking} lacks {names}: put pictures of it there, or remove that label from the other split"
-            raise StageError(msg)
+            raise StageError(
+                f"{root / lacking} lacks {names}: put pictures of it there, or remove that label from the other split"
+            )
 
 
 def _visible(folder: Path) -> list[Path]:

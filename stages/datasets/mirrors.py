@@ -53,18 +53,15 @@ def _fetch(mirror: str, name: str, digest: str, patience: float) -> bytes:
     """Return the content of one file, once its checksum is right."""
     folder = Path(mirror).expanduser()
     if not _is_url(mirror) and not folder.is_dir():
-        msg = "no such folder"
-        raise MirrorError(msg)
+        raise MirrorError("no such folder")
     try:
         url = f"{mirror.rstrip('/')}/{name}"
         content = _download(url, patience) if _is_url(mirror) else (folder / name).read_bytes()
     except OSError as error:
-        msg = f"{name}: {error.strerror or error}"
-        raise MirrorError(msg) from error
+        raise MirrorError(f"{name}: {error.strerror or error}") from error
     algorithm = "sha256" if len(digest) == SHA256_LENGTH else "md5"
     if hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() != digest:
-        msg = f"{name} is {_describe(content)}"
-        raise MirrorError(msg)
+        raise MirrorError(f"{name} is {_describe(content)}")
     return content
 
 
@@ -81,8 +78,7 @@ def _download(url: str, patience: float) -> bytes:
             content += chunk
             bar.update(len(chunk))
             if len(content) > LARGEST_FILE:
-                msg = f"more than {LARGEST_FILE:,} bytes"
-                raise ConnectionError(msg)
+                raise ConnectionError(f"more than {LARGEST_FILE:,} bytes")
     return bytes(content)
 
 

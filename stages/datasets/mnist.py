@@ -126,6 +126,5 @@ def decode(files: Mapping[str, bytes], kind: Any) -> tuple[Split, Split]:  # noq
                 (raw / name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
             train, test = kind(folder, train=True), kind(folder, train=False)
         except _NOT_IDX as error:
-            msg = f"the files are not in the MNIST format: {error or type(error).__name__}"
-            raise StageError(msg) from error
+            raise StageError(f"the files are not in the MNIST format: {error or type(error).__name__}") from error
     return Split(train.data.unsqueeze(1), train.targets), Split(test.data.unsqueeze(1), test.targets)

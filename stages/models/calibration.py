@@ -27,8 +27,9 @@ def load_calibration(path: Path = CALIBRATION_FILE) -> Calibration:
     try:
         return Calibration.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        msg = f"{path} is missing or damaged ({' '.join(str(error).split())}): delete it and run `dvc repro`"
-        raise StageError(msg) from error
+        raise StageError(
+            f"{path} is missing or damaged ({' '.join(str(error).split())}): delete it and run `dvc repro`"
+        ) from error
 
 
 def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -> Tensor:

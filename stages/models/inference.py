@@ -24,8 +24,7 @@ def load_weights(network: Network, path: Path, kind: str) -> Network:
     try:
         network.load_state_dict(load_tensors(path, kind))
     except RuntimeError as error:
-        msg = f"{path} holds the weights of another network: {' '.join(str(error).split())}"
-        raise StageError(msg) from error
+        raise StageError(f"{path} holds the weights of another network: {' '.join(str(error).split())}") from error
     return network
 
 

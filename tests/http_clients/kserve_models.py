@@ -22,8 +22,7 @@ def build(kind, value, place):
         return value
     names = {written: name for name, written in model.attribute_map.items()}
     if unknown := value.keys() - names.keys():
-        msg = f"{place} has no {', '.join(sorted(unknown))}; known are {', '.join(sorted(names))}"
-        raise KeyError(msg)
+        raise KeyError(f"{place} has no {', '.join(sorted(unknown))}; known are {', '.join(sorted(names))}")
     parts = {names[key]: build(model.openapi_types[names[key]], value[key], f"{place}.{key}") for key in value}
     return model(**parts)
 

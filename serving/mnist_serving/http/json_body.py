@@ -30,8 +30,9 @@ def read_object(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        msg = f"the body is not valid JSON: {error}" if body else "the body is empty; send a JSON object"
-        raise HttpError(400, msg) from error
+        raise HttpError(
+            400, f"the body is not valid JSON: {error}" if body else "the body is empty; send a JSON object"
+        ) from error
     if type(document) is not dict:
         raise HttpError(400, f"the body is {kind(document)}; send a JSON object")
     # A colon follows every key and is otherwise only in strings: with as many colons as keys, no key is there twice.

@@ -103,8 +103,7 @@ def listen_at(path: Path) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = "it is taken" if error.errno == errno.EADDRINUSE else error.strerror or error
-        msg = f"cannot listen on {path}: {reason}; choose another path with --uds"
-        raise ListenError(msg) from error
+        raise ListenError(f"cannot listen on {path}: {reason}; choose another path with --uds") from error
     return listener
 
 

@@ -93,8 +93,9 @@ def run_serve(arguments: argparse.Namespace) -> int:
     try:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if missing:
-            msg = f"the server needs {', '.join(missing)}: pip install {' '.join(NEEDED[name] for name in missing)}"
-            raise ServerError(msg)
+            raise ServerError(
+                f"the server needs {', '.join(missing)}: pip install {' '.join(NEEDED[name] for name in missing)}"
+            )
         with listening(arguments.host, arguments.port, arguments.uds) as listeners:
             return _serve_on(arguments, listeners)
     except (MnistServingError, OSError) as error:

@@ -85,8 +85,9 @@ def _number(kind: type[int] | type[float], least: float, most: float, text: str)
     except ValueError:
         value = math.nan
     if not least <= value <= most:
-        msg = f"must be a {'whole ' if kind is int else ''}number from {least:,} to {most:,}, not {text!r}"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(
+            f"must be a {'whole ' if kind is int else ''}number from {least:,} to {most:,}, not {text!r}"
+        )
     return value
 
 
@@ -97,8 +98,7 @@ SECONDS = partial(_number, float, 0, 86_400)
 
 def _yes_or_no(text: str) -> bool:
     if text.lower() not in YES + NO:
-        msg = f"must be one of {', '.join(YES + NO)}, not {text!r}"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(YES + NO)}, not {text!r}")
     return text.lower() in YES
 
 
@@ -106,8 +106,7 @@ def root_path(text: str) -> str:
     """Parse the path, decoded, below which a proxy offers the service; empty or with a slash in front."""
     path = text.rstrip("/")
     if path and (not path.startswith("/") or "//" in path or any(mark in path for mark in "?#%")):
-        msg = f"must be a path such as /digits, not percent-encoded, not {text!r}"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(f"must be a path such as /digits, not percent-encoded, not {text!r}")
     return path
 
 
@@ -115,8 +114,9 @@ def origins(text: str) -> tuple[str, ...]:
     """Parse origins, as browsers send them, separated by commas or spaces."""
     names = tuple(text.replace(",", " ").lower().split())
     if not names or not all(ORIGIN.fullmatch(name) for name in names):
-        msg = f"must be an origin such as https://example.org, without a path, or *, not {text!r}"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(
+            f"must be an origin such as https://example.org, without a path, or *, not {text!r}"
+        )
     return names
 
 
@@ -126,5 +126,6 @@ def proxies(text: str) -> tuple[str, ...]:
     try:
         return tuple(name if name == UNIX else str(ip_network(name)) for name in names)
     except ValueError as error:
-        msg = f"must be an address, a network such as 10.0.0.0/8, or {UNIX}, not {text!r}"
-        raise argparse.ArgumentTypeError(msg) from error
+        raise argparse.ArgumentTypeError(
+            f"must be an address, a network such as 10.0.0.0/8, or {UNIX}, not {text!r}"
+        ) from error

@@ -120,8 +120,7 @@ def as_mnist(fine: Grey, factor: int, found: Found, others: Mask | None = None) 
 def check(grey: object) -> None:
     """Raise a `PictureError` that says what is wrong with an array that is not a grey picture."""
     if not isinstance(grey, np.ndarray):
-        msg = f"canonicalize wants a numpy array, uint8 [height, width], not {type(grey).__name__}"
-        raise PictureError(msg)
+        raise PictureError(f"canonicalize wants a numpy array, uint8 [height, width], not {type(grey).__name__}")
     got = f"canonicalize wants grey levels 0-255 as uint8 [height, width], not {grey.dtype} {[*grey.shape]}: "
     if grey.dtype != np.uint8:
         raise PictureError(got + "scale to 0-255 and convert with .astype(numpy.uint8)")

@@ -18,6 +18,8 @@ from mnist_serving.classifier import PACKAGED_MODEL
 from onnx import external_data_helper, numpy_helper
 
 from stages.abstain.ood_images import draw_noise
+from stages.abstain.strokes import blank, grains, specks, stripes, uniform_noise
+from stages.drawn.pages import Draw
 
 GOLDEN = Classifier().contract.golden
 
@@ -59,9 +61,9 @@ def test_all_three_shapes_give_the_same_answers(classifier: Classifier) -> None:
     assert whole.probabilities.dtype == whole.logits.dtype == np.float32
 
 
-@pytest.mark.parametrize("kind", ["blank", "uniform_noise", "stripes", "specks"])
-def test_the_model_always_abstains_on_blank_pages_and_noise(classifier: Classifier, kind: str) -> None:
-    assert classifier.predict(draw_noise(kind, 1000, (1, 28, 28), np.random.default_rng(99)).numpy()).abstained.all()
+@pytest.mark.parametrize("draw", [blank, uniform_noise, stripes, specks])
+def test_the_model_always_abstains_on_blank_pages_and_noise(classifier: Classifier, draw: Draw) -> None:
+    assert classifier.predict(draw_noise(draw, 1000, (1, 28, 28), np.random.default_rng(99)).numpy()).abstained.all()
 
 
 def test_the_model_abstains_on_every_grey_page(classifier: Classifier) -> None:
@@ -124,7 +126,7 @@ def test_a_classifier_can_be_sent_to_another_process(classifier: Classifier, cop
 
 
 def test_many_images_are_answered_in_pieces_as_at_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = draw_noise("grains", 50, (1, 28, 28), np.random.default_rng(1)).numpy()
+    images = draw_noise(grains, 50, (1, 28, 28), np.random.default_rng(1)).numpy()
     whole = classifier.predict(images)
     monkeypatch.setattr("mnist_serving.classifier.AT_ONCE", 7)
     pieces = classifier.predict(images)
@@ -134,7 +136,7 @@ def test_many_images_are_answered_in_pieces_as_at_once(classifier: Classifier, m
 
 
 def test_threads_share_one_classifier(classifier: Classifier) -> None:
-    images = draw_noise("grains", 64, (1, 28, 28), np.random.default_rng(1)).numpy()
+    images = draw_noise(grains, 64, (1, 28, 28), np.random.default_rng(1)).numpy()
     expected = classifier.predict(images).logits
     with ThreadPoolExecutor(8) as pool:
         for prediction in pool.map(lambda _: classifier.predict(images), range(64)):

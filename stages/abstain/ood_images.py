@@ -10,7 +10,6 @@ from functools import cache, partial
 from importlib.metadata import distribution
 from importlib.resources import files
 from math import exp
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from stages.abstain.strokes import FIGURES, NOISES
+from stages.abstain import strokes
 from stages.data import DatasetInfo, Shape
 from stages.drawn.digits import write
 from stages.drawn.pages import UNIT, Draw, Pixels, Points, draw_images, draw_strokes, draw_text, read_pages
@@ -53,39 +52,33 @@ UNSEEN_FONTS = (
     _font("font_caladea", "Caladea-Regular.ttf"),
 )
 
-Option = TypeVar("Option")
-
-
-def _pick(options: Sequence[Option], random: Generator) -> Option:
-    return options[int(random.integers(len(options)))]
-
 
 def character(letters: str, fonts: Sequence[str], random: Generator) -> Pixels:
     """Draw one of some letters in one of some fonts."""
-    return draw_text(_pick(letters, random), _pick(fonts, random), random)
+    return draw_text(random.choice([*letters]), random.choice(fonts), random)
 
 
 def word(fonts: Sequence[str], random: Generator) -> Pixels:
     """Draw two to four letters in one of some fonts."""
     letters = "".join(random.choice([*LETTERS], random.integers(2, 5)))
-    return draw_text(letters, _pick(fonts, random), random)
+    return draw_text(letters, random.choice(fonts), random)
 
 
-def figure(name: str, random: Generator) -> Pixels:
-    """Draw one of `FIGURES` with a pen."""
-    return draw_strokes([UNIT / 2 * (stroke + 1) for stroke in FIGURES[name](random)], random)
+def figure(draw: Callable[[Generator], list[Points]], random: Generator) -> Pixels:
+    """Draw a figure of `strokes.py` with a pen."""
+    return draw_strokes([UNIT / 2 * (stroke + 1) for stroke in draw(random)], random)
 
 
 def number(random: Generator) -> Pixels:
     """Draw two or three digits side by side, some of which touch."""
-    strokes: list[Points] = []
+    placed: list[Points] = []
     right = 0.0
     for digit in random.integers(10, size=random.choice([2, 2, 3])).tolist():
         written = write(digit, random)
         shift = right + random.uniform(-12, 16) - min(stroke[:, 0].min() for stroke in written)
-        strokes += [stroke + np.array([shift, random.normal(0, 5)]) for stroke in written]
-        right = max(stroke[:, 0].max() for stroke in strokes)
-    return draw_strokes(strokes, random)
+        placed += [stroke + np.array([shift, random.normal(0, 5)]) for stroke in written]
+        right = max(stroke[:, 0].max() for stroke in placed)
+    return draw_strokes(placed, random)
 
 
 def photograph(name: str, random: Generator) -> Pixels:
@@ -121,7 +114,7 @@ def ruling(random: Generator) -> Pixels:
     across, below = ([(0, level), (right, level)] for level in (y, lower))
     down, frame = [(x, 0), (x, bottom)], [(0, 0), (right, 0), (right, bottom), (0, bottom), (0, 0)]
     kinds = ([across], [across, below], [across, down], [frame], [frame, across])
-    return draw_strokes([np.array(stroke) for stroke in _pick(kinds, random)], random)
+    return draw_strokes([np.array(stroke) for stroke in kinds[random.integers(len(kinds))]], random)
 
 
 TRAINED: dict[str, Draw] = {
@@ -135,23 +128,24 @@ TRAINED: dict[str, Draw] = {
     "photographs": partial(photograph, "china.jpg"),
     "blots": blots,
     "ruling": ruling,
-    "beziers": partial(figure, "beziers"),
-    "compositions": partial(figure, "compositions"),
-    "triangles": partial(figure, "triangles"),
-    "polygons": partial(figure, "polygons"),
-    "arrows": partial(figure, "arrows"),
-    "crossed_rings": partial(figure, "crossed_rings"),
+    "beziers": partial(figure, strokes.beziers),
+    "compositions": partial(figure, strokes.compositions),
+    "triangles": partial(figure, strokes.triangles),
+    "polygons": partial(figure, strokes.polygons),
+    "arrows": partial(figure, strokes.arrows),
+    "crossed_rings": partial(figure, strokes.crossed_rings),
 }
+SHAPES = (strokes.curves, strokes.squares, strokes.stars, strokes.hearts, strokes.spirals)
 REPORTED: dict[str, tuple[Draw, ...]] = {
     "letters": (partial(character, LETTERS, UNSEEN_FONTS),),
     "greek": (partial(character, GREEK, (MANROPE,)),),
     "words": (partial(word, UNSEEN_FONTS),),
-    "scribbles": (partial(figure, "scribbles"),),
-    "shapes": tuple(partial(figure, name) for name in ("curves", "squares", "stars", "hearts", "spirals")),
+    "scribbles": (partial(figure, strokes.scribbles),),
+    "shapes": tuple(partial(figure, shape) for shape in SHAPES),
     "photographs": (partial(photograph, "flower.jpg"),),
 }
-TRAINED_NOISE = ("grains", "specks")
-REPORTED_NOISE = {"noise": ("uniform_noise", "stripes"), "blank": ("blank",)}
+TRAINED_NOISE = (strokes.grains, strokes.specks)
+REPORTED_NOISE = {"noise": (strokes.uniform_noise, strokes.stripes), "blank": (strokes.blank,)}
 
 
 def draw_trained(count: int, info: DatasetInfo, *, seed: int) -> Tensor:
@@ -159,7 +153,7 @@ def draw_trained(count: int, info: DatasetInfo, *, seed: int) -> Tensor:
     random = np.random.default_rng(seed)
     kinds = tqdm(TRAINED.values(), "drawing pictures", leave=False, disable=None)
     pages = [draw_images(draw, count, info, random) for draw in kinds]
-    return torch.cat([*pages, *(draw_noise(kind, count, info.shape, random) for kind in TRAINED_NOISE)])
+    return torch.cat([*pages, *(draw_noise(draw, count, info.shape, random) for draw in TRAINED_NOISE)])
 
 
 def refused_shares(
@@ -180,15 +174,15 @@ def refused_shares(
         images = read_pages((draw(random) for draw in (kinds * count)[:count]), info)
         answered = int((~refuses(images)).sum()) if len(images) else 0
         shares[group] = 1 - answered / count
-    for group, names in REPORTED_NOISE.items():
-        noise = torch.cat([draw_noise(name, -(-count // len(names)), info.shape, random) for name in names])
+    for group, kinds in REPORTED_NOISE.items():
+        noise = torch.cat([draw_noise(draw, -(-count // len(kinds)), info.shape, random) for draw in kinds])
         shares[group] = refuses(noise).double().mean().item()
     return shares
 
 
-def draw_noise(kind: str, count: int, shape: Shape, random: Generator) -> Tensor:
+def draw_noise(draw: Draw, count: int, shape: Shape, random: Generator) -> Tensor:
     """Return images without any drawing, of a data set's shape, uint8 [count,*shape]."""
-    images = torch.from_numpy(np.stack([NOISES[kind](random) for _ in range(count)])[:, np.newaxis])
+    images = torch.from_numpy(np.stack([draw(random) for _ in range(count)])[:, np.newaxis])
     channels, height, width = shape
     if (height, width) != images.shape[2:]:
         sized = functional.interpolate(images.float(), (height, width), mode="bilinear", align_corners=False)

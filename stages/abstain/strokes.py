@@ -1,6 +1,5 @@
 """Figures as strokes for a pen, and noise as pixels: none of them is a digit."""
 
-from collections.abc import Callable
 from math import cos, pi, sin
 
 import numpy as np
@@ -144,15 +143,3 @@ def stripes(random: Generator) -> Pixels:
     row, column = np.mgrid[:SIDE, :SIDE]
     wave = np.sin(2 * pi * (row * sin(turn) + column * cos(turn)) / period + random.uniform(0, 2 * pi))
     return np.asarray(127.5 + 127.5 * wave, dtype=np.uint8)
-
-
-FIGURES: dict[str, Callable[[Generator], list[Points]]] = {
-    draw.__name__: draw
-    for draw in (
-        *(beziers, compositions, triangles, polygons, arrows, crossed_rings),
-        *(scribbles, curves, squares, stars, hearts, spirals),
-    )
-}
-NOISES: dict[str, Callable[[Generator], Pixels]] = {
-    draw.__name__: draw for draw in (blank, grains, specks, uniform_noise, stripes)
-}

@@ -36,18 +36,19 @@ FORKED_FROM, AT_ONCE = 64, 8  # pages: fewer are read here; what a process is gi
 FEW = 16  # points that a mouse reports at least of a curve
 
 
-def read_page(page: Pixels, info: DatasetInfo) -> Tensor:
+def _read_page(page: Pixels, info: DatasetInfo) -> Pixels | None:
     """Return what a model of a data set sees of a page, uint8 [C,H,W], as `mnist_serving.images` does of a picture.
 
-    Raises:
-        PictureError: there is nothing to see on it, or several figures.
-
+    That is None where there is nothing to see on it, or several figures.
     """
     channels, height, width = info.shape
-    if info.centred:
-        return torch.from_numpy(canonicalize(page))[None]
-    sized = Image.fromarray(page).resize((width, height), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(sized)).expand(channels, -1, -1)
+    if not info.centred:
+        sized = Image.fromarray(page).resize((width, height), Image.Resampling.BILINEAR)
+        return np.stack([np.asarray(sized)] * channels)
+    try:
+        return canonicalize(page)[np.newaxis]
+    except PictureError:
+        return None
 
 
 def read_pages(pages: Iterable[Pixels], info: DatasetInfo) -> Tensor:
@@ -55,7 +56,7 @@ def read_pages(pages: Iterable[Pixels], info: DatasetInfo) -> Tensor:
 
     Reading takes far longer than drawing, so all cores do it, where a process can be forked and there are many pages.
     """
-    read = partial(_read_if_possible, info=info)
+    read = partial(_read_page, info=info)
     pages = iter(pages)
     few = [*islice(pages, FORKED_FROM)]
     if len(few) < FORKED_FROM or sys.platform != "linux":
@@ -63,15 +64,8 @@ def read_pages(pages: Iterable[Pixels], info: DatasetInfo) -> Tensor:
     else:
         with ProcessPoolExecutor(os.cpu_count(), get_context("fork")) as processes:
             images = [*processes.map(read, chain(few, pages), chunksize=AT_ONCE)]
-    found = [torch.from_numpy(image) for image in images if image is not None]
-    return torch.stack(found) if found else torch.empty(0, *info.shape, dtype=torch.uint8)
-
-
-def _read_if_possible(page: Pixels, info: DatasetInfo) -> Pixels | None:
-    try:
-        return read_page(page, info).numpy()
-    except PictureError:
-        return None
+    found = [image for image in images if image is not None]
+    return torch.from_numpy(np.array(found, np.uint8).reshape(-1, *info.shape))
 
 
 def draw_images(draw: Draw, count: int, info: DatasetInfo, random: Generator) -> Tensor:

@@ -104,10 +104,3 @@ def fingerprint_of(params: str, data: Path) -> str:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def as_csv(history: list[Epoch]) -> str:
-    """Return the history as `reports/history.csv` has it."""
-    lines = [",".join(Epoch._fields)]
-    lines += [f"{line.epoch},{line.train_loss:.6f},{line.val_loss:.6f},{line.val_accuracy:.6f}" for line in history]
-    return "\n".join(lines) + "\n"

@@ -56,6 +56,21 @@ def load_params(wanted: type[Wanted], *, text: str | None = None) -> Wanted:
         raise StageError("\n".join(lines)) from error
 
 
+def load_json(path: Path, wanted: type[Wanted]) -> Wanted:
+    """Read what another stage wrote.
+
+    Raises:
+        StageError: the file is missing, damaged, or holds anything else.
+
+    """
+    try:
+        return wanted.model_validate_json(path.read_bytes(), strict=False)
+    except (OSError, ValidationError) as error:
+        raise StageError(
+            f"{path} is missing or damaged ({' '.join(str(error).split())}): delete it and run `dvc repro`"
+        ) from error
+
+
 def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     """Leave out that a list is too short where that is only because pydantic dropped a wrong entry of it."""
     wrong = {error["loc"][:-1] for error in errors}

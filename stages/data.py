@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field
 from torch import Tensor
 
-from stages.config import PARAMS_FILE, Section, Seed
+from stages.config import PARAMS_FILE, Section, Seed, load_json
 from stages.io import DATASET_FILE, TRAIN_FILE, StageError, load_tensors, save_tensors
 
 GATHERED = 16  # batches whose images are gathered in one go
@@ -115,12 +115,7 @@ def load_dataset_info(path: Path = DATASET_FILE) -> DatasetInfo:
         StageError: the file is missing or damaged.
 
     """
-    try:
-        return DatasetInfo.model_validate_json(path.read_bytes(), strict=False)
-    except (OSError, ValidationError) as error:
-        raise StageError(
-            f"{path} is missing or damaged ({str(error).splitlines()[0]}): delete it and run `dvc repro`"
-        ) from error
+    return load_json(path, DatasetInfo)
 
 
 def save_split(path: Path, split: Split) -> None:

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
 from stages.io import INTERRUPTED, StageError
@@ -65,18 +65,9 @@ def launch(module: str, processes: int) -> None:
 
     """
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the error below says it in one line
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id="train",
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
-        max_restarts=0,
-    )
+    command = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", str(processes), "-m", module]
     try:
-        elastic_launch(config, sys.executable)("-m", module)
+        torchrun.run(torchrun.parse_args(command))
     except ChildFailedError as error:
         number, failure = error.get_first_failure()
         how = failure.signal_name() if failure.exitcode < 0 else f"exit code {failure.exitcode}"

@@ -3,12 +3,9 @@
 Besides `parity`, this is the only stage that reads the test file, and no choice depends on what it finds.
 """
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan
-from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -17,12 +14,22 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stages.abstain.ood_images import refused_shares
-from stages.config import Pictures, Section, Share, load_params
+from stages.config import Pictures, Section, Share, load_json, load_params
 from stages.data import Data, DatasetInfo, Split, load_dataset_info, load_split, load_training
-from stages.io import LOGITS_FILE, METRICS_FILE, REPORTS, TEST_FILE, atomic_write, run, save_tensors
+from stages.io import (
+    CALIBRATION_FILE,
+    LOGITS_FILE,
+    METRICS_FILE,
+    REPORTS,
+    TEST_FILE,
+    atomic_write,
+    run,
+    save_csv,
+    save_tensors,
+)
 from stages.metrics import diagnose, expected_calibration_error, recalls, reliability, wilson_interval
 from stages.models import Model, load_model
-from stages.models.calibration import confidence, load_calibration
+from stages.models.calibration import Calibration, confidence
 from stages.models.detector import load_detector
 from stages.models.inference import predict
 from stages.plots import draw_mistakes
@@ -147,20 +154,11 @@ def write_plots(test: Split, logits: Tensor, *, names: Sequence[str], bins: int)
     """Write the data of `dvc plots show` for calibrated logits [N,classes], and the picture of the mistakes."""
     probabilities = logits.softmax(dim=1)
     pairs = zip(test.labels.tolist(), logits.argmax(dim=1).tolist(), strict=True)
-    _write_csv(CONFUSION_FILE, ["actual", "predicted"], ([names[actual], names[guess]] for actual, guess in pairs))
+    save_csv(CONFUSION_FILE, ["actual", "predicted"], ([names[actual], names[guess]] for actual, guess in pairs))
     diagram = reliability(probabilities, test.labels, bins=bins)
-    _write_csv(
-        RELIABILITY_FILE,
-        ["confidence", "accuracy", "ideal", "images"],
-        ([f"{sure:.6f}", f"{right:.6f}", f"{sure:.6f}", str(images)] for sure, right, images in diagram),
-    )
+    rows = ([sure, right, sure, images] for sure, right, images in diagram)
+    save_csv(RELIABILITY_FILE, ["confidence", "accuracy", "ideal", "images"], rows)
     atomic_write(MISTAKES_FILE, draw_mistakes(*test, probabilities, names))
-
-
-def _write_csv(path: Path, header: list[str], rows: Iterable[list[str]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    atomic_write(path, text.getvalue().encode())
 
 
 def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
@@ -171,7 +169,7 @@ def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
 def main() -> None:
     """Write `metrics.json`, the logits of the test set, the report, and the plots."""
     params, info = load_params(Params), load_dataset_info()
-    names, calibration = info.labels, load_calibration()
+    names, calibration = info.labels, load_json(CALIBRATION_FILE, Calibration)
     model, detector = load_model(params.model, info), load_detector(info.shape)
     (training, _), test = load_training(info, params.data), load_split(TEST_FILE, info)
 

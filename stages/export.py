@@ -8,7 +8,6 @@ import base64
 import json
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,14 @@ import onnx
 import torch
 from onnx import helper
 from PIL import Image, ImageDraw
+from pydantic import ConfigDict
 from torch import Tensor, nn
 
-from stages.config import Section, load_params
+from stages.config import Section, load_json, load_params
 from stages.data import DatasetInfo, Shape, load_dataset_info
-from stages.io import METRICS_FILE, MODEL_FILE, WEIGHTS_FILE, StageError, atomic_write, run
+from stages.io import CALIBRATION_FILE, METRICS_FILE, MODEL_FILE, WEIGHTS_FILE, StageError, atomic_write, run
 from stages.models import Model, load_model
-from stages.models.calibration import Calibration, load_calibration
+from stages.models.calibration import Calibration
 from stages.models.detector import build_detector, load_detector
 from stages.models.inference import predict
 from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize
@@ -44,6 +44,14 @@ class Params(Section):
     """What the stage uses."""
 
     model: Model
+
+
+class Metrics(Section):
+    """What the model says of itself, of all that `evaluate` wrote."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    accuracy: float
 
 
 def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
@@ -121,19 +129,6 @@ def describe(info: DatasetInfo, *, accuracy: float, calibration: Calibration, we
     }
 
 
-def load_accuracy(path: Path = METRICS_FILE) -> float:
-    """Return the accuracy that `evaluate` wrote.
-
-    Raises:
-        StageError: the file is missing or damaged.
-
-    """
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["accuracy"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise StageError(f"{path} is missing or damaged ({error}): delete it and run `dvc repro`") from error
-
-
 def golden_images(shape: tuple[int, int, int]) -> Tensor:
     """Return pictures drawn by code, uint8 [N,*shape]: each of `STROKES`, and one with ink on every pixel.
 
@@ -169,9 +164,11 @@ def to_metadata(description: Mapping[str, Any]) -> dict[str, str]:
 def main() -> None:
     """Write `serving/mnist_serving/model.onnx`, and `model.json`, which says the same as its metadata."""
     params, info = load_params(Params), load_dataset_info()
-    model, detector, calibration = load_model(params.model, info), load_detector(info.shape), load_calibration()
+    model, detector = load_model(params.model, info), load_detector(info.shape)
+    calibration = load_json(CALIBRATION_FILE, Calibration)
     weights, temperature = WEIGHTS_FILE.read_bytes(), calibration.temperature
-    description = describe(info, accuracy=load_accuracy(), calibration=calibration, weights=weights)
+    accuracy = load_json(METRICS_FILE, Metrics).accuracy
+    description = describe(info, accuracy=accuracy, calibration=calibration, weights=weights)
     description["golden"] = golden_examples(model, info.shape)
     exported = build_onnx(model, detector, info.shape, classes=len(info.labels), temperature=temperature)
     content = serialize(exported, metadata=to_metadata(description))

@@ -3,12 +3,14 @@
 Tensor files are safetensors, never pickle, each with its kind and a checksum inside.
 """
 
+import csv
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from inspect import Parameter, signature
+from io import StringIO
 from pathlib import Path
 
 import safetensors.torch
@@ -74,6 +76,14 @@ def atomic_write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     with atomic_file(path) as unfinished:
         unfinished.write_bytes(content)
+
+
+def save_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table, floats with six digits after the point."""
+    lines = [[f"{value:.6f}" if isinstance(value, float) else value for value in row] for row in rows]
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *lines])
+    atomic_write(path, text.getvalue().encode())
 
 
 def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor]) -> None:

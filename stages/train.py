@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from stages import data, distributed, sanity
 from stages.augment import Augment
-from stages.checkpoint import Epoch, TrainState, as_csv, fingerprint_of
+from stages.checkpoint import Epoch, TrainState, fingerprint_of
 from stages.config import Count, Section, Seed, load_params
 from stages.data import Batch, DatasetInfo, Split, batches, load_dataset_info, load_training, prefetch
 from stages.drawn.digits import DrawnDigits
-from stages.io import INTERRUPTED, REPORTS, TRAIN_FILE, WEIGHTS_FILE, atomic_write, run, save_tensors
+from stages.io import INTERRUPTED, REPORTS, TRAIN_FILE, WEIGHTS_FILE, run, save_csv, save_tensors
 from stages.models import KIND, Model, build_model
 from stages.models.inference import predict
 from stages.objective import Objective
@@ -229,7 +229,7 @@ def main() -> None:
         raise KeyboardInterrupt(kept) from interrupt
     if distributed.rank() == 0:
         save_tensors(WEIGHTS_FILE, KIND, state.model.cpu().state_dict())
-        atomic_write(HISTORY_FILE, as_csv(state.history).encode())
+        save_csv(HISTORY_FILE, Epoch._fields, state.history)
         CHECKPOINT_FILE.unlink(missing_ok=True)
 
 

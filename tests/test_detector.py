@@ -22,12 +22,13 @@ from stages.abstain.ood_images import (
 )
 from stages.abstain.strokes import blank, grains, specks, stripes, uniform_noise
 from stages.augment import Augment
+from stages.config import load_json
 from stages.data import DatasetInfo, Shape, Split
 from stages.drawn import pages
 from stages.drawn.digits import DIGITS
 from stages.drawn.pages import FORKED_FROM, Draw, draw_images, read_pages
 from stages.io import StageError, save_tensors
-from stages.models.calibration import Calibration, confidence, load_calibration
+from stages.models.calibration import Calibration, confidence
 from stages.models.detector import KIND, build_detector, load_detector
 from stages.models.inference import predict
 from tests.conftest import make_digits
@@ -136,10 +137,10 @@ def test_a_damaged_calibration_file_is_reported(tmp_path: Path, text: str) -> No
     path = tmp_path / "calibration.json"
     calibration = Calibration(temperature=1.25, confidence_threshold=0.5)
     path.write_text(calibration.model_dump_json())
-    assert load_calibration(path) == calibration
+    assert load_json(path, Calibration) == calibration
     path.write_text(text)
     with pytest.raises(StageError, match=r"calibration\.json is (missing or )?damaged"):
-        load_calibration(path)
+        load_json(path, Calibration)
 
 
 def test_a_detector_is_as_deep_and_as_wide_as_its_file_says_and_of_the_shape_it_was_trained_for(tmp_path: Path) -> None:

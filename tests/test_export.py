@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from stages import download, evaluate, export, train
 from stages.abstain import calibrate, detector
+from stages.config import load_json
 from stages.data import Shape
-from stages.export import check_exportable, golden_images, load_accuracy
+from stages.export import Metrics, check_exportable, golden_images
 from stages.io import MODEL_FILE, WEIGHTS_FILE, StageError
 from stages.models.calibration import confidence
 from stages.models.cnn import Cnn
@@ -231,7 +232,7 @@ def test_damaged_metrics_are_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "metrics.json"
     path.write_text(text)
     with pytest.raises(StageError, match=r"metrics\.json is missing or damaged .*: delete it and run `dvc repro`"):
-        load_accuracy(path)
+        load_json(path, Metrics)
 
 
 def test_the_golden_pictures_cover_every_pixel() -> None:

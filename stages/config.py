@@ -5,6 +5,7 @@ What a box can hold is defined by the box itself, a class derived from `Section`
 """
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args
@@ -143,10 +144,15 @@ ALLOWED = {
 }
 
 
-def _unknown(key: str, value: object, allowed: tuple[str, ...] | list[str]) -> str:
-    near = difflib.get_close_matches(key.rpartition(".")[2], allowed, n=1)
-    hint = f"did you mean `{near[0]}`? " if near else ""
-    return f"unknown key `{key}` (value {value!r}): {hint or 'remove it; '}allowed here: {', '.join(allowed)}"
+def _unknown(key: str, value: object, allowed: Iterable[str]) -> str:
+    hint = suggest(key.rpartition(".")[2], allowed) or "remove it; "
+    return f"unknown key `{key}` (value {value!r}): {hint}allowed here: {', '.join(allowed)}"
+
+
+def suggest(name: str, allowed: Iterable[str]) -> str:
+    """Return a question that asks for the allowed name that is most like an unknown one, or nothing."""
+    near = difflib.get_close_matches(name, allowed, n=1)
+    return f"did you mean `{near[0]}`? " if near else ""
 
 
 def _locate(location: tuple[int | str, ...], wanted: type[Section]) -> tuple[str, list[str]]:

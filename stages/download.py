@@ -1,9 +1,8 @@
 """Stage `download`: the data set that box 1 names, as one tensor file per split and a description."""
 
-import difflib
 import json
 
-from stages.config import Section, load_params
+from stages.config import PARAMS_FILE, Section, load_params, suggest
 from stages.data import Data, Dataset, save_split
 from stages.datasets.folder import Folder
 from stages.datasets.mnist import FashionMnist, Kmnist, Mnist
@@ -30,11 +29,10 @@ class Params(Section):
 
 def check_name(name: str) -> None:
     """Raise a StageError if the data set is unknown."""
-    known = list(Download.model_fields)
+    known = Download.model_fields
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
-        raise StageError(f"params.yaml: `data.dataset` is {name!r}; {hint}allowed: {', '.join(known)}")
+        hint = suggest(name, known)
+        raise StageError(f"{PARAMS_FILE}: `data.dataset` is {name!r}; {hint}allowed: {', '.join(known)}")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -64,8 +64,17 @@ class TrainState:
 
     def save(self, path: Path, *, fingerprint: str) -> None:
         """Write everything, or nothing; `fingerprint` identifies the training."""
+        parts = (self.model, self.optimizer, self.scheduler)
+        state = {type(part).__name__: part.state_dict() for part in parts} | {
+            "losses": self.sampler.losses,
+            "generator": self.generator.get_state(),
+            "global_generator": torch.get_rng_state(),
+            "history": [tuple(line) for line in self.history],
+            "best": self.best,
+            "fingerprint": fingerprint,
+        }
         content = io.BytesIO()
-        torch.save(self._state() | {"fingerprint": fingerprint}, content)
+        torch.save(state, content)
         atomic_write(path, sha256(content.getvalue()).digest() + content.getvalue())
 
     def resume(self, path: Path, *, fingerprint: str) -> bool:
@@ -84,16 +93,6 @@ class TrainState:
         self.history = [Epoch(*line) for line in state["history"]]
         self.best = state["best"]
         return True
-
-    def _state(self) -> dict[str, Any]:
-        parts = (self.model, self.optimizer, self.scheduler)
-        return {type(part).__name__: part.state_dict() for part in parts} | {
-            "losses": self.sampler.losses,
-            "generator": self.generator.get_state(),
-            "global_generator": torch.get_rng_state(),
-            "history": [tuple(line) for line in self.history],
-            "best": self.best,
-        }
 
 
 def fingerprint_of(params: str, data: Path) -> str:

@@ -71,18 +71,17 @@ def check(
         return [*found, *overfit_one_batch(copy, loss_function, build_optimizer(copy.parameters()), batch)]
 
 
-def check_steps(steps: int) -> str | None:
-    """Return a warning if a whole training is too short for any model to learn."""
+def check_steps(steps: int) -> Iterator[str]:
+    """Yield what is wrong if a whole training is too short for any model to learn."""
     if steps < STEPS:
-        return (
+        yield (
             f"{steps} steps in all are too few to learn from: raise `train.min_steps` or `train.epochs`, or lower "
             "`train.batch_size`, in params.yaml"
         )
-    return None
 
 
-def check_losses(epoch: Epoch, *, first: float | None, steps: int, last: bool) -> str | None:
-    """Return a warning if the first hundred steps did not lower the loss.
+def check_losses(epoch: Epoch, *, first: float | None, steps: int, last: bool) -> Iterator[str]:
+    """Yield what is wrong if the first hundred steps did not lower the loss.
 
     Args:
         epoch: the one that has ended.
@@ -99,5 +98,4 @@ def check_losses(epoch: Epoch, *, first: float | None, steps: int, last: bool) -
     before, after = (epoch.epoch - 1) * steps, epoch.epoch * steps
     due = before < STEPS <= after or (last and after < STEPS)
     if first is not None and due and epoch.train_loss >= first:
-        return f"the loss has not fallen below its start, {first:.4f}; {SUSPECTS}"
-    return None
+        yield f"the loss has not fallen below its start, {first:.4f}; {SUSPECTS}"

@@ -150,13 +150,11 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
     if state.resume(CHECKPOINT_FILE, fingerprint=fingerprint):
         say(f"resuming after epoch {len(state.history)}")
     elif distributed.rank() == 0:
-        for sentence in sanity.check(state.model, loss_function, params.objective.build_optimizer, training):
-            warn(sentence)
+        warn(sanity.check(state.model, loss_function, params.objective.build_optimizer, training))
     model = distributed.replicate(state.model)
     steps = math.ceil(len(training.labels) / params.train.batch_size)
     first = None  # the first loss, unless it was before an interruption
-    if warning := sanity.check_steps(params.train.epochs * steps):
-        warn(warning)
+    warn(sanity.check_steps(params.train.epochs * steps))
     while len(state.history) < params.train.epochs and not state.out_of_patience(params.train.patience):
         number, before = len(state.history) + 1, state.sampler.losses.clone()
         epoch_batches = batches(
@@ -175,8 +173,7 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
         state.sampler.losses = distributed.merge(before, state.sampler.losses).clamp(min=0)
         epoch = Epoch(number, sum(losses) / len(losses), *validate(state.model, validation))
         first = losses[0] if number == 1 else first
-        if warning := sanity.check_losses(epoch, first=first, steps=steps, last=number == params.train.epochs):
-            warn(warning)
+        warn(sanity.check_losses(epoch, first=first, steps=steps, last=number == params.train.epochs))
         state.record(epoch, keep_best=params.train.patience is not None)
         if distributed.rank() == 0:
             state.save(CHECKPOINT_FILE, fingerprint=fingerprint)
@@ -194,10 +191,11 @@ def say(line: str) -> None:
         print(line, flush=True)
 
 
-def warn(sentence: str) -> None:
-    """Print a warning on standard error, once for all processes."""
-    if distributed.rank() == 0:
-        print(f"warning: {sentence}", file=sys.stderr)
+def warn(sentences: Iterable[str]) -> None:
+    """Print warnings on standard error, once for all processes."""
+    for sentence in sentences:
+        if distributed.rank() == 0:
+            print(f"warning: {sentence}", file=sys.stderr)
 
 
 def main() -> None:

@@ -124,7 +124,7 @@ def test_two_processes_learn_what_one_does(prepared: Path) -> None:
     alone = HISTORY_FILE.read_text().splitlines()[-1].split(",")
     edit_params(prepared, train__processes=2)
     printed, complaints = start().communicate()
-    assert complaints == f"warning: {sanity.check_steps(32)}\n"
+    assert complaints == f"warning: {next(sanity.check_steps(32))}\n"
     assert [line[:9] for line in printed.splitlines()] == [f"epoch {number}/4" for number in range(1, 5)]
     together = HISTORY_FILE.read_text().splitlines()[-1].split(",")
     assert float(together[2]) == pytest.approx(float(alone[2]), rel=0.1)  # hard images are drawn a little otherwise

@@ -11,7 +11,6 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from onnx import helper
@@ -99,20 +98,19 @@ def check_exportable(model: nn.Module, shape: Shape, *, classes: int) -> None:
 
 def describe_preprocessing(info: DatasetInfo) -> dict[str, Any]:
     """Return what pixels the model takes, and how a picture becomes such."""
-    channels, height, width = info.shape
-    described: dict[str, Any] = {
-        "size": [height, width],
+    channels, *sides = info.shape
+    polarity, placing = "as in the data set", "as in the data set, the picture filled"
+    if info.centred:
+        polarity = "0 = background (black), 255 = ink (white)"
+        placing = "the digit fitted into 20x20, keeping its proportions, its centre of mass in the middle of 28x28"
+    return {
+        "size": sides,
         "channels": "grey" if channels == 1 else "rgb",
         "range": [0, 255],
         "centred": info.centred,
+        "polarity": polarity,
+        "placing": placing,
     }
-    if info.centred:
-        return described | {
-            "polarity": "0 = background (black), 255 = ink (white)",
-            "placing": "the digit fitted into 20x20, keeping its proportions, "
-            "its centre of mass in the middle of 28x28",
-        }
-    return described | {"polarity": "as in the data set", "placing": "as in the data set, the picture filled"}
 
 
 def describe(info: DatasetInfo, *, accuracy: float, calibration: Calibration, weights: bytes) -> dict[str, Any]:
@@ -135,16 +133,13 @@ def golden_images(shape: tuple[int, int, int]) -> Tensor:
     The model file stores them with its answers, so that whoever loads it can check it without a data set.
     """
     channels, height, width = shape
-    images = [_draw_strokes(points, width, height) for points in STROKES]
+    images = []
+    for points in STROKES:
+        page = Image.new("L", (100, 100))
+        ImageDraw.Draw(page).line(points, fill=255, width=PEN, joint="curve")
+        images.append(np.asarray(page.resize((width, height), Image.Resampling.BILINEAR)))
     images.append((np.arange(height * width) * 97 % 255 + 1).astype(np.uint8).reshape(height, width))
     return torch.from_numpy(np.stack(images)[:, np.newaxis]).repeat(1, channels, 1, 1)
-
-
-def _draw_strokes(points: tuple[tuple[int, int], ...], width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Draw strokes, given on a page of 100 by 100."""
-    page = Image.new("L", (100, 100))
-    ImageDraw.Draw(page).line(points, fill=255, width=PEN, joint="curve")
-    return np.asarray(page.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def golden_examples(model: nn.Module, shape: Shape) -> dict[str, list[Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
 from io import StringIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import onnx
 import torch
@@ -111,24 +111,24 @@ def _translate(layer: nn.Module, source: str, target: str, *, prefix: str) -> No
     Weights are initializers with their names in `state_dict`. A pattern names every setting of the layer that the
     node does not say: another value is another layer.
     """
-    weights = [f"{prefix}.weight", f"{prefix}.bias"]
+    attributes: dict[str, Any] = {}
     match layer:
         case nn.Flatten(start_dim=1, end_dim=-1):
-            node: NodeProto | None = helper.make_node("Flatten", [source], [target], axis=1)
+            operator, attributes = "Flatten", {"axis": 1}
         case nn.Linear(bias=Tensor()):
-            node = helper.make_node("Gemm", [source, *weights], [target], transB=1)
+            operator, attributes = "Gemm", {"transB": 1}
         case nn.Conv2d(bias=Tensor(), padding=(rows, columns), dilation=(1, 1), groups=1, padding_mode="zeros"):
-            pads = [rows, columns] * 2
-            node = helper.make_node("Conv", [source, *weights], [target], pads=pads, strides=layer.stride)
-        case nn.AvgPool2d(kernel_size=int(side), padding=0, ceil_mode=False, divisor_override=None) if (
-            layer.stride == side
+            operator, attributes = "Conv", {"pads": [rows, columns] * 2, "strides": layer.stride}
+        case nn.AvgPool2d(kernel_size=int(side), stride=stride, padding=0, ceil_mode=False, divisor_override=None) if (
+            side == stride
         ):
-            node = helper.make_node("AveragePool", [source], [target], kernel_shape=[side] * 2, strides=[side] * 2)
+            operator, attributes = "AveragePool", {"kernel_shape": [side] * 2, "strides": [side] * 2}
         case nn.ReLU():
-            node = helper.make_node("Relu", [source], [target])
+            operator = "Relu"
         case _:
-            node = None
-    return node
+            return None
+    weights = [f"{prefix}.{name}" for name in layer.state_dict()]
+    return helper.make_node(operator, [source, *weights], [target], **attributes)
 
 
 def _export_by_torch(network: nn.Module, shape: Shape, target: str, *, prefix: str) -> Translation:

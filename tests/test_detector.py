@@ -93,7 +93,7 @@ def test_a_model_that_abstains_from_everything_refuses_every_group() -> None:
 def test_the_detector_tells_digits_from_pictures_that_it_has_never_seen() -> None:
     images, names = make_digits(400, seed=0)
     digits = Split(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(names).long())
-    detector = fit_detector(detector_examples(digits, MNIST, PARAMS), PARAMS, centred=True)
+    detector = fit_detector(*detector_examples(digits, MNIST, PARAMS), PARAMS, centred=True)
     assert predict(detector, torch.from_numpy(make_digits(100, seed=1)[0]).unsqueeze(1)).median() > 0
     shares = refused_shares(lambda images: predict(detector, images)[:, 0] < 0, 50, MNIST, seed=0)
     assert shares["words"] > 0.5

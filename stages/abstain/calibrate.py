@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stages.config import Count, Section, Share, load_params
-from stages.data import Data, DatasetInfo, load_dataset_info, load_training
+from stages.data import Data, load_dataset_info, load_training
 from stages.drawn.digits import DrawnDigits
 from stages.drawn.pages import read_again
 from stages.io import CALIBRATION_FILE, atomic_write, run
@@ -74,19 +74,15 @@ def fit_threshold(confidences: Tensor, *, max_false_rejection_rate: float) -> fl
     return float(confidences.sort().values[int(max_false_rejection_rate * (len(confidences) - 1))])
 
 
-def held_out_digits(images: Tensor, info: DatasetInfo, params: Calibrate) -> Tensor:
-    """Return digits that nothing was learned from, as a model sees them in people's pictures, uint8 [N,C,H,W]."""
-    random = np.random.default_rng(params.drawn_digits.seed)
-    return torch.cat([read_again(images[: params.pages], info, random), params.drawn_digits.draw(info).images])
-
-
 def main() -> None:
     """Write `models/calibration.json`."""
     params, info = load_params(Params), load_dataset_info()
     model, detector = load_model(params.model, info), load_detector(info.shape)
     _, validation = load_training(info, params.data)
     temperature = fit_temperature(predict(model, validation.images), validation.labels)
-    digits = held_out_digits(validation.images, info, params.calibrate)
+    drawn = params.calibrate.drawn_digits
+    pages = read_again(validation.images[: params.calibrate.pages], info, np.random.default_rng(drawn.seed))
+    digits = torch.cat([pages, drawn.draw(info).images])  # nothing was learned from them
     confidences = confidence(predict(model, digits), predict(detector, digits), temperature=temperature)
     threshold = fit_threshold(confidences, max_false_rejection_rate=params.calibrate.max_false_rejection_rate)
     calibration = Calibration(temperature=temperature, confidence_threshold=threshold)

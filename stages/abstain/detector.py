@@ -6,7 +6,7 @@ any.
 """
 
 import math
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -58,13 +58,6 @@ class Detector(Section):
     seed: Seed
 
 
-class Examples(NamedTuple):
-    """Images with the labels 1 for a digit and 0 for anything else, and how often an epoch takes each, int64 [N]."""
-
-    split: Split
-    repeats: Tensor
-
-
 class Params(Section):
     """What the stage uses."""
 
@@ -72,8 +65,8 @@ class Params(Section):
     detector: Detector
 
 
-def detector_examples(training: Split, info: DatasetInfo, params: Detector) -> Examples:
-    """Return digits and other pictures.
+def detector_examples(training: Split, info: DatasetInfo, params: Detector) -> tuple[Split, Tensor]:
+    """Return images, with the label 1 for a digit and 0 for anything else, and the rows that an epoch takes of them.
 
     Digits are the training images, some of them read again from an enlarged page, and drawn ones. Of another data set
     its images take the place of digits. A small data set gets fewer other pictures, about as many as it has itself, and
@@ -88,22 +81,22 @@ def detector_examples(training: Split, info: DatasetInfo, params: Detector) -> E
     images = torch.cat([training.images, drawn.images, again, others])
     rows = torch.arange(len(images))
     labels = (rows < len(images) - len(others)).long()
-    return Examples(Split(images, labels), torch.where(rows < len(training.labels), repeats, params.repeats))
+    times = torch.where(rows < len(training.labels), repeats, params.repeats)
+    return Split(images, labels), rows.repeat_interleave(times)
 
 
-def fit_detector(examples: Examples, params: Detector, *, centred: bool) -> nn.Sequential:
+def fit_detector(examples: Split, rows: Tensor, params: Detector, *, centred: bool) -> nn.Sequential:
     """Train a detector of images like MNIST's or not: binary cross-entropy, Adam, a one-cycle learning rate."""
     augment = params.augment.suit(centred=centred)
     torch.manual_seed(params.seed)
-    detector = build_detector(examples.split.shape, hidden=params.hidden)
-    rows = torch.arange(len(examples.repeats)).repeat_interleave(examples.repeats)
+    detector = build_detector(examples.shape, hidden=params.hidden)
     optimizer = Adam(detector.parameters(), lr=params.learning_rate, fused=True)
     steps = params.epochs * math.ceil(len(rows) / params.batch_size)
     schedule = OneCycleLR(optimizer, params.learning_rate, total_steps=steps)
     generator = torch.Generator().manual_seed(params.seed)
     for _ in trange(params.epochs, desc="training the detector", leave=False, disable=None):
         order = rows[torch.randperm(len(rows), generator=generator)]
-        augmented = batches(examples.split, order, batch_size=params.batch_size, generator=generator, augment=augment)
+        augmented = batches(examples, order, batch_size=params.batch_size, generator=generator, augment=augment)
         for images, labels, _rows in prefetch(augmented):
             loss = binary_cross_entropy_with_logits(detector(images)[:, 0], labels.float())
             optimizer.zero_grad()
@@ -116,11 +109,11 @@ def fit_detector(examples: Examples, params: Detector, *, centred: bool) -> nn.S
 def main() -> None:
     """Write `models/detector.safetensors`."""
     params, info = load_params(Params), load_dataset_info()
-    examples = detector_examples(load_training(info, params.data)[0], info, params.detector)
-    digits = int(examples.split.labels.sum())
+    examples, rows = detector_examples(load_training(info, params.data)[0], info, params.detector)
+    digits = int(examples.labels.sum())
     name = "digits" if info.labels == DIGITS else f"images of {info.name}"
-    print(f"{digits:,} {name} and {len(examples.repeats) - digits:,} others to tell them from")
-    detector = fit_detector(examples, params.detector, centred=info.centred)
+    print(f"{digits:,} {name} and {len(examples.labels) - digits:,} others to tell them from")
+    detector = fit_detector(examples, rows, params.detector, centred=info.centred)
     save_tensors(DETECTOR_FILE, KIND, detector.state_dict())
 
 

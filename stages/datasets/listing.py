@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from stages.io import StageError
 
@@ -14,19 +13,11 @@ FORMATS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 NAMED = 3  # files in a message
 
 
-class Listing(NamedTuple):
-    """The pictures of a folder, sorted, those to learn from first; the name of the folder around each is its label.
-
-    `given` are those in `train/`, if the folder is split, and `left_out` what else is in it.
-    """
-
-    paths: list[Path]
-    given: int | None
-    left_out: list[Path]
-
-
-def list_pictures(root: Path) -> Listing:
+def list_pictures(root: Path) -> tuple[list[Path], int | None, list[Path]]:
     """List `root/train/<label>/*` and `root/test/<label>/*`, or `root/<label>/*`, without names that begin with a dot.
+
+    Returns the pictures, sorted, those to learn from first; how many of them are in `train/`, if the folder is split;
+    and what else is in it.
 
     Raises:
         StageError: a folder is missing or empty, or the two splits do not have the same labels.
@@ -38,11 +29,11 @@ def list_pictures(root: Path) -> Listing:
         )
     if not any((root / name).is_dir() for name in SPLITS):
         paths, left_out = _list_labels(root)
-        return Listing(paths, None, left_out)
+        return paths, None, left_out
     train, test = (_list_labels(root / name) for name in SPLITS)
     _compare_labels(root, train[0], test[0])
     beside = [path for entry in _visible(root) if entry.name not in SPLITS for path in _files(entry)]
-    return Listing(train[0] + test[0], len(train[0]), [*beside, *train[1], *test[1]])
+    return train[0] + test[0], len(train[0]), [*beside, *train[1], *test[1]]
 
 
 def name_some(paths: list[Path]) -> str:
@@ -65,11 +56,13 @@ def _list_labels(folder: Path) -> tuple[list[Path], list[Path]]:
         if entry.is_dir() and not of_label:
             raise StageError(_say_empty(entry))
         pictures += of_label
-        left_out += [path for path in _files(entry) if path not in set(of_label)]
+        left_out += sorted({*_files(entry)}.difference(of_label))
     if not pictures:
         untracked = "; an experiment sees only what is tracked: `dvc add pictures/*/`, or `git add pictures`"
-        msg = f"{folder} holds no pictures: put them into {folder}/<label>/, as {FORMATS}"
-        raise StageError(msg + untracked * (".dvc" in Path.cwd().parts))
+        raise StageError(
+            f"{folder} holds no pictures: put them into {folder}/<label>/, as {FORMATS}"
+            f"{untracked if '.dvc' in Path.cwd().parts else ''}"
+        )
     return pictures, left_out
 
 

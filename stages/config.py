@@ -123,7 +123,6 @@ def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
 
 # What is allowed, by pydantic's name of the error.
 ALLOWED = {
-    "bool_type": "write true or false",
     "finite_number": "write a finite number",
     "float_type": "write a number",
     "greater_than": "it must be greater than {gt}",

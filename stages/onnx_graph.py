@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import onnx
 import torch
-from google.protobuf.message import Message
 from onnx import NodeProto, TensorProto, compose, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -138,6 +137,8 @@ def _export_by_torch(network: nn.Module, shape: Shape, target: str, *, prefix: s
         StageError: it cannot.
 
     """
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     try:
         with _silenced():
             program = torch.onnx.export(
@@ -151,9 +152,10 @@ def _export_by_torch(network: nn.Module, shape: Shape, target: str, *, prefix: s
             )
     except Exception as error:  # whatever a model's own code raises
         raise not_exportable(error.__cause__ or error) from error
-    exported = program.model_proto.graph  # type: ignore[union-attr]  # None from the exporter before this one
+    assert program is not None  # noqa: S101 (the exporter before this one returned None)
+    ClearMetadataAndDocStringPass()(program.model)  # stack traces with this machine's paths
+    exported = program.model_proto.graph
     graph = compose.add_prefix_graph(exported, f"{prefix}.", rename_inputs=False, rename_outputs=False)
-    _strip(graph)
     return Translation([*graph.node], [*graph.initializer], TORCH_OPSET)
 
 
@@ -167,16 +169,6 @@ def _silenced() -> Iterator[None]:
             yield
         finally:
             logging.disable(before)
-
-
-def _strip(part: Message) -> None:
-    """Remove what no answer depends on, such as stack traces with this machine's paths: the same bytes everywhere."""
-    for name in {"doc_string", "metadata_props", "value_info"}.intersection(part.DESCRIPTOR.fields_by_name):
-        part.ClearField(name)
-    for field, content in part.ListFields():
-        if field.message_type:
-            for inner in content if field.is_repeated else [content]:
-                _strip(inner)
 
 
 def not_exportable(error: BaseException) -> StageError:

@@ -46,11 +46,7 @@ LEARNED_FONTS = (
     _font("fontpkg_shadows_into_light", "ShadowsIntoLight.ttf"),
 )
 MANROPE = _font("font_manrope", "Manrope-Regular.ttf")
-UNSEEN_FONTS = (
-    MANROPE,
-    _font("font_amatic_sc", "AmaticSC-Regular.ttf"),
-    _font("font_caladea", "Caladea-Regular.ttf"),
-)
+UNSEEN_FONTS = (MANROPE, _font("font_amatic_sc", "AmaticSC-Regular.ttf"), _font("font_caladea", "Caladea-Regular.ttf"))
 
 
 def character(letters: str, fonts: Sequence[str], random: Generator) -> Pixels:

@@ -17,7 +17,6 @@ from torch import Tensor
 from stages.config import PARAMS_FILE, Section, Seed, load_json
 from stages.io import DATASET_FILE, TRAIN_FILE, StageError, load_tensors, save_tensors
 
-GATHERED = 16  # batches whose images are gathered in one go
 FEW = 1_000  # images of a label, below which a plain draw may miss it
 
 Shape = tuple[int, int, int]  # of an image: channels, height, width
@@ -223,11 +222,10 @@ def batches(  # noqa: PLR0913 (each is a choice of its own)
         world_size: how many processes share each batch; a remainder that cannot be shared evenly is left out.
 
     """
-    for some in rows.split(batch_size * GATHERED):
-        for batch in zip(*(part.split(batch_size) for part in (*split.take(some), some)), strict=True):
-            images, labels, mine = (part[: len(part) // world_size * world_size][rank::world_size] for part in batch)
-            if not len(mine):
-                continue
+    for batch in rows.split(batch_size):
+        mine = batch[: len(batch) // world_size * world_size][rank::world_size]
+        if len(mine):
+            images, labels = split.take(mine)
             scaled = scale(images)
             yield Batch(augment(scaled, generator) if augment else scaled, labels, mine)
 

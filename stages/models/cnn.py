@@ -1,4 +1,4 @@
-"""a small convolutional network."""
+"""A small convolutional network."""
 
 from typing import Annotated, Literal
 

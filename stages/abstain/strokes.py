@@ -1,13 +1,11 @@
-"""Figures as strokes for a pen, and noise as pixels: none of them is a digit."""
+"""Figures as strokes for a pen, x and y in about -1 to 1, and noise as pixels: none of them is a digit."""
 
 from math import cos, pi, sin
 
 import numpy as np
-import numpy.typing as npt
 from numpy.random import Generator
 
-Points = npt.NDArray[np.float64]  # a stroke, [n,2], x and y in about -1 to 1
-Pixels = npt.NDArray[np.uint8]
+from stages.drawn.pages import Pixels, Points
 
 SIDE = 28  # of MNIST's pictures
 

@@ -7,7 +7,7 @@ interrupted training resumes there and gives the same bytes as an uninterrupted 
 import math
 import sys
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TextIO
 
 import torch
 from pydantic import ConfigDict, Field
@@ -185,17 +185,16 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
         state.model.load_state_dict(state.best)
 
 
-def say(line: str) -> None:
+def say(line: str, file: TextIO | None = None) -> None:
     """Print a line, once for all processes."""
     if distributed.rank() == 0:
-        print(line, flush=True)
+        print(line, file=file, flush=True)
 
 
 def warn(sentences: Iterable[str]) -> None:
-    """Print warnings on standard error, once for all processes."""
+    """Print warnings on standard error."""
     for sentence in sentences:
-        if distributed.rank() == 0:
-            print(f"warning: {sentence}", file=sys.stderr)
+        say(f"warning: {sentence}", sys.stderr)
 
 
 def main() -> None:

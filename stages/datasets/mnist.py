@@ -51,7 +51,8 @@ class FashionMnist(Section):
         from torchvision import datasets
 
         kind = getattr(datasets, self.name)
-        mirrors, checksums = self.sources(kind)
+        # MNIST has its own, from params.yaml
+        mirrors, checksums = getattr(self, "mirrors", kind.mirrors), getattr(self, "sha256", dict(kind.resources))
         own_mirror = os.environ.get("MNIST_MIRROR")
         try:
             files = fetch_from_first([own_mirror, *mirrors] if own_mirror else mirrors, checksums)
@@ -62,10 +63,6 @@ class FashionMnist(Section):
             name=self.name, labels=self.labels, shape=train.shape, centred=self.centred, sha256=checksums
         )
         return Dataset(info, train, test)
-
-    def sources(self, kind: Any) -> tuple[tuple[str, ...], dict[str, str]]:  # noqa: ANN401 (a class without types)
-        """Return mirrors, and checksums by file name, of a class of torchvision's."""
-        return tuple(kind.mirrors), dict(kind.resources)
 
 
 class Kmnist(FashionMnist):
@@ -84,10 +81,6 @@ class Mnist(FashionMnist):
 
     mirrors: Names
     sha256: Annotated[dict[IdxFile, Sha256], Field(min_length=4)]
-
-    def sources(self, kind: Any) -> tuple[tuple[str, ...], dict[str, str]]:  # noqa: ANN401, ARG002
-        """Return what `params.yaml` says."""
-        return self.mirrors, self.sha256
 
 
 def import_torchvision() -> None:

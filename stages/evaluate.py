@@ -14,30 +14,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stages.abstain.ood_images import refused_shares
-from stages.config import Pictures, Section, Share, load_json, load_params
+from stages.config import Pictures, Section, Share, load_params
 from stages.data import Data, DatasetInfo, Split, load_dataset_info, load_split, load_training
-from stages.io import (
-    CALIBRATION_FILE,
-    LOGITS_FILE,
-    METRICS_FILE,
-    REPORTS,
-    TEST_FILE,
-    atomic_write,
-    run,
-    save_csv,
-    save_tensors,
-)
+from stages.io import LOGITS_FILE, METRICS_FILE, REPORTS, TEST_FILE, atomic_write, run, save_csv, save_tensors
 from stages.metrics import diagnose, expected_calibration_error, recalls, reliability, wilson_interval
 from stages.models import Model, load_model
-from stages.models.calibration import Calibration, confidence
+from stages.models.calibration import confidence, load_calibration
 from stages.models.detector import load_detector
 from stages.models.inference import predict
 from stages.plots import draw_mistakes
-
-VERDICT_FILE = REPORTS / "verdict.md"
-CONFUSION_FILE = REPORTS / "confusion.csv"
-RELIABILITY_FILE = REPORTS / "reliability.csv"
-MISTAKES_FILE = REPORTS / "mistakes.png"
 
 SEED = 1  # of the pictures that are not digits
 
@@ -153,12 +138,12 @@ def evaluate_abstention(
 def write_plots(test: Split, logits: Tensor, *, names: Sequence[str], bins: int) -> None:
     """Write the data of `dvc plots show` for calibrated logits [N,classes], and the picture of the mistakes."""
     probabilities = logits.softmax(dim=1)
-    pairs = zip(test.labels.tolist(), logits.argmax(dim=1).tolist(), strict=True)
-    save_csv(CONFUSION_FILE, ["actual", "predicted"], ([names[actual], names[guess]] for actual, guess in pairs))
+    pairs = torch.stack([test.labels, logits.argmax(dim=1)], dim=1).tolist()
+    save_csv(REPORTS / "confusion.csv", ["actual", "predicted"], ([names[label] for label in pair] for pair in pairs))
     diagram = reliability(probabilities, test.labels, bins=bins)
     rows = ([sure, right, sure, images] for sure, right, images in diagram)
-    save_csv(RELIABILITY_FILE, ["confidence", "accuracy", "ideal", "images"], rows)
-    atomic_write(MISTAKES_FILE, draw_mistakes(*test, probabilities, names))
+    save_csv(REPORTS / "reliability.csv", ["confidence", "accuracy", "ideal", "images"], rows)
+    atomic_write(REPORTS / "mistakes.png", draw_mistakes(*test, probabilities, names))
 
 
 def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
@@ -169,7 +154,7 @@ def _as_report(metrics: Mapping[str, object], sentence: str) -> str:
 def main() -> None:
     """Write `metrics.json`, the logits of the test set, the report, and the plots."""
     params, info = load_params(Params), load_dataset_info()
-    names, calibration = info.labels, load_json(CALIBRATION_FILE, Calibration)
+    names, calibration = info.labels, load_calibration()
     model, detector = load_model(params.model, info), load_detector(info.shape)
     (training, _), test = load_training(info, params.data), load_split(TEST_FILE, info)
 
@@ -190,7 +175,7 @@ def main() -> None:
     write_plots(test, logits / temperature, names=names, bins=bins)
     torch_version = torch.__version__.partition("+")[0]  # without the build, which does not change the logits
     save_tensors(LOGITS_FILE, f"logits by torch {torch_version}", {"logits": logits})
-    atomic_write(VERDICT_FILE, _as_report(metrics, sentence).encode())
+    atomic_write(REPORTS / "verdict.md", _as_report(metrics, sentence).encode())
     atomic_write(METRICS_FILE, (json.dumps(metrics, indent=2) + "\n").encode())
     print(f"{metrics['correct']:,} of {metrics['total']:,} test images right\n{sentence}")
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from stages.config import Section, load_json, load_params
 from stages.data import DatasetInfo, Shape, load_dataset_info
-from stages.io import CALIBRATION_FILE, METRICS_FILE, MODEL_FILE, WEIGHTS_FILE, StageError, atomic_write, run
+from stages.io import METRICS_FILE, MODEL_FILE, WEIGHTS_FILE, StageError, atomic_write, run
 from stages.models import Model, load_model
-from stages.models.calibration import Calibration
+from stages.models.calibration import Calibration, load_calibration
 from stages.models.detector import build_detector, load_detector
 from stages.models.inference import predict
 from stages.onnx_graph import build_onnx, first_line, not_exportable, serialize
@@ -160,12 +160,11 @@ def main() -> None:
     """Write `serving/mnist_serving/model.onnx`, and `model.json`, which says the same as its metadata."""
     params, info = load_params(Params), load_dataset_info()
     model, detector = load_model(params.model, info), load_detector(info.shape)
-    calibration = load_json(CALIBRATION_FILE, Calibration)
-    weights, temperature = WEIGHTS_FILE.read_bytes(), calibration.temperature
+    calibration, weights = load_calibration(), WEIGHTS_FILE.read_bytes()
     accuracy = load_json(METRICS_FILE, Metrics).accuracy
     description = describe(info, accuracy=accuracy, calibration=calibration, weights=weights)
     description["golden"] = golden_examples(model, info.shape)
-    exported = build_onnx(model, detector, info.shape, classes=len(info.labels), temperature=temperature)
+    exported = build_onnx(model, detector, info.shape, classes=len(info.labels), temperature=calibration.temperature)
     content = serialize(exported, metadata=to_metadata(description))
     beside = {"file": MODEL_FILE.name, "sha256": sha256(content).hexdigest()} | describe_tensors(exported.graph)
     atomic_write(MODEL_FILE, content)

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from stages.config import Section
+from stages.config import Section, load_json
+from stages.io import CALIBRATION_FILE
 
 
 class Calibration(Section):
@@ -13,6 +14,16 @@ class Calibration(Section):
 
     temperature: Annotated[float, Field(gt=0)]
     confidence_threshold: Annotated[float, Field(ge=0, le=1)]
+
+
+def load_calibration() -> Calibration:
+    """Read what the stage `calibrate` wrote.
+
+    Raises:
+        StageError: the file is missing or damaged.
+
+    """
+    return load_json(CALIBRATION_FILE, Calibration)
 
 
 def confidence(logits: Tensor, detector_logits: Tensor, *, temperature: float) -> Tensor:

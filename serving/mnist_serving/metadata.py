@@ -3,10 +3,8 @@
 import base64
 import json
 from dataclasses import dataclass
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +12,9 @@ import onnxruntime
 
 from .errors import ModelError
 from .preprocess.canonicalize import SIDE
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 PACKAGE = Path(__file__).parent
 OUTPUTS = ("logits", "probabilities", "digit")  # in the order in which the classifier reads them
@@ -89,9 +90,13 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
     return contract
 
 
-def locate(path: Path) -> Traversable:
+def locate(path: Path) -> "Traversable":
     """Return a file that can be read, also where it is one of the package's own and that is in a zip application."""
-    return files(__package__) / path.name if path.parent == PACKAGE else path
+    if path.parent != PACKAGE or path.exists():
+        return path
+    from importlib.resources import files  # here, because importing it takes longer than loading the model
+
+    return files(__package__) / path.name
 
 
 def check_description(path: Path, checksum: str) -> None:

@@ -3,16 +3,13 @@
 import base64
 import re
 from hashlib import sha256
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pkgutil import get_data
 from urllib.parse import quote
 
 from .transport.http_types import Response
 
 HTML = "text/html; charset=utf-8"
 
-STATIC = files(__package__) / "static"
-REFERENCE = files(__package__) / "reference"
 SCRIPTS = (  # each after those that it imports
     "dom.js",
     "sheet.js",
@@ -60,24 +57,24 @@ class Page:
 
 def drawing_page() -> Page:
     """Return the page to draw on."""
-    return _assemble(STATIC, *SCRIPTS)
+    return _assemble("static", *SCRIPTS)
 
 
 def reference_page() -> Page:
     """Return the page of the HTTP API, which loads `openapi.json`."""
-    return _assemble(REFERENCE, "request.js", "reference.js")
+    return _assemble("reference", "request.js", "reference.js")
 
 
-def _assemble(folder: Traversable, *scripts: str) -> Page:
+def _assemble(folder: str, *scripts: str) -> Page:
     """Return the `index.html` of a folder with its styles, one of which both pages share, and its scripts inlined.
 
     Styles and scripts become one of each, so that nothing is left to import.
     """
 
-    def read(name: str) -> str:
-        return (folder / name).read_text(encoding="utf-8")
+    def read(name: str, folder: str = folder) -> str:
+        return (get_data(__package__, f"{folder}/{name}") or b"").decode()  # also from a zip application
 
     script = re.sub(IMPORTED, "", "\n".join(map(read, scripts)), flags=re.MULTILINE)
-    style = (STATIC / "theme.css").read_text(encoding="utf-8") + read("style.css")
+    style = read("theme.css", "static") + read("style.css")
     page = re.sub(LINKED, lambda _: f"<style>\n{style}</style>", read("index.html"))
     return Page(page.replace(f' src="{scripts[-1]}"></script>', f">\n{script}</script>"))

@@ -1,6 +1,6 @@
 """What is wrong with a data set of somebody's own, said before anything is learned from it."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -42,10 +42,10 @@ def find_faults(train: Split, test: Split, *, paths: Sequence[Path], labels: Seq
     most = max(alike.values(), key=len)
     if len(most) > max(2, MANY_ALIKE * len(paths)):
         yield f"{len(most):,} of {len(paths):,} are alike, pixel by pixel, as {paths[most[0]]}: are they blank?"
-    for label, count in sorted(Counter(train.labels.tolist()).items()):
+    for label, count in zip(labels, train.labels.bincount().tolist(), strict=True):
         if count < FEW:
             yield (
-                f"training pictures of {labels[label]}: {count}; add some, or do not trust that answer; "
+                f"training pictures of {label}: {count}; add some, or do not trust that answer; "
                 f"{FEW} are few, 100 are a beginning"
             )
 

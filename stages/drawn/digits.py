@@ -38,7 +38,7 @@ class DrawnDigits(Section):
         """Return what a model sees of them, a digit after the other; nothing for a data set that is not of digits."""
         count = self.pictures if info.centred and info.labels == DIGITS else 0
         random = np.random.default_rng(self.seed)
-        digits = trange(len(DIGITS), desc="drawing digits", leave=False, disable=None if count else True)
+        digits = trange(len(DIGITS), desc="drawing digits", leave=False, disable=None)
         images = [draw_images(partial(draw_digit, digit), count, info, random) for digit in digits]
         return Split(torch.cat(images), torch.arange(len(DIGITS)).repeat_interleave(count))
 

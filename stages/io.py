@@ -66,9 +66,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         unfinished.replace(path)
-    except BaseException:
+    finally:
         unfinished.unlink(missing_ok=True)
-        raise
 
 
 def atomic_write(path: Path, content: bytes) -> None:

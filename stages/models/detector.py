@@ -28,7 +28,7 @@ def build_detector(shape: Shape, *, hidden: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(nn.AvgPool2d(2), *network)
 
 
-def load_detector(shape: Shape, path: Path = DETECTOR_FILE) -> nn.Sequential:
+def load_detector(shape: Shape, path: Path = DETECTOR_FILE) -> nn.Module:
     """Return the trained detector, as deep and as wide as the file says.
 
     Raises:

@@ -1,7 +1,6 @@
 """Inference with any trained network, the classifier or the detector: its weights and its predictions."""
 
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +8,10 @@ from torch import Tensor, nn
 from stages.data import scale
 from stages.io import StageError, load_tensors
 
-Network = TypeVar("Network", bound=nn.Module)
-
 AT_ONCE = 1_000 * 28 * 28  # values of images; more would fill the memory with intermediate results
 
 
-def load_weights(network: Network, path: Path, kind: str) -> Network:
+def load_weights(network: nn.Module, path: Path, kind: str) -> nn.Module:
     """Load a file of weights, of a kind that `save_tensors` wrote, into a network and return it.
 
     Raises:

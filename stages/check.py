@@ -8,29 +8,23 @@ With the name of a data set it first writes that into the file, as `data.dataset
 import json
 import re
 
+from stages import train
 from stages.abstain.calibrate import Calibrate
 from stages.abstain.detector import Detector
-from stages.config import PARAMS_FILE, Section, load_params
+from stages.config import PARAMS_FILE, load_params
 from stages.download import Download, check_name
 from stages.evaluate import Evaluate
 from stages.export import check_exportable
 from stages.io import MODEL_FILE, StageError, atomic_write, run
-from stages.models import Model
-from stages.objective import Objective
 from stages.parity import Export
-from stages.train import Data, Train
 
 SHAPE, CLASSES = (1, 28, 28), 10  # MNIST's: whether a model can be exported does not depend on them
 
 
-class Params(Section):
-    """Everything that the stages use."""
+class Params(train.Params):
+    """Everything that the stages use: boxes 1 to 4, and these."""
 
     download: Download
-    data: Data
-    model: Model
-    objective: Objective
-    train: Train
     detector: Detector
     calibrate: Calibrate
     evaluate: Evaluate

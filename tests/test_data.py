@@ -170,8 +170,7 @@ def count_up(end: int) -> Iterator[Batch]:
     """Make batches that are numbered from 0; the one at `end` fails."""
     for number in range(end):
         yield Batch(torch.full((2, 1, 3, 3), float(number)), torch.tensor([number, 0]), torch.tensor([0, 1]))
-    message = "no more ink"
-    raise ValueError(message)
+    raise ValueError("no more ink")
 
 
 def test_batches_made_ahead_are_the_same_in_the_same_order() -> None:

@@ -5,6 +5,7 @@ import pytest
 from mnist_serving.preprocess.canonicalize import PictureError, canonicalize
 from PIL import Image, ImageDraw
 
+from benchmarks.degrade import degrade
 from tests.pages import LINES, PAPERS, beside_a_dark_half, difference, drawn, half_in_the_shadow, paper, written
 
 
@@ -34,6 +35,22 @@ def test_a_band_from_border_to_border_is_left_out(digit: int) -> None:
     picture = written(digit, paper(width=600), side=80, at=(60, 400))
     picture[:, 80:130] = 40
     assert difference(canonicalize(written(digit, paper(), side=80)), canonicalize(picture)) < 0.45
+
+
+@pytest.mark.parametrize("digit", LINES)
+def test_paper_between_a_digit_and_the_edge_of_its_page_is_not_ink(digit: int) -> None:
+    on_table, bare = paper(height=480, width=640), paper(height=480, width=640)
+    on_table[:23] = on_table[:, :37] = 20
+    wanted, out = (canonicalize(written(digit, page, side=80, at=(20, 30), ink=110)) for page in (bare, on_table))
+    assert difference(wanted, out) < 0.2
+
+
+@pytest.mark.parametrize("seed", [33, 62, 123, 226])
+def test_paper_is_not_ink_where_much_of_the_picture_is_table(seed: int) -> None:
+    image = Image.new("L", (280, 280))
+    ImageDraw.Draw(image).ellipse((90, 50, 190, 230), outline=255, width=30)
+    zero = np.asarray(image.resize((28, 28), Image.Resampling.BOX))
+    assert difference(canonicalize(zero), canonicalize(degrade(zero, "page edge", (0, seed)))) < 0.5
 
 
 def test_a_line_of_print_beside_the_digit_is_left_out() -> None:

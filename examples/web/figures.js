@@ -11,7 +11,7 @@ const LEAST_WIDTH = 4; // of a stroke, in coarse pixels: thinner ones count as s
 const LEAST_STROKE = 8; // coarse pixels: the extent of what counts as a stroke
 // So many times as long as wide, or as wide as high, or so much of its box: hardly a digit.
 const [BAR, WIDE] = [5, 2];
-export const SOLID = 0.75;
+const SOLID = 0.75;
 
 /** The components of the ink by label, each with its mass and its box: `top` to `right` are the last inside. */
 export function partsOf(above, ink) {

@@ -1,7 +1,7 @@
 // Where the digit is: hypotheses about the page; what `locate.py` does, and its reasons are there.
 
 import { QUARTERS, middlePoints, pageSurface, relief, topHat } from "./background.js";
-import { SOLID, asStrokes, isInner, mainOfSeveral, partsOf, strokeMass } from "./figures.js";
+import { asStrokes, isInner, mainOfSeveral, partsOf, strokeMass } from "./figures.js";
 import { straightLines, without } from "./lines.js";
 import {
   blank, box, boxOf, chosen, components, cut, laid, mapped, maximumFilter, quantile, uniformFilter,
@@ -19,7 +19,7 @@ const HAT_FACTOR = 4; // times the median of the top hat: ink
 export const LEAST_EXTENT = 5; // of a digit, in coarse pixels
 const RIM_MOST = 0.8; // of its length: a digit that the border cuts has no more along one side
 const INNER_SHARE = 0.1; // of the heaviest stroke's mass: one off the border is preferred to one that it cuts
-const CLEARER = 3; // times the mass as a stroke: a stroke off the border is preferred to a blot at it
+const CLEARER = 3; // times the mass as a stroke: a stroke is preferred to a blot at the border, the hat's to another
 const [PAGE_SIDE, PAGE_MOST, PAGE_FILL] = [0.25, 0.9, 0.85]; // of the picture's side, of its area, of its own box
 const LEAST_PAGE = 100; // coarse pixels: a smaller picture is of one page
 const [FRAME_SIDES, FRAME_COVERED, FRAME_BAND, FRAME_LEAST, FRAMED_LEAST] = [3, 0.85, 12, 0.4, 0.03];
@@ -34,16 +34,18 @@ export function findInk(picture, nested = false) {
   if (inFrame) return inFrame;
   const isFound = isAny(whole.mask);
   const large = Math.max(height, width) >= LEAST_PAGE;
-  const edge = alongRim(whole.mask) || (large && spans(whole.mask));
+  const edge = alongRim(whole.mask);
   const pages = nested || !large ? [] : pagesOf(isFound ? whole.mask : darker(picture), edge);
-  if (isFound && !edge && !pages.length && !isAny(straightLines(whole.mask))) return whole;
+  const trusted = isFound && !edge && !pages.length && !isAny(straightLines(whole.mask));
+  if (trusted && !(large && atRim(whole.mask))) return whole;
+  const least = trusted ? strokeMass(whole.mask, view.inks[0].above) : 0; // the border cuts it: a digit, or a table
   const onPages = () => pages.map((page) => onPage(picture, page));
   const offLines = () => [best(unruled(view), true), hatOf(picture, view)];
   for (const hypothesis of [onPages, offLines]) {
-    const digits = hypothesis().filter(({ mask }) => isDigit(mask));
+    const digits = hypothesis().filter(({ mask, mass }) => isDigit(mask) && mass > least);
     if (digits.length) return heavier(digits);
   }
-  return alongRim(whole.mask) ? nothing(whole) : whole;
+  return edge ? nothing(whole) : whole;
 }
 
 const isAny = ({ data }) => data.some(Boolean);
@@ -87,13 +89,14 @@ function inkOf(above, least) {
   return ink;
 }
 
-/** What stands out most; a stroke inside the picture rather than a blot at its border. */
+/** What stands out most; a stroke inside the picture rather than a blot at its border, but for a page. */
 function wholeOf(view, strokes) {
   const whole = best(view, strokes);
   if (!atRim(whole.mask)) return whole;
   const stroke = best(view, true);
   const clear = stroke.mass > CLEARER * strokeMass(whole.mask, view.inks[0].above);
-  return clear && isDigit(stroke.mask) ? stroke : whole;
+  const isPage = fills(whole.mask, PAGE_FILL) && isAny(cut(stroke.mask, box(whole.mask)));
+  return clear && !isPage && isDigit(stroke.mask) ? stroke : whole;
 }
 
 /** The heaviest figure of either sign; with `strokes`, the one that looks most like strokes. */
@@ -160,7 +163,8 @@ function hatOf(picture, view) {
   });
   const found = best(unruled({ ...view, inks }, undefined, true), true);
   const page = boxOf(0, picture.height, 0, picture.width);
-  return { ...found, surface: pageSurface(picture, around(found.mask, page)) };
+  const mass = Math.floor(found.mass / CLEARER);
+  return { ...found, mass, surface: pageSurface(picture, around(found.mask, page)) };
 }
 
 /** The parts of the picture that may be a page of their own: what is solid, and what lies beside it. */
@@ -224,12 +228,6 @@ const atRim = (mask) => rimOf(mask).some((count) => count > 0);
 
 /** Whether the ink lies along one side of the picture: no digit that the border cuts. */
 const alongRim = (mask) => Math.max(...rimOf(mask)) > RIM_MOST * box(mask).longer;
-
-/** Whether the ink is a solid band from border to border. */
-function spans(mask) {
-  const [top, bottom, left, right] = rimOf(mask);
-  return ((top && bottom) || (left && right)) > 0 && fills(mask, SOLID);
-}
 
 /** How many pixels along each side are ink. */
 function rimOf({ height, width, data }) {

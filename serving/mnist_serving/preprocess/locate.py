@@ -5,7 +5,7 @@
 3. the picture without the straight lines across it: ruled and squared paper, form boxes;
 4. what is narrower than a window, whatever the light does: shadows, tables and gutters have hard edges.
 
-A digit that the border cuts is taken where nothing whole is found; what lies along the border is not a digit.
+What the border cuts is taken where no stroke off the border outweighs it; what lies along the border is not a digit.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .background import QUARTERS, middle_points, page_surface, relief, top_hat
-from .figures import SOLID, as_strokes, main_of_several, parts_of, stroke_mass
+from .figures import as_strokes, main_of_several, parts_of, stroke_mass
 from .lines import straight_lines, without
 from .ndimage import Box, Grey, Ints, Mask, box, components, maximum_filter, quantile, uniform_filter
 
@@ -29,7 +29,7 @@ HAT_FACTOR = 4  # times the median of the top hat: ink
 LEAST_EXTENT = 5  # of a digit, in coarse pixels
 RIM_MOST = 0.8  # of its length: a digit that the border cuts has at most so much along one side
 INNER_SHARE = 0.1  # of the heaviest stroke's mass: one off the border is preferred to one that it cuts
-CLEARER = 3  # times the mass as a stroke: a stroke off the border is preferred to a blot at it
+CLEARER = 3  # times the mass as a stroke: a stroke is preferred to a blot at the border, the hat's digit to another
 PAGE_SIDE, PAGE_MOST, PAGE_FILL = 0.25, 0.9, 0.85  # of the picture's side, of its area, of its own box: a page's sizes
 LEAST_PAGE = 100  # coarse pixels: a smaller picture is of one page
 # A frame has ink along three sides of its box, 85 % of each, within a twelfth; it is large, and holds some ink.
@@ -66,16 +66,18 @@ def find_ink(picture: Grey, *, nested: bool = False) -> Found:
     if framed:
         return framed
     large = max(picture.shape) >= LEAST_PAGE
-    edge = _along_rim(whole.mask) or (large and _spans(whole.mask))
+    edge = _along_rim(whole.mask)
     pages = [] if nested or not large else [*_pages(whole.mask if whole.mask.any() else _darker(picture), beside=edge)]
-    if whole.mask.any() and not edge and not pages and not straight_lines(whole.mask).any():
+    trusted = whole.mask.any() and not edge and not pages and not straight_lines(whole.mask).any()
+    if trusted and not (large and _at_rim(whole.mask)):
         return whole
+    least = stroke_mass(whole.mask, view.inks[0][1]) if trusted else 0  # the border cuts it: a digit, or a table
     on_pages = (_on_page(picture, page) for page in pages)
     for found in (on_pages, _off_lines(picture, view)):
-        digits = [one for one in found if _is_digit(one.mask)]
+        digits = [one for one in found if _is_digit(one.mask) and one.mass > least]
         if digits:
             return max(digits, key=lambda one: one.mass)
-    return _nothing(whole) if _along_rim(whole.mask) else whole
+    return _nothing(whole) if edge else whole
 
 
 def _off_lines(picture: Grey, view: View) -> Iterator[Found]:
@@ -120,13 +122,14 @@ def _ink(above: Ints, least: float) -> Mask:
 
 
 def _whole(view: View, *, strokes: bool) -> Found:
-    """Return what stands out most; a stroke inside the picture rather than a blot at its border."""
+    """Return what stands out most; a stroke inside the picture rather than a blot at its border, but for a page."""
     whole = _best(view, strokes=strokes)
     if not _at_rim(whole.mask):
         return whole
     stroke = _best(view, strokes=True)
     clear = stroke.mass > CLEARER * stroke_mass(whole.mask, view.inks[0][1])
-    return stroke if clear and _is_digit(stroke.mask) else whole
+    is_page = _fills(whole.mask, PAGE_FILL) and stroke.mask[box(whole.mask).scaled(1)].any()
+    return stroke if clear and not is_page and _is_digit(stroke.mask) else whole
 
 
 def _best(view: View, *, strokes: bool = False) -> Found:
@@ -186,14 +189,18 @@ def _unruled(view: View, part: Box | None = None, *, near_rim: bool = False) -> 
 
 
 def _hat(picture: Grey, view: View) -> Found:
-    """Return the digit among what is narrower than the top hat's window, the page's surface fitted around it."""
+    """Return the digit among what is narrower than the top hat's window, the page's surface fitted around it.
+
+    Bare paper between a digit and the edge of its page is narrow too, so that its mass counts less.
+    """
     inks = []
     for sign in (-1, 1):
         hat = top_hat(picture, sign)
         inks.append((sign, hat, _ink(hat, max(HAT_FACTOR * float(quantile(hat, 0.5)), LEAST_CONTRAST * QUARTERS))))
     found = _best(_unruled(view._replace(inks=inks), near_rim=True), strokes=True)
     height, width = picture.shape
-    return found._replace(surface=page_surface(picture, _around(found.mask, Box(0, height, 0, width))))
+    surface = page_surface(picture, _around(found.mask, Box(0, height, 0, width)))
+    return found._replace(mass=found.mass // CLEARER, surface=surface)
 
 
 def _pages(mask: Mask, *, beside: bool) -> Iterator[Box]:
@@ -259,9 +266,3 @@ def _along_rim(mask: Mask) -> bool:
     """Return whether the ink lies along one side of the picture, more of it than of a digit that the border cuts."""
     most = max(int(side.sum()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
     return most > RIM_MOST * max(box(mask).shape)
-
-
-def _spans(mask: Mask) -> bool:
-    """Return whether the ink is a solid band from border to border."""
-    across = (mask[0].any() and mask[-1].any()) or (mask[:, 0].any() and mask[:, -1].any())
-    return bool(across) and _fills(mask, SOLID)

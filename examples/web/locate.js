@@ -42,7 +42,7 @@ export function findInk(picture, nested = false) {
   const onPages = () => pages.map((page) => onPage(picture, page));
   const offLines = () => [best(unruled(view), true), hatOf(picture, view)];
   for (const hypothesis of [onPages, offLines]) {
-    const digits = hypothesis().filter(({ mask, mass }) => isDigit(mask) && mass > least);
+    const digits = hypothesis().filter(({ mask, mass }) => isDigit(mask) && mass >= least);
     if (digits.length) return heavier(digits);
   }
   return edge ? nothing(whole) : whole;

@@ -74,7 +74,7 @@ def find_ink(picture: Grey, *, nested: bool = False) -> Found:
     least = stroke_mass(whole.mask, view.inks[0][1]) if trusted else 0  # the border cuts it: a digit, or a table
     on_pages = (_on_page(picture, page) for page in pages)
     for found in (on_pages, _off_lines(picture, view)):
-        digits = [one for one in found if _is_digit(one.mask) and one.mass > least]
+        digits = [one for one in found if _is_digit(one.mask) and one.mass >= least]
         if digits:
             return max(digits, key=lambda one: one.mass)
     return _nothing(whole) if edge else whole

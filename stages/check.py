@@ -58,7 +58,7 @@ def say_what_is_replaced(dataset: str) -> str:
     )
 
 
-def main(dataset: str) -> None:
+def main(dataset: str = "") -> None:
     """Check params.yaml: print one line, or one line for each mistake, and what a training will replace."""
     if dataset:
         choose(dataset)

@@ -67,9 +67,8 @@ def load_json(path: Path, wanted: type[Wanted]) -> Wanted:
     try:
         return wanted.model_validate_json(path.read_bytes(), strict=False)
     except (OSError, ValidationError) as error:
-        raise StageError(
-            f"{path} is missing or damaged ({' '.join(str(error).split())}): delete it and run `dvc repro`"
-        ) from error
+        reason = str(error).splitlines()[0]
+        raise StageError(f"{path} is missing or damaged ({reason}): delete it and run `dvc repro`") from error
 
 
 def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:

@@ -9,6 +9,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from inspect import Parameter, signature
 from io import StringIO
 from pathlib import Path
 
@@ -36,17 +37,17 @@ class StageError(Exception):
 def run(main: Callable[..., None], **arguments: str) -> None:
     """Run a stage's `main`, with what the command line gives for its `arguments`, each of which has a help text.
 
-    An argument that is not given is the empty text.
     A StageError or a failed file operation ends it in one line, exit code 1, and Ctrl-C in one that says what is kept,
     exit code 130. Any other argument is wrong usage, exit code 2.
     """
     name = Path(sys.argv[0]).stem
     parser = ArgumentParser(name, description=main.__doc__, epilog="All settings are in params.yaml.")
     for argument, meaning in arguments.items():
-        parser.add_argument(argument, metavar=argument.upper(), help=meaning, nargs="?", default="")
-    given = vars(parser.parse_args())
+        optional = signature(main).parameters[argument].default is not Parameter.empty
+        parser.add_argument(argument, metavar=argument.upper(), help=meaning, nargs="?" if optional else None)
+    given = parser.parse_args()
     try:
-        main(**given)
+        main(**{key: value for key, value in vars(given).items() if value is not None})
     except (StageError, OSError) as error:
         sys.exit(f"{name}: error: {error}")
     except KeyboardInterrupt as interrupt:

@@ -47,6 +47,21 @@ def test_a_stage_refuses_arguments_and_says_where_its_settings_are(
         assert wanted in "".join(capsys.readouterr())
 
 
+def test_an_argument_that_a_command_needs_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(dest: str, name: str = "mine") -> None:
+        print(dest, name)
+
+    monkeypatch.setattr(sys, "argv", ["new.py"])
+    with pytest.raises(SystemExit):
+        run(main, dest="a folder", name="a name")
+    assert "required: DEST\n" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["new.py", "there"])
+    run(main, dest="a folder", name="a name")
+    assert capsys.readouterr().out == "there mine\n"
+
+
 def test_a_stage_that_fails_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["stage"])
 

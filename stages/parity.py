@@ -5,7 +5,7 @@ The comparison is the package's own command, `mnist-serving parity`; here are on
 
 from typing import Annotated
 
-from mnist_serving import MnistServingError
+from mnist_serving.errors import MnistServingError
 from mnist_serving.parity import check_parity
 from pydantic import Field
 

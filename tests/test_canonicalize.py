@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from mnist_serving import MnistServingError
+from mnist_serving.errors import MnistServingError
 from mnist_serving.preprocess.canonicalize import PictureError, canonicalize
 
 from benchmarks.degrade import KINDS, Picture, degrade

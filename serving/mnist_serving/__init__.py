@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .classifier import Classifier, Number, Prediction
-    from .errors import FileError, ModelError
+    from .errors import FileError, MnistServingError, ModelError
     from .preprocess.canonicalize import canonicalize
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imported, which reads it then
@@ -26,10 +26,6 @@ _MODULES = {
     "Prediction": "classifier",
     "canonicalize": "preprocess.canonicalize",
 }
-
-
-class MnistServingError(Exception):
-    """The base of the package's errors; the message says what is wrong and what to do."""
 
 
 def __getattr__(name: str) -> object:

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from mnist_serving import MnistServingError
-
 SIGPIPE = 13  # which Windows does not have
 INSTALLED_AS = {"PIL": "pillow", "safetensors": "safetensors"}  # packages that only some commands need
+
+
+class MnistServingError(Exception):
+    """The base of the package's errors; the message says what is wrong and what to do."""
 
 
 class ModelError(MnistServingError):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mnist_serving import MnistServingError
+from mnist_serving.errors import MnistServingError
 
 LOCALHOST = ("127.0.0.1", "::1")  # RFC 6761, 6.3, whatever the machine's table of hosts says
 ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # a machine without this address, or without IPv6

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_serving import MnistServingError
 from mnist_serving.classifier import PACKAGED_MODEL, Classifier
+from mnist_serving.errors import MnistServingError
 
 from .limits import Limits
 from .logs import configure_logs

@@ -15,7 +15,7 @@ order: a port to another language gives the same bytes. This module decodes no f
 
 import numpy as np
 
-from mnist_serving import MnistServingError
+from mnist_serving.errors import MnistServingError
 
 from .background import QUARTERS, middle_points, relief
 from .figures import main_figure, parts_of

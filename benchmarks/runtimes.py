@@ -8,10 +8,13 @@ touches. Without the data of `dvc repro` only the made-up images are run. Exit c
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +119,16 @@ def judge(answers: Answers, logits: Scores, probabilities: Scores) -> Verdict:
     )
 
 
+def try_to_ask(
+    program: Program, *, model: Path, sets: Sequence[Pixels]
+) -> list[Answers] | RuntimeMissingError | RuntimeFailedError:
+    """Return a program's answers to each set of images, or why there are none."""
+    try:
+        return [ask(program, model, images) for images in sets]
+    except (RuntimeMissingError, RuntimeFailedError) as error:
+        return error
+
+
 def main() -> None:
     """Run everything, print the table."""
     parser = argparse.ArgumentParser(description="The model in every runtime: the same answers?")
@@ -132,16 +145,18 @@ def main() -> None:
     columns = ("runtime", "version", "batch sizes", *(f"logits, {key}" for key in sets), "probabilities", "other label")
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     passed = True
-    for name, program in tqdm(RUNTIMES.items(), desc="runtimes", disable=None, leave=False):
-        try:
-            answers = {key: ask(program, arguments.model, images) for key, (images, _, _) in sets.items()}
-        except (RuntimeMissingError, RuntimeFailedError) as error:
-            passed = passed and isinstance(error, RuntimeMissingError)
-            tqdm.write(f"| {name} | not run: {error} |{' |' * (len(columns) - 2)}")
-            continue
-        verdicts = [judge(answers[key], logits, probabilities) for key, (_, logits, probabilities) in sets.items()]
-        passed = passed and all(verdict.within(tolerance) for verdict in verdicts)
-        tqdm.write(write_row(name, next(iter(answers.values())).version, verdicts))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # no speed is measured
+        ask_all = partial(try_to_ask, model=arguments.model, sets=[images for images, _, _ in sets.values()])
+        replies = pool.map(ask_all, RUNTIMES.values())
+        bar = tqdm(replies, "runtimes", len(RUNTIMES), leave=False, disable=None)
+        for name, answers in zip(RUNTIMES, bar, strict=True):
+            if isinstance(answers, Exception):
+                passed = passed and isinstance(answers, RuntimeMissingError)
+                tqdm.write(f"| {name} | not run: {answers} |{' |' * (len(columns) - 2)}")
+                continue
+            verdicts = [judge(answer, *wanted) for answer, (_, *wanted) in zip(answers, sets.values(), strict=True)]
+            passed = passed and all(verdict.within(tolerance) for verdict in verdicts)
+            tqdm.write(write_row(name, answers[0].version, verdicts))
     counts = " and ".join(f"{len(images):,} {key} images" for key, (images, _, _) in sets.items())
     print(f"\nLargest |difference| over {counts}, each in every batch size.")
     sys.exit(not passed)

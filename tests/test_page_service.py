@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mnist_serving.http import pages
-from mnist_serving.http.pages import SCRIPTS, drawing_page
+from mnist_serving.http.pages import SCRIPTS, STATIC, drawing_page
 from PIL import Image
 
 from benchmarks.browser import find_browser, post_from
@@ -18,7 +17,6 @@ from tests.other_models import COLOURS, write_colour_model
 from tests.test_http_mount import mounted
 from tests.web_driver import Browser, missing
 
-STATIC = Path(pages.__file__).with_name("static")
 AWAY = "The service cannot be reached. The page keeps trying."
 BUSY = "The service is busy. The page keeps trying."
 GUESSER = b"""

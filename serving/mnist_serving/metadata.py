@@ -92,11 +92,11 @@ def read_contract(session: onnxruntime.InferenceSession, *, name: str) -> Contra
 
 def locate(path: Path) -> "Traversable":
     """Return a file that can be read, also where it is one of the package's own and that is in a zip application."""
-    if path.parent != PACKAGE or path.exists():
+    if PACKAGE not in path.parents or path.exists():
         return path
     from importlib.resources import files  # here, because importing it takes longer than loading the model
 
-    return files(__package__) / path.name
+    return files(__package__).joinpath(*path.relative_to(PACKAGE).parts)
 
 
 def check_description(path: Path, checksum: str) -> None:

@@ -3,13 +3,16 @@
 import base64
 import re
 from hashlib import sha256
-from pkgutil import get_data
+from pathlib import Path
 from urllib.parse import quote
+
+from mnist_serving.metadata import PACKAGE, locate
 
 from .transport.http_types import Response
 
 HTML = "text/html; charset=utf-8"
 
+STATIC, REFERENCE = PACKAGE / "http/static", PACKAGE / "http/reference"
 SCRIPTS = (  # each after those that it imports
     "dom.js",
     "sheet.js",
@@ -57,24 +60,24 @@ class Page:
 
 def drawing_page() -> Page:
     """Return the page to draw on."""
-    return _assemble("static", *SCRIPTS)
+    return _assemble(STATIC, *SCRIPTS)
 
 
 def reference_page() -> Page:
     """Return the page of the HTTP API, which loads `openapi.json`."""
-    return _assemble("reference", "request.js", "reference.js")
+    return _assemble(REFERENCE, "request.js", "reference.js")
 
 
-def _assemble(folder: str, *scripts: str) -> Page:
+def _assemble(folder: Path, *scripts: str) -> Page:
     """Return the `index.html` of a folder with its styles, one of which both pages share, and its scripts inlined.
 
     Styles and scripts become one of each, so that nothing is left to import.
     """
 
-    def read(name: str, folder: str = folder) -> str:
-        return (get_data(__package__, f"{folder}/{name}") or b"").decode()  # also from a zip application
+    def read(path: Path) -> str:
+        return locate(path).read_text(encoding="utf-8")
 
-    script = re.sub(IMPORTED, "", "\n".join(map(read, scripts)), flags=re.MULTILINE)
-    style = read("theme.css", "static") + read("style.css")
-    page = re.sub(LINKED, lambda _: f"<style>\n{style}</style>", read("index.html"))
+    script = re.sub(IMPORTED, "", "\n".join(read(folder / name) for name in scripts), flags=re.MULTILINE)
+    style = read(STATIC / "theme.css") + read(folder / "style.css")
+    page = re.sub(LINKED, lambda _: f"<style>\n{style}</style>", read(folder / "index.html"))
     return Page(page.replace(f' src="{scripts[-1]}"></script>', f">\n{script}</script>"))

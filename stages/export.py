@@ -45,7 +45,7 @@ class Params(Section):
     model: Model
 
 
-class Metrics(Section):
+class Accuracy(Section):
     """What the model says of itself, of all that `evaluate` wrote."""
 
     model_config = ConfigDict(extra="ignore")
@@ -158,7 +158,7 @@ def main() -> None:
     params, info = load_params(Params), load_dataset_info()
     model, detector = load_model(params.model, info), load_detector(info.shape)
     calibration, weights = load_calibration(), WEIGHTS_FILE.read_bytes()
-    accuracy = load_json(METRICS_FILE, Metrics).accuracy
+    accuracy = load_json(METRICS_FILE, Accuracy).accuracy
     description = describe(info, accuracy=accuracy, calibration=calibration, weights=weights)
     description["golden"] = golden_examples(model, info.shape)
     exported = build_onnx(model, detector, info.shape, classes=len(info.labels), temperature=calibration.temperature)

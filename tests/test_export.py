@@ -16,7 +16,7 @@ from stages import download, evaluate, export, train
 from stages.abstain import calibrate, detector
 from stages.config import load_json
 from stages.data import Shape
-from stages.export import Metrics, check_exportable, golden_images
+from stages.export import Accuracy, check_exportable, golden_images
 from stages.io import MODEL_FILE, WEIGHTS_FILE, StageError
 from stages.models.calibration import confidence
 from stages.models.cnn import Cnn
@@ -234,7 +234,7 @@ def test_damaged_metrics_are_named_in_one_line(tmp_path: Path, text: str) -> Non
     with pytest.raises(
         StageError, match=r"metrics\.json is missing or damaged .*: delete it and run `dvc repro`"
     ) as raised:
-        load_json(path, Metrics)
+        load_json(path, Accuracy)
     assert "pydantic.dev" not in str(raised.value)
 
 

@@ -6,6 +6,7 @@ The first mirror that has all four serves: `$MNIST_MIRROR`, a folder or a URL, i
 import gzip
 import os
 import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -29,6 +30,8 @@ Do one of these:
   fetch files yourself  with a browser, then MNIST_MIRROR=/folder/with/them make repro
   use other digits      also handwritten, no network needed: make repro DATA=uci_digits"""
 
+_NOT_IDX = (AssertionError, EOFError, KeyError, RuntimeError, TypeError, ValueError, gzip.BadGzipFile, zlib.error)
+
 
 class FashionMnist(Section):
     """Articles of clothing (Xiao et al. 2017), from torchvision's mirrors, with its MD5 checksums."""
@@ -51,8 +54,7 @@ class FashionMnist(Section):
         from torchvision import datasets
 
         kind = getattr(datasets, self.name)
-        # MNIST has its own, from params.yaml
-        mirrors, checksums = getattr(self, "mirrors", kind.mirrors), getattr(self, "sha256", dict(kind.resources))
+        mirrors, checksums = self.sources(kind)
         own_mirror = os.environ.get("MNIST_MIRROR")
         try:
             files = fetch_from_first([own_mirror, *mirrors] if own_mirror else mirrors, checksums)
@@ -63,6 +65,10 @@ class FashionMnist(Section):
             name=self.name, labels=self.labels, shape=train.shape, centred=self.centred, sha256=checksums
         )
         return Dataset(info, train, test)
+
+    def sources(self, kind: Any) -> tuple[tuple[str, ...], dict[str, str]]:  # noqa: ANN401 (a class without types)
+        """Return mirrors, and checksums by file name, of a class of torchvision's."""
+        return tuple(kind.mirrors), dict(kind.resources)
 
 
 class Kmnist(FashionMnist):
@@ -81,6 +87,10 @@ class Mnist(FashionMnist):
 
     mirrors: Names
     sha256: Annotated[dict[IdxFile, Sha256], Field(min_length=4)]
+
+    def sources(self, kind: Any) -> tuple[tuple[str, ...], dict[str, str]]:  # noqa: ANN401, ARG002
+        """Return what `params.yaml` says."""
+        return self.mirrors, self.sha256
 
 
 def import_torchvision() -> None:
@@ -115,6 +125,6 @@ def decode(files: Mapping[str, bytes], kind: Any) -> tuple[Split, Split]:  # noq
             for name, content in files.items():
                 (raw / name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
             train, test = kind(folder, train=True), kind(folder, train=False)
-        except Exception as error:  # whatever gzip and torchvision raise
+        except _NOT_IDX as error:
             raise StageError(f"the files are not in the MNIST format: {error or type(error).__name__}") from error
     return Split(train.data.unsqueeze(1), train.targets), Split(test.data.unsqueeze(1), test.targets)

@@ -135,7 +135,7 @@ def test_names_that_cannot_be_printed_are_escaped_and_the_files_after_them_answe
 
 def test_a_reader_that_takes_no_more_ends_it_silently(tmp_path: Path) -> None:
     enlarged(ZERO).save(tmp_path / "zero.png")
-    done = in_a_shell(f"predict {'zero.png ' * 200} | head -1", tmp_path)
+    done = in_a_shell(f"predict {'zero.png ' * 200} | head -1", tmp_path, PYTHONUNBUFFERED="")
     assert (done.returncode, done.stdout.count(b"\n"), done.stderr) == (141, 1, b"")
 
 

@@ -159,8 +159,7 @@ def test_pictures_kept_with_their_labels_are_a_data_set(page: Browser, tmp_path:
         page.wait(f"{ANSWERED} && {GUESS} !== ''")
         seen.append((digit, page.run(PIXELS, "seen")))
         keep(page, digit)
-    with tarfile.open(download(page, tmp_path, 4)) as archive:
-        archive.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "-xf", download(page, tmp_path, 4)], cwd=tmp_path, check=True)
     dataset = Folder(path=str(tmp_path / "pictures"), size=None, channels="auto", test=0.5, seed=0).load()
     assert dataset.info.labels == ("1", "7")
     assert dataset.info.shape == (1, 28, 28)

@@ -80,7 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
 def run_predict(arguments: argparse.Namespace) -> int:
     """Answer file by file, in their order; report those that cannot be read on standard error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may have letters that the terminal lacks
+        # A file's name may have letters that the terminal lacks; who reads a pipe gets each answer when there is one.
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     classifier = Classifier(arguments.model)
     ask = partial(answer_file, classifier, number=arguments.number)
     files = list(_list_files(arguments.files))

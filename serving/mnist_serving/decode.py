@@ -19,7 +19,16 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import (  # noqa: F401 (the decoders of these formats, not all of Pillow's, which take longer to load than a model)
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from . import MAX_PIXELS
 
@@ -45,7 +54,6 @@ OPAQUE, MIDDLE = 128, 127  # the level of alpha from which a pixel is seen; the 
 TONES = 40  # levels between the lightest and the darkest of what has more than one tone
 CLEARER = 4  # times the variance of the usual grey: a colour that tells ink from page where the grey does not
 
-Image.init()  # loads the decoders, which the first picture would otherwise wait for
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs of a file is also in the error that it raises
 with contextlib.suppress(AttributeError, OSError):  # libtiff prints its errors; Pillow raises them, too
     ctypes.CDLL(importlib.import_module("PIL._imaging").__file__).TIFFSetErrorHandler(None)

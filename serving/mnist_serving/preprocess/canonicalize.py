@@ -2,10 +2,10 @@
 
 The steps, in the order in which `canonicalize` takes them:
 
-1. find, in `page.py`: on a small copy, fit the light on the bare page with a smooth surface, and take
+1. find, in `locate.py`: on a small copy, fit the light on the bare page with a smooth surface, and take
    the group of pixels that stands out from it most;
 2. cut out: bring that part to about 80 pixels a side, subtract the page, sharpen;
-3. even the pen, in `pen.py`: bring the stroke's width into the range usual in MNIST;
+3. even the pen, in `stroke_width.py`: bring the stroke's width into the range usual in MNIST;
 4. place: shrink into 20x20 by area averaging, keeping the proportions, and put the centre of mass into
    the middle of 28x28, as LeCun describes the data set (http://yann.lecun.com/exdb/mnist/).
 
@@ -53,8 +53,6 @@ BLANK = (
     "no digit found in the picture: nothing larger than a speck stands out from the page; "
     "send one digit, clearly darker or lighter than the page, at least a fiftieth of its size"
 )
-
-
 SEVERAL = "there are {} figures in the picture: send one digit at a time"
 
 

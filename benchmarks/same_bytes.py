@@ -35,8 +35,8 @@ FOLDERS = ("data", "models", "reports", "serving")  # that they write to
 EMULATOR = "qemu-x86_64"  # Debian's package qemu-user
 SMALL: dict[str, dict[str, Any]] = {
     "data": {"validation": 30, "drawn_digits": {"pictures": 1, "seed": 0}},
-    "train": {"epochs": 1, "batch_size": 32},
-    "detector": {"pictures": 1, "digits": 1, "pages": 5, "repeats": 1, "epochs": 1},
+    "train": {"epochs": 1, "batch_size": 32, "min_steps": 0},  # which would make more of few images
+    "detector": {"pictures": 1, "digits": 1, "pages": 5, "repeats": 1, "epochs": 1, "batch_size": 32},
     "calibrate": {"pages": 5, "drawn_digits": {"pictures": 1, "seed": 1}},
     "evaluate": {"pictures": 1},
 }

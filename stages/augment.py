@@ -52,13 +52,13 @@ class Augment(Section):
         if not self.warps:
             return images
         count, channels, height, width = images.shape
-        columns = images.flatten(2).permute(2, 0, 1).flatten(1)  # one row per pixel, images side by side
-        groups = columns.split(self.group_size * channels, dim=1)
+        rows, size = images.reshape(count * channels, height * width), self.group_size * channels
+        groups, warped = rows.split(size), torch.empty_like(rows)
         maps = self.draw_maps(len(groups), height, width, generator)
-        pixels, weights = to_gather(maps, black=self.beyond == "black")
-        warped = [warp(some, pixels[row], weights[row]) for row, some in enumerate(groups)]
-        rows = torch.cat(warped, dim=1).T.contiguous()  # here, where another thread does it, not in the network
-        return rows.view(count, channels, height, width)
+        gathers = zip(*to_gather(maps, black=self.beyond == "black"), strict=True)
+        for group, out, (pixels, weights) in zip(groups, warped.split(size), gathers, strict=True):
+            out.copy_(warp(group.T, pixels, weights).T)  # here, where another thread does it, not in the network
+        return warped.view_as(images)
 
     def draw_maps(self, count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
         """Return where each pixel of a warped image comes from, row and column, float [count,2,H,W]."""

@@ -100,6 +100,8 @@ def fingerprint_of(params: str, data: Path) -> str:
     with safe_open(data, framework="pt") as tensors:
         checksum = tensors.metadata()
     digest = sha256(f"{params} {torch.__version__} {checksum}".encode())
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    here = Path(__file__).parent
+    preprocess = here.with_name("serving") / "mnist_serving/preprocess"  # with which drawn digits are read
+    for path in sorted([*here.rglob("*.py"), *here.rglob("*.txt"), *preprocess.glob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()

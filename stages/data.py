@@ -210,7 +210,8 @@ def batches(  # noqa: PLR0913 (each is a choice of its own)
 ) -> Iterator[Batch]:
     """Cut the rows of a split into batches of scaled images.
 
-    The last batch is smaller where `batch_size` does not divide the number of rows.
+    The last batch is smaller where `batch_size` does not divide the number of rows; it is left out if it is a single
+    image, which `nn.BatchNorm1d` refuses to learn from.
 
     Args:
         split: the images.
@@ -224,7 +225,7 @@ def batches(  # noqa: PLR0913 (each is a choice of its own)
     """
     for batch in rows.split(batch_size):
         mine = batch[: len(batch) // world_size * world_size][rank::world_size]
-        if len(mine):
+        if len(mine) > 1 or 0 < len(mine) == batch_size // world_size:
             images, labels = split.take(mine)
             scaled = scale(images)
             yield Batch(augment(scaled, generator) if augment else scaled, labels, mine)

@@ -21,6 +21,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from stages.io import INTERRUPTED, StageError
 
+PARENT = os.getppid()
+
 
 def launched() -> bool:
     """Whether this process is one of several that `torchrun` started."""
@@ -76,6 +78,12 @@ def launch(module: str, processes: int) -> None:
             "if that names nothing to fix, run it again, and training resumes after the last whole epoch"
         ) from error
     except SignalException:  # Ctrl-C, which the first process reports
+        sys.exit(INTERRUPTED)
+
+
+def end_if_orphaned() -> None:
+    """End one of several processes if what started them was killed: the next run would train beside it."""
+    if launched() and os.getppid() != PARENT:
         sys.exit(INTERRUPTED)
 
 

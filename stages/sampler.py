@@ -16,6 +16,7 @@ from stages.config import Section
 
 MEMORY = 0.5  # share of an image's old loss that is kept when a new one is noted
 LEAST, MOST = 0.1, 10.0  # bounds of an image's weight, as multiples of the mean
+LOWEST = 1e-30  # of the mean loss: few images are learned until nothing is left of it
 
 
 class Sampler(Section):
@@ -49,7 +50,8 @@ class LossWeightedSampler:
         """Return the rows of an epoch, int64 [count]; with a power, some of them more than once."""
         if not self.power:
             return torch.randperm(len(self.losses), generator=generator, device=generator.device)
-        weights = (self.losses / self.losses.mean()).pow(self.power).clamp(LEAST, MOST)
+        mean = self.losses.mean().clamp(min=LOWEST)
+        weights = (self.losses / mean).pow(self.power).clamp(LEAST, MOST)
         return torch.multinomial(weights, len(weights), replacement=True, generator=generator)
 
     def update(self, rows: Tensor, logits: Tensor, labels: Tensor) -> None:

@@ -177,12 +177,19 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
         state.record(epoch, keep_best=params.train.patience is not None)
         if distributed.rank() == 0:
             state.save(CHECKPOINT_FILE, fingerprint=fingerprint)
+        distributed.end_if_orphaned()
         say(
             f"epoch {number}/{params.train.epochs} | avg loss {epoch.train_loss:.4f} | "
             f"val loss {epoch.val_loss:.4f} | val accuracy {epoch.val_accuracy:.4f}"
         )
     if state.best is not None:
         state.model.load_state_dict(state.best)
+
+
+def own_copies(model: nn.Module) -> dict[str, Tensor]:
+    """Return a model's weights on the CPU, by name: a file takes none that share memory, or lie in another order."""
+    weights = model.state_dict().items()
+    return {name: weight.cpu().clone(memory_format=torch.contiguous_format) for name, weight in weights}
 
 
 def say(line: str, file: TextIO | None = None) -> None:
@@ -209,8 +216,9 @@ def main() -> None:
     params = params.suit(info, images=count)
     if params.train != asked:
         say(
-            f"{count:,} training images are few: {params.train.epochs} epochs in batches of {params.train.batch_size}, "
-            f"not {asked.epochs} in batches of {asked.batch_size}, make {asked.min_steps:,} steps (`train.min_steps`)"
+            f"{params.train.epochs} epochs in batches of {params.train.batch_size}, not {asked.epochs} in batches of "
+            f"{asked.batch_size}: {count:,} training images would make fewer than {asked.min_steps:,} steps "
+            "(`train.min_steps`)"
         )
     distributed.check_batch_size(min(params.train.batch_size, len(training.labels)))
     device = distributed.get_device(params.train.device)
@@ -225,7 +233,7 @@ def main() -> None:
         kept = f"{len(state.history)} of {params.train.epochs} epochs are kept in {CHECKPOINT_FILE}"
         raise KeyboardInterrupt(kept) from interrupt
     if distributed.rank() == 0:
-        save_tensors(WEIGHTS_FILE, KIND, state.model.cpu().state_dict())
+        save_tensors(WEIGHTS_FILE, KIND, own_copies(state.model))
         save_csv(HISTORY_FILE, Epoch._fields, state.history)
         CHECKPOINT_FILE.unlink(missing_ok=True)
 

@@ -171,7 +171,7 @@ def test_the_error_is_the_packages_and_a_value_error() -> None:
     assert isinstance(caught.value, MnistServingError)
 
 
-@pytest.mark.parametrize("shape", [(8, 30_000), (30_000, 8)])
+@pytest.mark.parametrize("shape", [(8, 7_000), (8, 1_000_000), (1_000_000, 8)])
 def test_a_line_as_long_as_a_strip_of_paper_is_not_a_digit(shape: tuple[int, int]) -> None:
     strip = np.zeros(shape, np.uint8)
     strip[3:5, 3:] = 255

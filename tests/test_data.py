@@ -90,7 +90,7 @@ def test_neither_part_of_a_split_is_empty(share: float) -> None:
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_share_each_batch_evenly(processes: int) -> None:
-    split = make_split(100)
+    split = make_split(102)
     shares = [list(in_order(split, rank=rank, world_size=processes)) for rank in range(processes)]
     whole = list(in_order(split))
     for batch, *parts in zip(whole, *shares, strict=True):
@@ -157,6 +157,18 @@ def test_images_with_a_high_loss_are_drawn_more_often_and_the_others_still_are()
     seen = torch.stack(drawn).double().mean(dim=0)
     assert seen[hard].mean() > 1.5 * seen[~hard].mean()
     assert seen[~hard].mean() > 0.1
+
+
+def test_images_of_which_nothing_is_left_to_learn_are_still_drawn() -> None:
+    sampler = LossWeightedSampler(20, power=0.5)
+    sampler.losses.zero_()  # as 150 visits without any loss leave them
+    assert len(sampler.draw(torch.Generator())) == 20
+
+
+def test_a_single_image_at_the_end_is_left_out_unless_batches_are_of_one() -> None:
+    assert [len(batch.labels) for batch in in_order(make_split(65))] == [32, 32]
+    ones = batches(make_split(3), torch.arange(3), batch_size=1, generator=torch.Generator())
+    assert [len(batch.labels) for batch in ones] == [1, 1, 1]
 
 
 def test_without_a_power_losses_change_nothing() -> None:

@@ -106,6 +106,22 @@ def test_any_other_word_on_it_is_refused(tmp_path: Path, about: str) -> None:
         folder(tmp_path, test=0.5).load()
 
 
+@pytest.mark.parametrize(("mode", "size"), [("RGB", (28, 28)), ("L", (32, 32))])
+def test_pictures_unlike_mnists_are_not_believed_to_be_centred(
+    tmp_path: Path, mode: str, size: tuple[int, int]
+) -> None:
+    draw_pictures(tmp_path, 3, mode=mode, size=size)
+    (tmp_path / "dataset.json").write_text('{"centred": true}')
+    with pytest.raises(StageError, match=r"are centred, but they are \[\d, \d+, \d+\], not \[1, 28, 28\]: set"):
+        folder(tmp_path, test=0.5).load()
+
+
+def test_the_first_training_pictures_of_a_folder_are_of_all_labels(tmp_path: Path) -> None:
+    draw_pictures(tmp_path, 40)
+    train = folder(tmp_path, test=0.1).load().train
+    assert set(train.labels[:20].tolist()) == set(train.labels.tolist())
+
+
 def test_a_test_set_of_another_size_than_the_training_set_is_reported_with_both_sizes(tmp_path: Path) -> None:
     draw_pictures(tmp_path / "train", 2)
     draw_pictures(tmp_path / "test", 2, size=(10, 12))

@@ -206,3 +206,14 @@ def test_a_process_that_dies_ends_the_others_and_the_next_run_resumes(prepared: 
         first = again.stdout.readline()
         psutil.Process(again.pid).terminate()
     assert first.startswith("resuming after epoch ")
+
+
+def test_processes_end_when_the_one_that_started_them_is_killed(prepared: Path) -> None:
+    edit_params(prepared, train__processes=2, train__epochs=5_000, train__patience=None)
+    with start() as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith("epoch 1/5000")
+        workers = psutil.Process(running.pid).children()
+        running.kill()
+        _, alive = psutil.wait_procs(workers, timeout=20)
+        assert not alive

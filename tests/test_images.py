@@ -7,6 +7,7 @@ import sys
 import warnings
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -119,11 +120,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-def test_a_png_of_48_megapixels_takes_little_more_memory_than_its_pixels(tmp_path: Path) -> None:
-    Image.new("RGB", (8000, 6000), "white").save(tmp_path / "large.png", compress_level=1)
+@pytest.mark.parametrize("size", [(8000, 6000), (20000, 2400)])
+def test_a_png_of_48_megapixels_takes_little_more_memory_than_its_pixels(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, "white").save(tmp_path / "large.png", compress_level=1)
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "large.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 300 * 1024  # kilobytes; Pillow keeps 4 bytes for each pixel: 192 MB
+
+
+@pytest.mark.parametrize("size", [(20000, 2400), (2400, 20000), (50000, 700)])
+def test_a_long_picture_of_many_pixels_is_worked_on_at_a_fraction_of_its_size(size: tuple[int, int]) -> None:
+    grey = read_grey(saved(seven("L").resize(size), "JPEG"))
+    assert 64 <= min(grey.shape) < max(grey.shape) <= max(size) // 2
+    assert np.abs(grey.astype(int) - np.asarray(seven().resize(grey.shape[::-1]))).mean() < 3
 
 
 def test_what_decodes_to_too_many_pixels_is_refused() -> None:
@@ -175,6 +184,13 @@ def test_a_damaged_tiff_prints_nothing(tmp_path: Path) -> None:
 def test_a_picture_of_a_few_pixels_is_refused_with_its_size() -> None:
     with pytest.raises(ValueError, match="7x90 pixels: a picture of a digit has at least 8 on each side"):
         read_grey(saved(Image.new("L", (7, 90))))
+
+
+def test_pictures_read_in_several_threads_leave_warnings_as_they_were() -> None:
+    content, before = saved(seven().resize((600, 600))), [*warnings.filters]
+    with ThreadPoolExecutor(4) as threads:
+        assert len({grey.tobytes() for grey in threads.map(read_grey, [content] * 200)}) == 1
+    assert [*warnings.filters] == before
 
 
 def test_pillow_warns_nobody() -> None:

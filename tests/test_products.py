@@ -57,6 +57,15 @@ def test_a_part_of_a_matrix_is_multiplied_as_its_copy_is(left: str, right: str) 
     assert torch.equal(torch.addmm(bias, lefts[left], rights[right]), torch.addmm(bias, lefts[left], copy))
 
 
+def test_a_bias_may_be_a_part_of_another_tensor_and_of_no_other_type() -> None:
+    inputs, weights, grid = torch.rand(4, 8), torch.rand(3, 8), torch.arange(9.0).reshape(3, 3)
+    for bias in (torch.tensor([5.0]).expand(3), grid[:, 0]):
+        product = inputs.double() @ weights.double().t() + bias
+        torch.testing.assert_close(nn.functional.linear(inputs, weights, bias), product, check_dtype=False)
+    with pytest.raises(RuntimeError, match="must have the same dtype"):
+        nn.functional.linear(inputs, weights, torch.ones(3, dtype=torch.float64))
+
+
 def test_other_threads_run_while_a_product_is_computed() -> None:
     matrix = torch.rand(2500, 2500)
     product = Thread(target=torch.mm, args=(matrix, matrix))

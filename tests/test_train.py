@@ -31,6 +31,15 @@ def test_the_network_is_the_tutorials() -> None:
     assert sum(weights.numel() for weights in model.parameters()) == 101_770
 
 
+def test_weights_that_layers_share_or_that_lie_in_another_order_can_be_saved(tmp_path: Path) -> None:
+    block = nn.Sequential(nn.Linear(6, 6), nn.ReLU())
+    convolution = nn.Conv2d(3, 4, 3)
+    convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last)
+    for model in (nn.Sequential(block, block), convolution):
+        save_tensors(tmp_path / "weights", KIND, train.own_copies(model))
+        assert load_weights(model, tmp_path / "weights", KIND) is model
+
+
 def test_predicting_neither_learns_nor_leaves_the_mode_changed() -> None:
     model = nn.Sequential(build_model(8), nn.Dropout(0.5))
     images = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8)

@@ -15,6 +15,7 @@ import {
 export const SIDE = 28; // of MNIST's picture
 const CENTRE = 14; // its digits' centre of mass
 const LEAST_SIDE = 8;
+const LONGEST = 1000; // times the shorter side
 
 // Sizes of the copies worked on, in pixels along the longer side.
 const [FINE_SIDE, COARSE_SIDE, WORK_SIDE] = [1024, 240, 80];
@@ -67,6 +68,7 @@ function check(grey, width, height) {
         `each side must be at least ${LEAST_SIDE} pixels`,
     );
   }
+  if (Math.max(width, height) > LONGEST * Math.min(width, height)) throw new PictureError(BLANK);
 }
 
 /** Whether the picture is what `centred` makes of the digit in it. */

@@ -10,6 +10,7 @@ import ctypes
 import importlib
 import io
 import logging
+import math
 import struct
 import threading
 import warnings
@@ -47,6 +48,7 @@ TOO_LARGE = "{}at most {:,} pixels are taken: send a smaller copy"
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 ENOUGH = 1440  # pixels a side: a picture twice as large or more is worked on at a fraction of its size
+SQUARE, NARROWEST = 2000, 64  # pixels: so is one of twice as large an area or more, but no side gets shorter than that
 STRIP = 64  # rows of the smaller picture that are made at a time
 LARGE = 16_000_000  # pixels: larger pictures are decoded one at a time
 PNG_SIGNATURE, PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
@@ -92,7 +94,7 @@ def decode_placed(content: bytes, mode: Mode | None, *, max_pixels: int, digit: 
     """Decode a picture.
 
     The first frame of an animation, turned as its EXIF orientation says; `_opaque` says what becomes of transparency.
-    A picture of twice 1,440 pixels a side or more comes out at a half of its size, or a smaller part.
+    A picture of twice 1,440 pixels a side or of 16 megapixels comes out at a half of its size, or a smaller part.
 
     Args:
         content: a PNG, JPEG, WebP, GIF, BMP or TIFF file, or HEIC where pillow-heif is installed.
@@ -105,21 +107,48 @@ def decode_placed(content: bytes, mode: Mode | None, *, max_pixels: int, digit: 
         ValueError: no such file, too many pixels, or damaged.
 
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _silence:
         picture = _opened(content, max_pixels)
         width, height = picture.size
         try:
             with _large if width * height > LARGE else contextlib.nullcontext():
                 picture.draft(None, (ENOUGH, ENOUGH))  # a JPEG is decoded at a fraction of its size
                 picture.load()
-                small = _shrunk(picture, max(1, min(picture.width // ENOUGH, picture.height // ENOUGH)))
+                small = _shrunk(picture, _factor(picture.width, picture.height))
                 upright = _upright(small, picture)
-            grey = picture.mode in GREY_MODES or picture.mode.startswith("I")
-            pixels, left, top = _convert(upright, mode or ("L" if grey else "RGB"), digit=digit)
+                grey = picture.mode in GREY_MODES or picture.mode.startswith("I")
+                pixels, left, top = _convert(upright, mode or ("L" if grey else "RGB"), digit=digit)
             return Decoded(pixels, left, top, round(width / small.width))
         except Exception as error:  # Pillow's decoders raise whatever they stumble over
             raise ValueError(f"the picture is damaged: {' '.join(str(error).split())}") from error
+
+
+class _Silence:
+    """Ignores warnings while any thread is inside; `warnings.catch_warnings` in several may leave them ignored."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before.enter_context(warnings.catch_warnings(action="ignore"))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._before.close()
+
+
+_silence = _Silence()
+
+
+def _factor(width: int, height: int) -> int:
+    """Return by how much a picture shrinks: to sides of `ENOUGH`, and to as few pixels where it is long and narrow."""
+    shorter = min(width, height)
+    return max(1, shorter // ENOUGH, min(math.isqrt(width * height) // SQUARE, shorter // NARROWEST))
 
 
 def _shrunk(picture: Image.Image, factor: int) -> Image.Image:

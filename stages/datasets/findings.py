@@ -56,7 +56,7 @@ def _say_copies(
     """Yield what is wrong with groups of identical pictures, as rows: those before `training` are learned from."""
     torn = [rows for rows in groups if len({labels[row] for row in rows}) > 1]
     if torn:
-        example = name_some([paths[row] for row in torn[0]])
+        example = name_some(sorted(paths[row] for row in torn[0]))
         yield f"pictures under several labels: {len(torn):,}, such as {example}; remove the wrong ones"
     leaked = [rows for rows in groups if rows[0] < training <= rows[-1]]
     if leaked:

@@ -19,6 +19,7 @@ from stages.datasets.findings import find_faults
 from stages.datasets.listing import ABOUT, FORMATS, list_pictures, name_some
 from stages.io import StageError
 
+CENTRED = (1, 28, 28)  # channels, height and width of what `canonicalize` makes
 Side = Annotated[int, Field(ge=4, le=1_024)]  # pixels
 
 
@@ -45,7 +46,7 @@ class Folder(Section):
 
         Raises:
             StageError: the folder is missing, or no data set: a label without pictures, fewer than two labels,
-                pictures that cannot be read, of several sizes, or all alike; a wrong `dataset.json`.
+                pictures that cannot be read, of several sizes, or all alike; a `dataset.json` that is wrong.
 
         """
         root = Path(self.path)
@@ -60,14 +61,19 @@ class Folder(Section):
         everything = Split(self._read(paths), torch.tensor([labels.index(path.parent.name) for path in paths]))
         tested = self._draw_test(everything.labels, labels) if given is None else torch.arange(len(paths)) >= given
         (learned,), (kept_out,) = (~tested).nonzero(as_tuple=True), tested.nonzero(as_tuple=True)
+        mixed = torch.randperm(len(learned), generator=torch.Generator().manual_seed(self.seed))
+        learned = learned[mixed]  # as MNIST's, so that the first of them are of all labels
         train, test = everything.take(learned), everything.take(kept_out)
         in_order = [paths[row] for row in [*learned.tolist(), *kept_out.tolist()]]
         for sentence in find_faults(train, test, paths=in_order, labels=labels):
             print(f"warning: {sentence}", file=sys.stderr)
-        checksum = {"pictures": _digest(root, paths)}
-        info = DatasetInfo(
-            name=root.name, labels=labels, shape=everything.shape, centred=_are_centred(root), sha256=checksum
-        )
+        checksum, centred = {"pictures": _digest(root, paths)}, _are_centred(root)
+        if centred and everything.shape != CENTRED:
+            raise StageError(
+                f"{root / ABOUT} says that the pictures are centred, but they are {[*everything.shape]}, not "
+                f"{[*CENTRED]}: set `download.folder.size` to [28, 28] and `channels` to grey, or remove that file"
+            )
+        info = DatasetInfo(name=root.name, labels=labels, shape=everything.shape, centred=centred, sha256=checksum)
         return Dataset(info, train, test)
 
     def _draw_test(self, places: Tensor, labels: tuple[str, ...]) -> Tensor:

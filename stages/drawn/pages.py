@@ -54,7 +54,8 @@ def _read_page(page: Pixels, info: DatasetInfo) -> Pixels | None:
 def read_pages(pages: Iterable[Pixels], info: DatasetInfo) -> Tensor:
     """Return what a model sees of those pages that can be read, in their order, uint8 [N,C,H,W].
 
-    Reading takes far longer than drawing, so all cores do it, where a process can be forked and there are many pages.
+    Reading takes far longer than drawing, so all cores that this process may use do it, where one can be forked and
+    there are many pages.
     """
     read = partial(_read_page, info=info)
     pages = iter(pages)
@@ -62,10 +63,10 @@ def read_pages(pages: Iterable[Pixels], info: DatasetInfo) -> Tensor:
     if len(few) < FORKED_FROM or sys.platform != "linux":
         images = [*map(read, chain(few, pages))]
     else:
-        with ProcessPoolExecutor(os.cpu_count(), get_context("fork")) as processes:
+        with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("fork")) as processes:
             images = [*processes.map(read, chain(few, pages), chunksize=AT_ONCE)]
     found = [image for image in images if image is not None]
-    return torch.from_numpy(np.array(found, np.uint8).reshape(-1, *info.shape))
+    return torch.from_numpy(np.array(found, np.uint8).reshape(len(found), *info.shape))
 
 
 def draw_images(draw: Draw, count: int, info: DatasetInfo, random: Generator) -> Tensor:

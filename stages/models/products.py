@@ -38,8 +38,8 @@ def multiply_with_onednn(operator: str = OPERATOR) -> None:
     def multiply_and_add(
         keys: DispatchKeySet, bias: Tensor, left: Tensor, right: Tensor, **scales: float
     ) -> object:  # a tensor; PyTorch does not say
-        if _suits(left, right) and bias.shape == right.shape[1:] and not scales:
-            return linear(left, _dense(right).t(), bias, "none", [], "")
+        if _suits(left, right) and bias.dtype is torch.float32 and bias.shape == right.shape[1:] and not scales:
+            return linear(left, _dense(right).t(), bias.contiguous(), "none", [], "")
         return addmm.call_boxed(keys, bias, left, right, **scales)
 
     with warnings.catch_warnings(action="ignore"):  # that kernels are replaced is what this is for

@@ -37,7 +37,7 @@ from .ndimage import (
 from .stroke_width import DIGIT_SIDE, HALF, even_pen
 
 SIDE, CENTRE = 28, 14  # of MNIST's picture; its digits' centre of mass
-LEAST_SIDE = 8
+LEAST_SIDE, LONGEST = 8, 1000  # pixels; times the shorter side
 
 # Sizes of the copies worked on, in pixels along the longer side.
 FINE_SIDE, COARSE_SIDE, WORK_SIDE = 1024, 240, 80
@@ -126,6 +126,8 @@ def check(grey: object) -> None:
         raise PictureError(got + "give one picture at a time, its colours averaged to grey")
     if min(grey.shape) < LEAST_SIDE:
         raise PictureError(got + f"each side must be at least {LEAST_SIDE} pixels")
+    if max(grey.shape) > LONGEST * min(grey.shape):  # its small copy would be a line, and its background take gigabytes
+        raise PictureError(BLANK)
 
 
 def is_canonical(grey: Grey) -> bool:

@@ -119,7 +119,8 @@ def test_a_degraded_drawing_gives_the_same(kind: str, tmp_path: Path) -> None:
 
 def test_pages_of_any_size_cut_pages_and_noise_give_the_same(tmp_path: Path) -> None:
     random = np.random.default_rng(6)
-    pictures = [*drawn_pages(random, 120), *cut_pages(random, 55), *noise(random, 60)]
+    strips = [np.tile(np.array([[0, 255]], np.uint8), (8, length)) for length in (3_900, 4_100)]  # 8,000 is too long
+    pictures = [*drawn_pages(random, 120), *cut_pages(random, 55), *noise(random, 60), *strips]
     replies = assert_both_agree(pictures, tmp_path)
     assert sum(isinstance(reply, str) for reply in replies) >= 10
     assert sum(isinstance(reply, list) for reply in replies) >= 100

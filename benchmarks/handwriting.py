@@ -103,9 +103,10 @@ def write_sheets(readings: Iterable[Reading], folder: Path) -> int:
 
     A file that cannot be read as a picture has none.
     """
+    taken: defaultdict[str, set[str]] = defaultdict(set)
     for one in readings:
         if one.answered if one.label in OTHERS else not one.right:
-            explain_file(one.file, f"{one.label}: {one.said}", folder / one.label)
+            explain_file(one.file, f"{one.label}: {one.said}", folder / one.label, taken[one.label])
     return len([*folder.rglob("*.png")])
 
 

@@ -109,6 +109,30 @@ def test_a_folder_stands_for_the_pictures_in_it_and_below(tmp_path: Path, capsys
     ]
 
 
+def test_a_name_that_is_too_long_is_an_error_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, last = tmp_path / "zero.png", tmp_path / "one.png"
+    enlarged(ZERO).save(first)
+    enlarged(ONE).save(last)
+    assert run("predict", "--json", first, "a" * 300, last) == 1
+    said = capsys.readouterr()
+    assert [json.loads(line).get("label") for line in said.out.splitlines()] == ["0", None, "1"]
+    assert said.err == f"mnist-serving: error: {'a' * 300}: File name too long\n"
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_the_others_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enlarged(ZERO).save(tmp_path / "zero.png")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(17):  # until the path has more than 4,096 bytes, which root may not list either
+        os.mkdir("a" * 250)  # noqa: PTH102 (as above)
+        os.chdir("a" * 250)
+    assert run("predict", tmp_path) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{tmp_path}/zero.png: 0")
+    assert re.fullmatch(rf"mnist-serving: error: {tmp_path}(/a+)+: File name too long\n", said.err)
+
+
 def in_a_shell(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command line in which `predict` stands for the program."""
     program = f"{sys.executable} -m mnist_serving predict"
@@ -256,3 +280,20 @@ def test_explain_writes_a_sheet_for_each_picture_read_or_refused(tmp_path: Path)
     assert sorted(path.name for path in folder.iterdir()) == ["blank.png.png", "zero.png.png"]
     with Image.open(folder / "zero.png.png") as read, Image.open(folder / "blank.png.png") as refused:
         assert read.width > refused.width
+
+
+def test_explain_writes_a_sheet_for_each_of_several_files_of_one_name(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a/1.png", "b/1.png", "c/1.PNG", "c/1.png-2")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        enlarged(ZERO).save(file, format="PNG")
+    assert run("predict", "--explain", tmp_path / "why", *files) == 0
+    names = sorted(path.name for path in (tmp_path / "why").iterdir())
+    assert names == ["1.PNG-3.png", "1.png-2-2.png", "1.png-2.png", "1.png.png"]
+
+
+def test_standard_input_is_read_once_for_its_answer_and_its_sheet(tmp_path: Path) -> None:
+    enlarged(ZERO).save(tmp_path / "zero.png")
+    done = in_a_shell("predict - --explain why < zero.png", tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [path.name for path in (tmp_path / "why").iterdir()] == ["-.png"]

@@ -3,9 +3,11 @@
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--explain",
         type=Path,
         metavar="DIR",
-        help="also write how each picture was read: one PNG a file, stage by stage",
+        help="also write how each picture was read, stage by stage: one PNG a file, named after it; of several files "
+        "of one name the second gets -2, as in 1.png-2.png",
     )
     predict.set_defaults(run=run_predict)
 
@@ -87,6 +90,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
     files = list(_list_files(arguments.files))
     answers = map(ask, files) if STDIN in files else in_order(ask, files)  # which no other process has
     bar, exit_code = Bar(len(files)), 0
+    sheets: set[str] = set()
     try:
         for done, (path, answer) in enumerate(zip(files, answers, strict=True), start=1):
             if "error" in answer:
@@ -98,7 +102,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
             elif "error" not in answer:
                 print(f"{printable(path)}: {in_words(answer)}")
             if arguments.explain:
-                explain_file(path, in_words(answer), arguments.explain)
+                explain_file(path, in_words(answer), arguments.explain, sheets)
             bar.update(done)
     finally:
         bar.clear()
@@ -114,14 +118,25 @@ def answer_file(classifier: Classifier, path: str, *, number: bool) -> Answer:
 
 
 def _list_files(paths: Sequence[str]) -> Iterator[str]:
-    """Yield the files, with those in a folder in the order of their names."""
+    """Yield the files, with those in a folder in the order of their names; what cannot be read is a file too."""
     for path in paths:
-        folder = Path(path)
-        if path == STDIN or not folder.is_dir():
+        if path == STDIN or not os.path.isdir(path):  # noqa: PTH112 (`Path.is_dir` raises where it may not look)
             yield path
         else:
-            found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.is_dir())
+            found = _pictures_below(path)
             yield from map(str, found) if found else [path]  # which cannot be read
+
+
+def _pictures_below(folder: str) -> list[Path]:
+    """Return the pictures in a folder and below, and the folders there that cannot be listed, by name."""
+    found: list[Path] = []
+
+    def refuse(error: OSError) -> None:
+        found.append(Path(error.filename))
+
+    for place, _, names in os.walk(folder, onerror=refuse):
+        found += [Path(place, name) for name in names if Path(name).suffix.lower() in SUFFIXES]
+    return sorted(found)
 
 
 def printable(name: str) -> str:
@@ -137,8 +152,11 @@ def in_words(answer: Answer) -> str:
     return f"not sure ({answer['reason']}), perhaps {sure}" if answer["abstained"] else sure
 
 
-def explain_file(path: str | Path, said: str, folder: Path) -> None:
-    """Write the sheet of a picture's stages into a folder, named after the file; nothing if it is not a picture."""
+def explain_file(path: str | Path, said: str, folder: Path, taken: set[str]) -> None:
+    """Write the sheet of a picture's stages into a folder, named after the file; nothing if it is not a picture.
+
+    `taken` holds the names of the sheets so far, to which this one's is added: no sheet replaces one of them.
+    """
     from .images import read_grey
     from .preprocess.explain import sheet
 
@@ -147,7 +165,15 @@ def explain_file(path: str | Path, said: str, folder: Path) -> None:
     except (FileError, ValueError):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    picture.save(folder / f"{Path(path).name}.png")
+    picture.save(folder / _free_name(Path(path).name, taken))
+
+
+def _free_name(file: str, taken: set[str]) -> str:
+    """Return a sheet's name, with a number if need be, and take it; some file systems do not tell a.png from A.png."""
+    names = chain([f"{file}.png"], (f"{file}-{number}.png" for number in count(2)))
+    name = next(name for name in names if name.lower() not in taken)
+    taken.add(name.lower())
+    return name
 
 
 def predict_file(classifier: Classifier, path: str | Path) -> Answer:
@@ -202,7 +228,7 @@ def read_file(path: str | Path) -> bytes:
     """
     try:
         if path == STDIN:
-            content = sys.stdin.buffer.read(LARGEST_PICTURE + 1)
+            content = _standard_input()
         else:
             with Path(path).open("rb") as file:
                 content = file.read(LARGEST_PICTURE + 1)  # its size is not asked for: devices and pipes have none
@@ -213,6 +239,12 @@ def read_file(path: str | Path) -> bytes:
     if len(content) > LARGEST_PICTURE:
         raise FileError(f"larger than {LARGEST_PICTURE:,} bytes")
     return content
+
+
+@cache
+def _standard_input() -> bytes:
+    """Return what there is on standard input, up to more than a picture may have; it can be read only once."""
+    return sys.stdin.buffer.read(LARGEST_PICTURE + 1)
 
 
 def run_info(arguments: argparse.Namespace) -> int:

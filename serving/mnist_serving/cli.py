@@ -244,6 +244,8 @@ def read_file(path: str | Path) -> bytes:
 @cache
 def _standard_input() -> bytes:
     """Return what there is on standard input, up to more than a picture may have; it can be read only once."""
+    if not sys.stdin:
+        raise FileError("standard input is closed")
     return sys.stdin.buffer.read(LARGEST_PICTURE + 1)
 
 
@@ -273,6 +275,9 @@ def run_info(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line; what it says where the caller has closed the output is lost."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (until the program ends)
     arguments = build_parser().parse_args(argv)
     exit_with(lambda: arguments.run(arguments))

@@ -30,7 +30,8 @@ def exit_with(command: Callable[[], int]) -> NoReturn:
     """
     try:
         code = command()
-        sys.stdout.flush()
+        if sys.stdout:  # there is none where the caller has closed it
+            sys.stdout.flush()
         sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

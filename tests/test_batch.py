@@ -101,6 +101,15 @@ def test_killed_at_any_time_it_goes_on_and_leaves_what_an_undisturbed_job_leaves
     assert table.read_bytes() == (tmp_path / "undisturbed.csv").read_bytes()
 
 
+def test_by_default_there_are_as_many_processes_as_cores_that_the_job_may_use() -> None:
+    program = (
+        "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); sys.argv = ['label.py', '.', '.'];"
+        "import label; label.run = lambda folder, table, processes: print(processes); label.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=JOB, env=ENVIRONMENT, capture_output=True, check=True)
+    assert done.stdout == b"1\n"
+
+
 @pytest.mark.parametrize("least", [0, 2])  # rows: while the processes start, and while they work
 def test_ctrl_c_is_one_line_that_says_how_to_go_on(least: int, many: Path, tmp_path: Path) -> None:
     table = tmp_path / "stopped.csv"

@@ -101,3 +101,9 @@ def test_a_terminal_shows_a_bar_which_is_gone_in_the_end(pictures: Path) -> None
     assert said.rsplit("\r", 1)[1].strip() == ""
     for line in re.findall(r"mnist-serving: error.*", said):
         assert line.count("] ") == 0, "messages take lines of their own"
+
+
+def test_there_are_as_many_processes_as_cores_that_this_one_may_use() -> None:
+    program = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from mnist_serving import many"
+    done = subprocess.run([sys.executable, "-c", f"{program}; print(many.PROCESSES)"], capture_output=True, check=True)
+    assert done.stdout == b"1\n"

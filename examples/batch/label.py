@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from labelling import classifier, label_all
 from mnist_serving import MnistServingError
+from mnist_serving.many import PROCESSES
 from table import Answer, Picture, Rows, TableError, append_row, atomic_write, open_table, read_rows
 from tqdm import tqdm
 
@@ -126,7 +127,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Label a folder of pictures; run again, it goes on where it stopped.")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="with PNG and JPEG files, also in folders in it")
     parser.add_argument("table", type=Path, metavar="TABLE.csv", help="made if it is missing, else completed")
-    parser.add_argument("--processes", type=count, metavar="N", default=os.cpu_count(), help="default: one a core")
+    parser.add_argument(
+        "--processes", type=count, metavar="N", default=PROCESSES, help="default: one a core that it may use"
+    )
     arguments = parser.parse_args()
     try:
         sys.exit(run(arguments.folder, arguments.table, arguments.processes))

@@ -1,5 +1,6 @@
 """The command `mnist-serving serve`: where it listens, its settings, and how it reports errors."""
 
+import os
 import re
 import resource
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from tests.http_server import (
     BODY,
+    CLOSE,
     ENVIRONMENT,
     PATIENCE,
     PREDICT,
@@ -126,6 +128,28 @@ def test_a_unix_socket_serves_and_is_removed_at_the_end(tmp_path: Path, workers:
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
         assert not path.exists()
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        process.stderr.close()
+
+
+@pytest.mark.parametrize("name", ["proxy.sock", "\0proxy"])  # the second has no file
+def test_the_client_of_a_unix_socket_may_have_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    process = start("--uds", "digits.sock", "--access-log", "--trusted-proxy", "unix", "--trusted-proxy", "10.0.0.1")
+    assert process.stderr is not None
+    try:
+        assert any("ready" in line for line in process.stderr)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            connection.bind(f"{name}{os.getpid()}")
+            connection.connect("digits.sock")
+            connection.sendall(READY[:-2] + b"X-Forwarded-For: 192.0.2.7\r\n" + CLOSE)
+            assert statuses(read_all(connection)) == [200]
+        assert "192.0.2.7 GET " in process.stderr.readline()
     finally:
         process.kill()
         process.wait(PATIENCE)

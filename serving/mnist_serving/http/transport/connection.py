@@ -73,7 +73,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock; refuse the client if there are too many."""
         self.transport = cast("asyncio.Transport", transport)
-        self._client = (transport.get_extra_info("peername") or ("",))[0]
+        peer = transport.get_extra_info("peername")
+        self._client = peer[0] if isinstance(peer, tuple) else ""  # a Unix socket's is a path, or nothing
         self._set_deadline(self.limits.request_seconds)
         self.state.connections.add(self)
         if len(self.state.connections) > self.limits.connections:

@@ -14,6 +14,7 @@ from .limits import BodyLimit, TransportLimits
 
 VERSIONS = ("1.0", "1.1")
 CONTINUE = b"100-continue"
+NO_TARGET = "-"  # the path of a request that ended before it named one; no route has it
 
 
 class Receiver(Protocol):
@@ -99,7 +100,7 @@ class RequestReader:
 
     def abandon(self) -> Request:
         """Return what is known of a request that cannot be read to its end."""
-        known = (_split_target(self._url)[0], self._headers) if self.receiving else ("", {})
+        known = (_split_target(self._url)[0], self._headers) if self.receiving and self._url else (NO_TARGET, {})
         request = self._request or Request("", *known, started=time.perf_counter())
         self._request, self.receiving = None, False
         return request

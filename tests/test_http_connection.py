@@ -7,12 +7,14 @@ import socket
 import threading
 from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from mnist_serving.http.transport.connection import LINGER_SECONDS, Connection, ServerState
 from mnist_serving.http.transport.http_types import Request, Response
 from mnist_serving.http.transport.server import ShutdownTimeouts, drain, new_event_loop
 
-from tests.http_service import make_service
+from tests.http_service import GREY, make_service
 
 BODY = json.dumps({"images": [[0] * 784] * 400}).encode()
 REQUEST = b"POST /predict?seen=true HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY)
@@ -84,3 +86,32 @@ def test_pictures_that_still_wait_at_the_end_of_the_grace_period_are_dropped() -
 
     assert asyncio.run(end()) == [Response(200, b"/first")]
     assert complaints == []
+
+
+def test_of_a_form_that_is_being_read_then_no_other_picture_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, finish = threading.Event(), threading.Event()
+    read: list[bytes] = []
+
+    def read_picture(content: bytes, *_: object, **__: object) -> npt.NDArray[np.uint8]:
+        read.append(content)
+        begun.set()
+        finish.wait()
+        return GREY
+
+    monkeypatch.setattr("mnist_serving.http.predict.read_picture", read_picture)
+    part = b'--x\r\nContent-Disposition: form-data; name="f"; filename="%d.png"\r\n\r\n%d\r\n'
+    form = b"".join(part % (number, number) for number in range(60)) + b"--x--\r\n"
+    request = Request("POST", "/predict", {b"content-type": b"multipart/form-data; boundary=x"}, form)
+
+    async def end() -> list[Response]:
+        state = ServerState(make_service(), asyncio.get_running_loop())
+        answers: list[Response] = []
+        state.answer_in_thread(request, answers.append)
+        begun.wait()
+        await drain(state, [], ShutdownTimeouts(linger=0, grace=0))
+        finish.set()
+        await soon(lambda: answers)
+        return answers
+
+    assert [answer.status for answer in asyncio.run(end())] == [503]
+    assert read == [b"0"]

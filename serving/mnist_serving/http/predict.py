@@ -1,6 +1,7 @@
 """`POST /predict`, for people, and `:predict`, for KServe's V1 clients: pixels or pictures in, predictions out."""
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
@@ -24,6 +25,7 @@ from .uploads import FORM, STARTS, decode_base64, is_picture_type, read_form
 PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff")
 TYPES = (JSON, *PICTURE_TYPES, "application/octet-stream", FORM)
 UNLABELLED = ("", "application/x-www-form-urlencoded")  # no type; what curl --data-binary sends without being told
+GoOn = Callable[[], None]
 INVERTED = "most pixels are 255, which is ink: if the image is black on white, invert it"
 
 
@@ -50,26 +52,28 @@ def is_slow(request: Request) -> bool:
     return b"content-encoding" in request.headers or has_more(b'"', 2, request.body)  # two are those of the key
 
 
-def read_images(request: Request, limits: Limits, contract: Contract) -> Images:
+def read_images(request: Request, limits: Limits, contract: Contract, go_on: GoOn) -> Images:
     """Return the images, uint8 [N,channels,height,width], of a request in any of the forms of `/predict`.
+
+    `go_on` is called before each picture file; the `HttpError` that it may raise is the answer.
 
     Raises:
         HttpError: 400, the body is anything else, or a picture shows no digit; 413, there are too many; 415.
 
     """
-    return _read_body(request, _Pictures(limits, contract))
+    return _read_body(request, _Pictures(limits, contract, go_on))
 
 
-def number_job(request: Request, limits: Limits, contract: Contract, *, seen: bool) -> Job:
+def number_job(request: Request, limits: Limits, contract: Contract, go_on: GoOn, *, seen: bool) -> Job:
     """Return the job of a request for whole numbers: what may be their digits, and how the reply is made of it.
 
-    The request has one of the forms of `/predict`, with picture files alone.
+    The request has one of the forms of `/predict`, with picture files alone. `go_on` is as for `read_images`.
 
     Raises:
         HttpError: as `read_images`, and 400 where an image is given as numbers, or a picture does not show one number.
 
     """
-    pictures = _Numbers(limits, contract)
+    pictures = _Numbers(limits, contract, go_on)
     images, found = _read_body(request, pictures), pictures.candidates
     return Job(request, images, lambda prediction, rows: _render_numbers(prediction, rows, images, found, seen=seen))
 
@@ -103,10 +107,11 @@ def _read_document(body: bytes, pictures: "_Pictures") -> Images:
     return _read_list(document["images"], body, pictures, name="images")
 
 
-def read_instances(request: Request, limits: Limits, contract: Contract) -> Images:
+def read_instances(request: Request, limits: Limits, contract: Contract, go_on: GoOn) -> Images:
     """Return the images of `{"instances": [...]}`, as KServe's V1 protocol and TensorFlow Serving have it.
 
     Other keys are ignored. An instance is an image, or an object of one key around it, such as `{"b64": ...}`.
+    `go_on` is as for `read_images`.
 
     Raises:
         HttpError: as `read_images`.
@@ -122,7 +127,7 @@ def read_instances(request: Request, limits: Limits, contract: Contract) -> Imag
     instances = document["instances"]
     if type(instances) is list:
         instances = [_unwrap(instance) for instance in instances]
-    return _read_list(instances, body, _Pictures(limits, contract), name="instances")
+    return _read_list(instances, body, _Pictures(limits, contract, go_on), name="instances")
 
 
 def _unwrap(value: Any) -> Any:  # noqa: ANN401 (JSON is what it is)
@@ -146,12 +151,14 @@ class _Pictures:
 
     pixels = True  # images may also be given as numbers
 
-    def __init__(self, limits: Limits, contract: Contract) -> None:
+    def __init__(self, limits: Limits, contract: Contract, go_on: GoOn) -> None:
         self.limits = limits
         self.contract = contract
+        self._go_on = go_on
 
     def read(self, content: bytes, *, name: str = "") -> bytes:
         """Return what the model sees of a picture file, as bytes."""
+        self._go_on()
         try:
             return self._seen(content)
         except ValueError as error:
@@ -166,8 +173,8 @@ class _Numbers(_Pictures):
 
     pixels = False
 
-    def __init__(self, limits: Limits, contract: Contract) -> None:
-        super().__init__(limits, contract)
+    def __init__(self, limits: Limits, contract: Contract, go_on: GoOn) -> None:
+        super().__init__(limits, contract, go_on)
         self.candidates: list[list[Candidate]] = []
 
     def _seen(self, content: bytes) -> bytes:

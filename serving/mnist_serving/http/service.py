@@ -76,7 +76,7 @@ class Service:
         self._clients = Clients(proxies)
         self._request_ids = RequestIds()
         self._classifier: Classifier | None = None
-        self._closing = False
+        self._closing = self._given_up = False
         self._drawing, self._reference = drawing_page(), reference_page()
         self._described: bytes  # set by `open`: it shows the model's shapes
         self._routes = self._list_routes()
@@ -93,6 +93,10 @@ class Service:
     def close(self) -> None:
         """Report "not ready" from now on; requests that still arrive are answered."""
         self._closing = True
+
+    def give_up(self) -> None:
+        """Refuse the pictures that are still to be read, also those of requests that are being answered."""
+        self._given_up = True
 
     def count_in_flight(self, change: int) -> None:
         """Note that a request with a body has arrived, +1, or is answered, -1."""
@@ -239,12 +243,14 @@ class Service:
         contract = self._loaded().contract
         seen = read_flag(request.query, "seen")
         if read_flag(request.query, "number"):
-            return number_job(request, self.limits, contract, seen=seen)
-        return _job(request, read_images(request, self.limits, contract), seen=seen, inked=contract.centred)
+            return number_job(request, self.limits, contract, self._check_given_up, seen=seen)
+        images = read_images(request, self.limits, contract, self._check_given_up)
+        return _job(request, images, seen=seen, inked=contract.centred)
 
     def _predict_instances(self, request: Request) -> Job:
         contract = self._loaded().contract
-        return _job(request, read_instances(request, self.limits, contract), seen=False, inked=contract.centred)
+        images = read_instances(request, self.limits, contract, self._check_given_up)
+        return _job(request, images, seen=False, inked=contract.centred)
 
     def _infer(self, request: Request) -> Job:
         contract = self._loaded().contract
@@ -268,7 +274,15 @@ class Service:
     def _check_ready(self) -> None:
         self._loaded()
         if self._closing:
-            raise HttpError(503, "the server is shutting down; send requests to another", RETRY)
+            raise _shutting_down()
+
+    def _check_given_up(self) -> None:
+        if self._given_up:
+            raise _shutting_down()
+
+
+def _shutting_down() -> HttpError:
+    return HttpError(503, "the server is shutting down; send requests to another", RETRY)
 
 
 def _redirect_to_page(request: Request) -> Response:
@@ -287,7 +301,7 @@ def _log_access(client: str, request: Request, response: Response, seconds: floa
     """Log a request."""
     extra = {
         "client": client,
-        "method": request.method,
+        "method": request.method or "-",
         "path": request.path,
         "status": response.status,
         "milliseconds": round(seconds * 1000, 3),

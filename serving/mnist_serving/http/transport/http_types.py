@@ -34,8 +34,8 @@ class Request:
     """What a client sent.
 
     Attributes:
-        method: in capitals.
-        path: as sent, percent-encoded, without the query.
+        method: in capitals; empty if the head could not be read.
+        path: as sent, percent-encoded, without the query; `-` if the target could not be read.
         headers: names in lower case; several of one name are joined by commas.
         body: complete, and still compressed if the client compressed it.
         started: when its head was complete, on the clock `time.perf_counter`.
@@ -103,6 +103,9 @@ class App(Protocol[Job]):
 
     def close(self) -> None:
         """Report from now on that no more requests should be sent here."""
+
+    def give_up(self) -> None:
+        """End what `answer` is doing in a thread as soon as it can, with any reply: no client is left to read it."""
 
 
 def add_header(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:

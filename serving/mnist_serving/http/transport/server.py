@@ -105,6 +105,7 @@ async def drain(state: ServerState, servers: list[asyncio.Server], timeouts: Shu
     dropped = list(state.connections)
     for connection in dropped:
         connection.transport.abort()
+    state.app.give_up()
     state.threads.shutdown(wait=False, cancel_futures=True)  # otherwise Python waits for everything in the queue
     return len(dropped)
 

@@ -1,4 +1,4 @@
-"""examples/ray on a cluster of two nodes: whoever is killed, in the end every picture has one row."""
+"""examples/ray, on a cluster of two nodes too: whoever is killed, in the end every picture has one row."""
 
 import json
 import os
@@ -27,15 +27,23 @@ SETTINGS = ENVIRONMENT | KEYS | {"RAY_USAGE_STATS_ENABLED": "0"}
 SETTINGS["PYTHONPATH"] += os.pathsep + str(JOB)  # as `cd examples/ray` has it, for workers of a cluster that runs
 Counts = dict[str, Any]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+def attempt(folder: Path, /, *command: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of the example's environment in a folder, to its end."""
+    words = [installed("ray"), *map(str, command)]
+    return subprocess.run(words, cwd=folder, env=SETTINGS | settings, capture_output=True, text=True, check=False)
+
+
+def run_in(folder: Path, /, *command: str | Path, **settings: str) -> str:
+    """Do the same; return what the program printed, which has to succeed."""
+    done = attempt(folder, *command, **settings)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def run(*command: str | Path, **settings: str) -> str:
-    """Run a program of the example's environment to its end; return what it printed."""
-    words = [installed("ray"), *map(str, command)]
-    done = subprocess.run(words, cwd=JOB, env=SETTINGS | settings, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    """Do the same in the example's folder."""
+    return run_in(JOB, *command, **settings)
 
 
 def count(target: Path | str) -> Counts:
@@ -106,6 +114,8 @@ def kill_worker(nodes: subprocess.Popen[str]) -> None:
     workers[0].kill()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kill", [kill_worker, kill_node])
 def test_the_shards_of_a_worker_or_node_that_is_killed_are_scored_by_another(
     kill: Callable[[subprocess.Popen[str]], None],
@@ -120,6 +130,8 @@ def test_the_shards_of_a_worker_or_node_that_is_killed_are_scored_by_another(
     assert count(tmp_path / "out") == expected(SHARDS)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_after_the_driver_was_killed_the_same_command_scores_the_rest(
     source: Path, tmp_path: Path, cluster: tuple[str, subprocess.Popen[str]]
 ) -> None:
@@ -136,6 +148,8 @@ def test_after_the_driver_was_killed_the_same_command_scores_the_rest(
     assert sum(after[name] == written for name, written in done.items()) >= len(done) - 2  # two may have been under way
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_one_process_and_a_cluster_on_this_machine_read_and_write_s3(tmp_path: Path) -> None:
     with running_s3(tmp_path) as address:
         there = f"s3://{BUCKET}/in"
@@ -148,6 +162,8 @@ def test_one_process_and_a_cluster_on_this_machine_read_and_write_s3(tmp_path: P
             assert run("shard.py", there, f"s3://{BUCKET}/{name}", **settings) == ""  # nothing is left to do
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_with_the_pages_commands_a_folder_of_pictures_is_a_shard_and_a_spoiled_one_has_its_error(
     tmp_path: Path,
 ) -> None:
@@ -162,3 +178,53 @@ def test_with_the_pages_commands_a_folder_of_pictures_is_a_shard_and_a_spoiled_o
         pictures = len(Classifier().contract.golden.images) + 1
         assert (counts["rows"], counts["ids"]) == (pictures, pictures)
         assert counts["labels"]["null"] >= 1
+
+
+# --- in one process, without a cluster -----------------------------------------------------------------
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> int:
+    """How many pictures are in the only shard, some/ in in/; the last one is spoiled."""
+    subprocess.run([sys.executable, EXAMPLES / "pictures.py", tmp_path / "in/some"], check=True)
+    (tmp_path / "in/some/spoiled.png").write_bytes(b"nothing")
+    return len(list((tmp_path / "in/some").glob("*.png")))
+
+
+def test_folders_may_be_named_from_where_one_is(pictures: int, tmp_path: Path) -> None:
+    assert run_in(tmp_path, JOB / "shard.py", "in", "out") == f"some {pictures}\n"
+    assert list(outputs(tmp_path / "out")) == ["some.parquet"]
+    assert run_in(tmp_path, JOB / "shard.py", "in/", "./out") == ""  # nothing is left to do
+
+
+@pytest.mark.parametrize("program", ["shard.py", "score.py"])
+@pytest.mark.parametrize("before", ["nothing", "some.parquet"])
+@pytest.mark.usefixtures("pictures")
+def test_shards_that_would_have_the_same_output_are_refused(program: str, before: str, tmp_path: Path) -> None:
+    if before != "nothing":
+        run_in(tmp_path, JOB / "shard.py", "in", "out")
+    (tmp_path / "in/some.parquet").write_bytes(b"another")
+    done = attempt(tmp_path, JOB / program, "in", "out")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
+    assert "some and some.parquet, whose outputs would both be some.parquet" in done.stderr
+    assert list(outputs(tmp_path / "out")) == [name for name in [before] if name != "nothing"]
+
+
+@pytest.mark.parametrize("program", ["shard.py", "score.py"])
+def test_wrong_usage_and_what_cannot_be_read_are_one_line(program: str, tmp_path: Path) -> None:
+    cases = {(): 2, ("in",): 2, ("in", "out", "more"): 2, ("in", "out"): 1, ("disk://in", "out"): 1}
+    for arguments, code in cases.items():
+        done = attempt(tmp_path, JOB / program, *arguments)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (code, "", 1), done.stderr
+        assert done.stderr.startswith(f"{program}: error: ")
+    assert list(tmp_path.iterdir()) == []
+    assert "SOURCE TARGET" in run(JOB / program, "--help")
+
+
+def test_a_shard_that_cannot_be_read_is_named_in_one_line_and_has_no_output(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/spoiled.parquet").write_bytes(b"nothing")
+    done = attempt(tmp_path, JOB / "shard.py", "in", "out")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
+    assert done.stderr.startswith("shard.py: error: spoiled.parquet: ")
+    assert outputs(tmp_path / "out") == {}

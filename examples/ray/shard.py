@@ -6,11 +6,16 @@ scores every shard of a folder in this process. A shard is a Parquet file with t
 of the pixels, as the model takes them), or a folder of picture files. SOURCE and TARGET are folders, local or
 `s3://bucket/folder`; keys and the address of other servers than Amazon's are in the environment, AWS_ACCESS_KEY_ID,
 AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL. A shard whose output exists is skipped, so the same command resumes.
+Exit codes: 0 done, 1 something cannot be read or written, 2 wrong usage.
 """
 
+import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -38,15 +43,37 @@ def classifier() -> Classifier:
     return Classifier()
 
 
+def locate(folder: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of a folder, and its path there."""
+    place, path = fs.FileSystem.from_uri(absolute(folder))
+    return place, path
+
+
+def absolute(folder: str) -> str:
+    """Return a folder as it is called from everywhere."""
+    return folder if "://" in folder else str(Path(folder).absolute())
+
+
 def unfinished(source: str, target: str) -> list[str]:
-    """Return the names of the shards that have no output yet, sorted."""
-    place, folder = fs.FileSystem.from_uri(target)
+    """Return the names of the shards that have no output yet, sorted.
+
+    Raises:
+        OSError: a folder cannot be read or made.
+        ValueError: two shards would have the same output.
+
+    """
+    place, folder = locate(source)
+    found = place.get_file_info(fs.FileSelector(folder))
+    names = [file.base_name for file in found if file.type == fs.FileType.Directory or file.extension == "parquet"]
+    shards = sorted(name for name in names if not name.startswith(("_", ".")))
+    for output, times in Counter(map(output_of, shards)).items():
+        if times > 1:
+            alike = " and ".join(name for name in shards if output_of(name) == output)
+            raise ValueError(f"{source} has {alike}, whose outputs would both be {output}: rename one")
+    place, folder = locate(target)
     place.create_dir(folder)
     done = {file.base_name for file in place.get_file_info(fs.FileSelector(folder))}
-    place, folder = fs.FileSystem.from_uri(source)
-    found = place.get_file_info(fs.FileSelector(folder))
-    shards = [file.base_name for file in found if file.type == fs.FileType.Directory or file.extension == "parquet"]
-    return sorted(name for name in shards if output_of(name) not in done and not name.startswith(("_", ".")))
+    return [name for name in shards if output_of(name) not in done]
 
 
 def output_of(name: str) -> str:
@@ -62,7 +89,7 @@ def score(name: str, source: str, target: str) -> int:
         ValueError: the images do not have the size that the model takes.
 
     """
-    place, folder = fs.FileSystem.from_uri(target)
+    place, folder = locate(target)
     partial, rows = f"{folder}/_{output_of(name)}", 0  # pyarrow, Spark and Ray do not read names that begin with _
     with place.open_output_stream(partial) as file, pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
         for batch in _read_table(name, source) if name.endswith(".parquet") else _read_pictures(name, source):
@@ -74,7 +101,7 @@ def score(name: str, source: str, target: str) -> int:
 
 def _read_table(name: str, source: str) -> Iterator[pa.RecordBatch]:
     """Yield the scored rows of a Parquet file."""
-    place, folder = fs.FileSystem.from_uri(source)
+    place, folder = locate(source)
     with place.open_input_file(f"{folder}/{name}") as file:
         for batch in pq.ParquetFile(file).iter_batches(ROWS, columns=["id", "image"]):
             pixels = np.frombuffer(b"".join(batch["image"].to_pylist()), np.uint8)
@@ -91,7 +118,7 @@ def _read_table(name: str, source: str) -> Iterator[pa.RecordBatch]:
 
 def _read_pictures(name: str, source: str) -> Iterator[pa.RecordBatch]:
     """Yield the scored rows of a folder of pictures, one row a time; the id is the file's path below the source."""
-    place, folder = fs.FileSystem.from_uri(source)
+    place, folder = locate(source)
     for file in sorted(place.get_file_info(fs.FileSelector(f"{folder}/{name}", recursive=True)), key=lambda i: i.path):
         if not file.base_name.lower().endswith(SUFFIXES):
             continue
@@ -110,11 +137,38 @@ def _as_rows(*columns: object) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
+def begin(description: str) -> tuple[str, str, list[str]]:
+    """Return the folders that the command line names, and the shards to score; what is wrong is told in one line."""
+    parser = Parser(description=description)
+    kinds = "local or s3://bucket/folder"
+    shards = "Parquet files with the columns `id` and `image`, or folders of picture files"
+    parser.add_argument("source", metavar="SOURCE", type=absolute, help=f"the folder of the shards, {kinds}: {shards}")
+    parser.add_argument("target", metavar="TARGET", type=absolute, help=f"the folder of the outputs, {kinds}")
+    folders = parser.parse_args()
+    try:
+        return folders.source, folders.target, unfinished(folders.source, folders.target)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{parser.prog}: error: {error}")
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports wrong usage in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message}; `{self.prog} --help` lists what is allowed\n")
+
+
 def main() -> None:
     """Score what is missing, in this process."""
-    source, target = sys.argv[1:]
-    for name in unfinished(source, target):
-        print(name, score(name, source, target), flush=True)
+    source, target, names = begin(
+        "Score a folder of shards in one process; run again, it goes on where it was stopped."
+    )
+    for name in names:
+        try:
+            print(name, score(name, source, target), flush=True)
+        except (OSError, ValueError) as error:
+            sys.exit(f"{Path(sys.argv[0]).name}: error: {name}: {error}")
 
 
 if __name__ == "__main__":

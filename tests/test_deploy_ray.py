@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
-from mnist_serving import Classifier
+from mnist_serving import Classifier, canonicalize
+from mnist_serving.images import read_grey
 
 from tests.http_server import ENVIRONMENT, PATIENCE, eventually
 from tests.programs import installed
@@ -195,6 +197,25 @@ def test_folders_may_be_named_from_where_one_is(pictures: int, tmp_path: Path) -
     assert run_in(tmp_path, JOB / "shard.py", "in", "out") == f"some {pictures}\n"
     assert list(outputs(tmp_path / "out")) == ["some.parquet"]
     assert run_in(tmp_path, JOB / "shard.py", "in/", "./out") == ""  # nothing is left to do
+
+
+@pytest.mark.parametrize("most", [4, 10_000])
+def test_the_rows_of_many_pictures_are_written_together(most: int, pictures: int, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    program = f"import shard; shard.ROWS = {most}; print(shard.score('some', 'in', 'out'))"
+    assert run_in(tmp_path, "-c", program) == f"{pictures}\n"
+    rows, groups = json.loads(run(SCRIPTS / "shards.py", "rows", tmp_path / "out/some.parquet"))
+    assert groups == -(-pictures // most)
+    assert [row["id"] for row in rows] == sorted(f"some/{file.name}" for file in (tmp_path / "in/some").glob("*.png"))
+    *golden, spoiled = rows
+    assert (spoiled["label"], spoiled["probability"], spoiled["abstained"]) == (None, None, None)
+    assert "cannot be read" in spoiled["error"]
+    found = [row for row in golden if row["error"] is None]
+    files = [(tmp_path / "in" / row["id"]).read_bytes() for row in found]
+    prediction = Classifier().predict(np.stack([canonicalize(read_grey(file)) for file in files]))
+    assert [row["label"] for row in found] == prediction.labels
+    assert [row["abstained"] for row in found] == prediction.abstained.tolist()
+    np.testing.assert_allclose([row["probability"] for row in found], prediction.probabilities.max(axis=1), rtol=1e-4)
 
 
 @pytest.mark.parametrize("program", ["shard.py", "score.py"])

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -107,34 +107,39 @@ def _read_table(name: str, source: str) -> Iterator[pa.RecordBatch]:
             pixels = np.frombuffer(b"".join(batch["image"].to_pylist()), np.uint8)
             images = pixels.reshape(len(batch), *classifier().contract.image_shape)
             prediction = classifier().predict(images)
-            yield _as_rows(
+            columns = (
                 batch["id"].cast(pa.string()),
                 prediction.labels,
                 prediction.probabilities.max(axis=1),
                 prediction.abstained,
                 [None] * len(batch),
             )
+            arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def _read_pictures(name: str, source: str) -> Iterator[pa.RecordBatch]:
-    """Yield the scored rows of a folder of pictures, one row a time; the id is the file's path below the source."""
+    """Yield the scored rows of a folder of pictures; the id is the file's path below the source."""
     place, folder = locate(source)
-    for file in sorted(place.get_file_info(fs.FileSelector(f"{folder}/{name}", recursive=True)), key=lambda i: i.path):
-        if not file.base_name.lower().endswith(SUFFIXES):
-            continue
-        path = [file.path.removeprefix(f"{folder}/")]
-        try:
-            with place.open_input_file(file.path) as content:
-                prediction = classifier().predict(canonicalize(read_grey(content.read())))
-        except ValueError as error:  # the picture's fault; what is the disk's ends the shard
-            yield _as_rows(path, [None], [None], [None], [" ".join(str(error).split())])
-        else:
-            yield _as_rows(path, prediction.labels, prediction.probabilities.max(axis=1), prediction.abstained, [None])
-
-
-def _as_rows(*columns: object) -> pa.RecordBatch:
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+    found = place.get_file_info(fs.FileSelector(f"{folder}/{name}", recursive=True))
+    paths = sorted(file.path for file in found if file.base_name.lower().endswith(SUFFIXES))
+    for start in range(0, len(paths), ROWS):
+        rows: list[dict[str, Any]] = []
+        images = []
+        for path in paths[start : start + ROWS]:
+            row = {"id": path.removeprefix(f"{folder}/")}
+            try:
+                with place.open_input_file(path) as content:
+                    images.append(canonicalize(read_grey(content.read())))
+            except ValueError as error:  # the picture's fault; what is the disk's ends the shard
+                row["error"] = " ".join(str(error).split())
+            rows.append(row)
+        if images:
+            prediction = classifier().predict(np.stack(images))
+            answers = zip(prediction.labels, prediction.probabilities.max(axis=1), prediction.abstained, strict=True)
+            for row, answer in zip((row for row in rows if "error" not in row), answers, strict=True):
+                row.update(zip(("label", "probability", "abstained"), answer, strict=True))
+        yield pa.RecordBatch.from_pylist(rows, SCHEMA)
 
 
 def begin(description: str) -> tuple[str, str, list[str]]:

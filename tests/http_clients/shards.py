@@ -1,7 +1,8 @@
-"""Write shards of pictures that the model has golden examples of, or count the ids in a folder of outputs.
+"""Write shards of pictures that the model has golden examples of, count the ids in a folder of outputs, or show one.
 
 python shards.py write FOLDER SHARDS ROWS
 python shards.py count FOLDER
+python shards.py rows FILE
 """
 
 import json
@@ -34,7 +35,15 @@ def count(place):
     print(json.dumps({"rows": len(table), "ids": len(set(table["id"].to_pylist())), "labels": labels}))
 
 
+def show(path):
+    """Print an output's rows, and in how many row groups they are."""
+    file = pq.ParquetFile(path)
+    print(json.dumps([file.read().to_pylist(), file.num_row_groups]))
+
+
 if sys.argv[1] == "write":
     write(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+elif sys.argv[1] == "rows":
+    show(sys.argv[2])
 else:
     count(sys.argv[2])

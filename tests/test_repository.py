@@ -93,6 +93,29 @@ def test_every_link_of_a_page_leads_somewhere(name: str) -> None:
         )
 
 
+def cells(row: str) -> int:
+    """How many cells GitHub sees in a row of a table: only a backslash keeps a `|` from ending one, in code as well."""
+    return row.replace(r"\|", "").strip().removeprefix("|").removesuffix("|").count("|") + 1
+
+
+@pytest.mark.parametrize("name", [*PAGES, "CONTRIBUTING.md"])
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(name: str) -> None:
+    page = PAGES.get(name) or (ROOT / name).read_text(encoding="utf-8")
+    prose = re.sub(r"^( *```).*?^\1$", "", page, flags=re.MULTILINE | re.DOTALL)
+    for table in re.findall(r"(?:^ *\|.*\n)+", prose, flags=re.MULTILINE):
+        head, *rows = table.splitlines()
+        assert re.fullmatch(r"[ |:-]+", rows[0]), f"no table: {head}"
+        assert [row for row in rows if cells(row) != cells(head)] == []
+
+
+@pytest.mark.parametrize(
+    ("row", "number"),
+    [("| a | b |", 2), ("  | a | |", 2), ("|a||", 2), (r"| a \| b | c |", 2), (r"| `a \| b` |", 1), ("| `a | b` |", 2)],
+)
+def test_cells_are_counted_as_github_does(row: str, number: int) -> None:
+    assert cells(row) == number
+
+
 def test_the_readme_links_every_page_of_the_docs() -> None:
     assert set(re.findall(r"\(docs/([a-z]+\.md)", README)) == set(DOCS)
 

@@ -84,22 +84,33 @@ def read_sections(text: str | None = None) -> dict[str, Any]:
         StageError: the file is missing, is not YAML, lacks a section or has an unknown one.
 
     """
-    try:
-        content = YAML(typ="safe", pure=True).load(PARAMS_FILE.read_text(encoding="utf-8") if text is None else text)
-    except FileNotFoundError as error:
-        raise StageError(f"{PARAMS_FILE} is missing: run this in the root of the repository") from error
-    except MarkedYAMLError as error:
-        raise StageError(
-            f"{PARAMS_FILE} is not valid YAML, line {error.problem_mark.line + 1}: {error.problem}"
-        ) from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise StageError(f"{PARAMS_FILE} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise StageError(f"{PARAMS_FILE} must hold the sections {', '.join(SECTIONS)}")
-    wrong = [f"{PARAMS_FILE}: {_unknown(name, content[name], SECTIONS)}" for name in content if name not in SECTIONS]
+    content = read_mapping(PARAMS_FILE, SECTIONS, text=text)
+    wrong = [
+        f"{PARAMS_FILE}: {_unknown(str(name), content[name], SECTIONS)}" for name in content if name not in SECTIONS
+    ]
     wrong += [f"{PARAMS_FILE}: section `{name}` is missing" for name in SECTIONS if name not in content]
     if wrong:
         raise StageError("\n".join(wrong))
+    return content
+
+
+def read_mapping(path: Path, sections: Iterable[str], *, text: str | None = None) -> dict[Any, Any]:
+    """Return what a YAML file, or `text`, holds below its sections.
+
+    Raises:
+        StageError: the file is missing, is not YAML or has no sections.
+
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8") if text is None else text)
+    except FileNotFoundError as error:
+        raise StageError(f"{path} is missing: run this in the root of the repository") from error
+    except MarkedYAMLError as error:
+        raise StageError(f"{path} is not valid YAML, line {error.problem_mark.line + 1}: {error.problem}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise StageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise StageError(f"{path} must hold the sections {', '.join(sections)}")
     return content
 
 

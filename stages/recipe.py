@@ -14,12 +14,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stages.config import BOXES, PARAMS_FILE
+from stages.config import BOXES, PARAMS_FILE, read_mapping, read_sections
 from stages.io import StageError, atomic_write, run
 
 RECIPES = Path("recipes")
 NULL = "tag:yaml.org,2002:null"
-NAMED = re.compile(r"^# Boxes 1 to 4 hold the recipe (\w+)", re.MULTILINE)  # the comment that names the recipe
+NAMED = re.compile(r"^# Boxes 1 to 4 hold the recipe ([\w.-]*\w)", re.MULTILINE)  # the comment that names the recipe
 
 
 def recipe_names() -> list[str]:
@@ -31,19 +31,25 @@ def fill(text: str, name: str) -> str:
     """Return the text of `params.yaml` with its boxes filled by a recipe.
 
     Raises:
-        StageError: the recipe is unknown, or has sections other than the boxes.
+        StageError: the recipe is unknown or has sections other than the boxes, or one of the two files is damaged.
 
     """
     if name not in recipe_names():
         raise StageError(f"unknown recipe {name!r}; recipes here: {', '.join(recipe_names())}")
+    path = RECIPES / f"{name}.yaml"
+    recipe = read_mapping(path, BOXES)
+    if unknown := [section for section in recipe if section not in BOXES]:
+        raise StageError(f"{path}: unknown section `{unknown[0]}`; a recipe fills {', '.join(BOXES)}")
+    for file, content in ((path, recipe), (PARAMS_FILE, read_sections(text))):
+        for box in BOXES:
+            if not isinstance(content.get(box, {}), dict):
+                raise StageError(f"{file}: `{box}` is {content[box]!r}; write keys and values below it")
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 120, True
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
-    params, recipe = yaml.load(text), yaml.load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
-    if unknown := [section for section in recipe if section not in BOXES]:
-        raise StageError(f"recipes/{name}.yaml: unknown section `{unknown[0]}`; a recipe fills {', '.join(BOXES)}")
-    for box, values in recipe.items():
+    params = yaml.load(text)
+    for box, values in yaml.load(path.read_text(encoding="utf-8")).items():
         _merge(params[box], values)
     filled = StringIO()
     yaml.dump(params, filled)

@@ -75,6 +75,13 @@ def test_a_misspelt_section_is_named_with_the_nearest_one(project: Path) -> None
     assert "`objective` is missing" in str(caught.value)
 
 
+def test_a_section_whose_name_is_a_number_is_named(project: Path) -> None:
+    path = project / "params.yaml"
+    path.write_text(path.read_text() + "1: 2\n")
+    with pytest.raises(StageError, match=r"unknown key `1` \(value 2\)"):
+        load_params(Params)
+
+
 @pytest.mark.parametrize("text", ["train: [", "train: 1\ntrain: 2\n", "", "just words", "\x00"])
 def test_a_file_that_is_not_a_yaml_mapping_is_refused(project: Path, text: str) -> None:
     (project / "params.yaml").write_text(text)

@@ -1,5 +1,6 @@
 """Recipes fill boxes 1 to 4 of params.yaml, and nothing else of the file changes."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +81,42 @@ def test_a_recipe_with_a_section_that_is_not_a_box_is_refused(project: Path) -> 
     (project / "recipes/mine.yaml").write_text("evaluate: {calibration_bins: 3}\n")
     with pytest.raises(StageError, match="unknown section `evaluate`; a recipe fills data, model, objective, train"):
         fill((project / "params.yaml").read_text(), "mine")
+
+
+def test_a_name_with_hyphens_and_dots_is_replaced_whole(project: Path) -> None:
+    (project / "recipes/my-recipe.2.yaml").write_text("train: {epochs: 3}\n")
+    for name in ("my-recipe.2", "quick"):
+        text = fill((project / "params.yaml").read_text(), name)
+        (project / "params.yaml").write_text(text)
+        assert f"hold the recipe {name}; `make" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# nothing\n", "must hold the sections data, model, objective, train"),
+        ("model: mlp\n", "`model` is 'mlp'; write keys and values below it"),
+        ("model:\n", "`model` is None; write keys and values below it"),
+        ("model: [\n", "is not valid YAML, line 2"),
+        ("1: 2\n", "unknown section `1`"),
+    ],
+)
+def test_a_damaged_recipe_is_refused_in_one_line(project: Path, text: str, words: str) -> None:
+    (project / "recipes/mine.yaml").write_text(text)
+    with pytest.raises(StageError, match=rf"^recipes/mine\.yaml.*{re.escape(words)}.*$"):
+        fill(TEXT, "mine")
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("hidden: [128]", "hidden: [", "is not valid YAML, line"),
+        ("\nobjective:", "\nobjectives:", "did you mean `objective`?"),
+        ("\nexport:", "\n1: 2\nexport:", "unknown key `1` (value 2)"),
+        (TEXT[TEXT.index("\ntrain:") : TEXT.index("\ndetector:")], "\ntrain: 3\n", "`train` is 3; write keys and"),
+    ],
+)
+def test_a_damaged_params_yaml_is_named_in_one_line(old: str, new: str, words: str) -> None:
+    with pytest.raises(StageError, match=rf"^params\.yaml.*{re.escape(words)}"):
+        fill(TEXT.replace(old, new), "quick")

@@ -10,6 +10,7 @@ import keyword
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from stages.io import StageError, atomic_write, run
@@ -64,19 +65,19 @@ def list_files() -> list[str]:
 def rename(text: str, name: str) -> str:
     """Return a path or a text with the names of the package, its commands, variables, model and metrics replaced."""
     package = name.replace("-", "_")
-    for old, new in (
-        ("MNIST_SERVING", package.upper()),
-        ("MnistServing", "".join(part.capitalize() for part in name.split("-"))),
-        ("mnist_serving", package),
-        ("mnist-serving", name),
-        ("models/mnist", f"models/{name}"),
-        ('MODEL_NAME = "mnist"', f'MODEL_NAME = "{name}"'),
-        ("MNIST digits, recognised", "Pictures, recognised"),
-        ("Recognise handwritten digits", "Recognise pictures"),
-        ('        "mnist",\n', f'        "{name}",\n'),
-    ):
-        text = text.replace(old, new)
-    return re.sub(r"\bmnist_(?=[a-z])", f"{package}_", text)  # the metrics
+    names = {
+        "MNIST_SERVING": package.upper(),
+        "MnistServing": "".join(part.capitalize() for part in name.split("-")),
+        "mnist_serving": package,
+        "mnist-serving": name,
+        "models/mnist": f"models/{name}",
+        'MODEL_NAME = "mnist"': f'MODEL_NAME = "{name}"',
+        "MNIST digits, recognised": "Pictures, recognised",
+        "Recognise handwritten digits": "Recognise pictures",
+        '        "mnist",\n': f'        "{name}",\n',
+    }
+    text = re.sub(r"\bmnist_(?!serving)(?=[a-z])", "mnist_serving_", text)  # the metrics
+    return re.sub("|".join(names), lambda found: names[found[0]], text)  # at once: a new name may hold an old one
 
 
 def adapt(path: str, text: str, name: str) -> str:
@@ -111,12 +112,17 @@ def copy_to(folder: Path, name: str) -> None:
     """
     if not NAME.fullmatch(name) or keyword.iskeyword(name) or name in {"stages", "tests", "mnist-serving"}:
         raise StageError(f"NAME is {name!r}: write small letters, digits and single hyphens, such as my-project")
+    package = name.replace("-", "_")
+    if getattr(find_spec(package), "origin", None):  # a folder without code has none
+        raise StageError(
+            f"NAME is {name!r}, but Python has a module {package} already: write another, such as my-project"
+        )
     if folder.exists() and any(folder.iterdir()):
         raise StageError(f"DEST is {folder}, which is not empty: name a folder that does not exist yet")
     for path in list_files():
         text = (ROOT / path).read_text(encoding="utf-8")
         atomic_write(folder / rename(path, name), adapt(path, text, name).encode())
-    atomic_write(folder / "README.md", README.format(name=name, package=name.replace("-", "_")).encode())
+    atomic_write(folder / "README.md", README.format(name=name, package=package).encode())
     atomic_write(folder / "CHANGELOG.md", b"# Changelog\n\n## Unreleased\n")
     ruff = [sys.executable, "-m", "ruff"]  # other names sort and wrap in another way
     for command in ([*ruff, "check", "--quiet", "--fix", "--exit-zero"], [*ruff, "format", "--quiet"]):

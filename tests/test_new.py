@@ -86,6 +86,15 @@ def test_its_tests_pass_before_and_after_its_first_model(tmp_path: Path) -> None
             assert done.returncode == 0, done.stdout[-5_000:]
 
 
+@pytest.mark.parametrize("name", ["mnist", "mnist-digits", "my-mnist-serving"])
+def test_a_name_that_holds_the_old_one_is_written_once(name: str) -> None:
+    package = name.replace("-", "_")
+    text = "serving/mnist_serving/model.json mnist-serving mnist_requests_total /v2/models/mnist/infer"
+    assert new.rename(text, name) == (
+        f"serving/{package}/model.json {name} {package}_requests_total /v2/models/{name}/infer"
+    )
+
+
 def test_it_learns_from_own_pictures_and_serves_them_under_its_own_name(copied: Path) -> None:
     environment = reproduce(copied)
     picture = io.BytesIO()
@@ -104,6 +113,13 @@ def test_it_learns_from_own_pictures_and_serves_them_under_its_own_name(copied: 
 def test_a_name_that_no_package_can_have_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(StageError, match=r"write small letters, digits and single hyphens, such as my-project"):
         new.copy_to(tmp_path / "new", name)
+
+
+@pytest.mark.parametrize("name", ["torch", "numpy", "json", "sys", "onnx-ir"])
+def test_a_name_that_would_hide_a_module_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StageError, match=r"Python has a module .* already: write another, such as my-project"):
+        new.copy_to(tmp_path / "new", name)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:

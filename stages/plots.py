@@ -1,14 +1,17 @@
 """A picture of what the model got wrong: people see at once which mistakes are forgivable."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-COLUMNS, MOST = 20, 300  # mistakes in a row, and in the picture
-SCALE = 2  # screen pixels for one of the image
+COLUMNS, MOST = 20, 300  # mistakes in a row, and in the picture, at most
+WIDEST = 2_000  # pixels of a row with more than one mistake
+SCALE, LARGE = 2, 64  # screen pixels for one of an image, whose longer side is `LARGE` or less
+THUMBNAIL = 96  # pixels of the longer side of what larger images become
 MARGIN, CAPTION, HEADING = 6, 16, 30  # pixels
 
 
@@ -27,26 +30,30 @@ def draw_mistakes(images: Tensor, labels: Tensor, probabilities: Tensor, names: 
     surest_first = wrong[torch.sort(confidence[wrong], descending=True, stable=True).indices]
     shown = surest_first[:MOST].tolist()
 
-    height, width = (SCALE * side for side in images.shape[2:])
-    cell_width, cell_height = width + 2 * MARGIN, height + CAPTION + MARGIN
-    rows = -(-len(shown) // COLUMNS)
+    longer = max(images.shape[2:])
+    scale = SCALE if longer <= LARGE else min(1, THUMBNAIL / longer)
+    height, width = (max(1, round(scale * side)) for side in images.shape[2:])
+    caption_font = ImageFont.load_default(11)
+    captions = [f"{names[int(labels[row])]} as {names[int(guesses[row])]}" for row in shown]
+    widest = max([width, *(math.ceil(caption_font.getlength(caption)) for caption in captions)])
+    cell_width, cell_height = widest + 2 * MARGIN, height + CAPTION + MARGIN
+    columns = min(COLUMNS, max(1, WIDEST // cell_width))
+    rows = -(-len(shown) // columns)
     picture = Image.new(
         "L" if images.shape[1] == 1 else "RGB",
-        (COLUMNS * cell_width, HEADING + max(1, rows) * cell_height),
+        (columns * cell_width, HEADING + max(1, rows) * cell_height),
         color="white",
     )
     draw = ImageDraw.Draw(picture)
     heading = f"{len(wrong)} of {len(labels)} test images misread, the surest mistakes first"
     heading += f" ({MOST} shown)" if len(wrong) > MOST else ""
     draw.text((MARGIN, MARGIN), heading, fill=0, font=ImageFont.load_default(16))
-    caption_font = ImageFont.load_default(11)
-    for place, row in enumerate(shown):
-        left = place % COLUMNS * cell_width + MARGIN
-        top = HEADING + place // COLUMNS * cell_height
-        digit = _as_seen(images[row]).resize((width, height), Image.Resampling.NEAREST)
+    for place, (row, caption) in enumerate(zip(shown, captions, strict=True)):
+        left = place % columns * cell_width + (cell_width - width) // 2
+        top = HEADING + place // columns * cell_height
+        digit = _as_seen(images[row]).resize((width, height), Image.Resampling.BOX)
         picture.paste(digit, (left, top))
         draw.rectangle((left - 1, top - 1, left + width, top + height), outline="silver")
-        caption = f"{names[int(labels[row])]} as {names[int(guesses[row])]}"
         draw.text((left + width / 2, top + height + 2), caption, fill=0, font=caption_font, anchor="ma")
     content = io.BytesIO()
     picture.save(content, format="PNG")

@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -94,12 +95,27 @@ def test_the_picture_shows_the_surest_mistake_first() -> None:
 
 
 def test_the_picture_of_oblong_images_is_not_squared() -> None:
-    images = torch.zeros(1, 1, 40, 10, dtype=torch.uint8)
-    images[0, 0, :20] = 255
+    images = torch.zeros(1, 1, 60, 20, dtype=torch.uint8)
+    images[0, 0, :30] = 255
     picture = Image.open(io.BytesIO(draw_mistakes(images, torch.tensor([1]), torch.tensor([[0.9, 0.1]]), "ab")))
-    assert picture.size[0] == 20 * (2 * 10 + 12)
-    column = [picture.getpixel((16, 30 + row)) for row in range(80)]
-    assert column == [0] * 40 + [255] * 40
+    assert picture.size[0] == 20 * (2 * 20 + 12)
+    column = [picture.getpixel((26, 30 + row)) for row in range(120)]
+    assert column == [0] * 60 + [255] * 60
+
+
+def test_long_names_stay_apart_in_the_picture() -> None:
+    """A row has as many captions as images: columns of pixels without ink separate them."""
+    images, names = torch.full((50, 1, 28, 28), 255, dtype=torch.uint8), ["ankle boot", "trouser"]
+    content = draw_mistakes(images, torch.ones(50, dtype=torch.int64), torch.tensor([[0.9, 0.1]] * 50), names)
+    ink = torch.from_numpy(np.array(Image.open(io.BytesIO(content))))[30:] < 255
+    drawn, captions = ((rows.any(dim=0).argwhere().diff(dim=0) > 10).sum() + 1 for rows in (ink[:56], ink[60:72]))
+    assert drawn == captions == 2_000 // (ink.shape[1] // drawn)
+
+
+def test_the_picture_of_large_images_is_of_thumbnails() -> None:
+    images = torch.randint(0, 256, (2, 3, 256, 128), dtype=torch.uint8)
+    picture = Image.open(io.BytesIO(draw_mistakes(images, torch.tensor([1, 1]), torch.eye(2)[[0, 0]], "ab")))
+    assert picture.size == (20 * (48 + 12), 30 + 96 + 16 + 6)
 
 
 def test_a_class_without_test_images_is_not_the_worst() -> None:

@@ -94,7 +94,8 @@ def check_losses(epoch: Epoch, *, first: float | None, steps: int, last: bool) -
 
     """
     if not math.isfinite(epoch.train_loss + epoch.val_loss):
-        raise StageError(f"the loss of epoch {epoch.epoch} is {epoch.train_loss}; {SUSPECTS}")
+        losses = f"{epoch.train_loss} in training and {epoch.val_loss} in validation"
+        raise StageError(f"the loss of epoch {epoch.epoch} is {losses}; {SUSPECTS}")
     before, after = (epoch.epoch - 1) * steps, epoch.epoch * steps
     due = before < STEPS <= after or (last and after < STEPS)
     if first is not None and due and epoch.train_loss >= first:

@@ -10,12 +10,14 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from stages import download, train
+from stages.checkpoint import Epoch
 from stages.data import load_dataset_info, load_split, prefetch, train_val_split
 from stages.io import TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError, save_tensors
 from stages.losses.cross_entropy import CrossEntropy
 from stages.models import KIND
 from stages.models.inference import load_weights, predict
 from stages.models.mlp import Mlp
+from stages.sanity import check_losses
 from tests.conftest import edit_params, make_objective
 
 SHAPE = (1, 28, 28)
@@ -126,6 +128,12 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_suspects(projec
         with pytest.raises(StageError, match=r"loss of epoch 1 is nan.*learning rate.*order in the loop.*data"):
             train.main()
     assert not (project / WEIGHTS_FILE).exists()
+
+
+def test_a_validation_loss_that_is_not_a_number_is_named() -> None:
+    epoch = Epoch(epoch=3, train_loss=0.5, val_loss=math.nan, val_accuracy=0.1)
+    with pytest.raises(StageError, match=r"loss of epoch 3 is 0\.5 in training and nan in validation; suspects"):
+        list(check_losses(epoch, first=None, steps=1, last=False))
 
 
 def test_a_loss_that_does_not_fall_is_warned_of(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

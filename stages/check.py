@@ -7,18 +7,25 @@ With the name of a data set it first writes that into the file, as `data.dataset
 
 import json
 import re
+import sys
+
+import torch
 
 from stages import train
 from stages.abstain.calibrate import Calibrate
 from stages.abstain.detector import Detector
 from stages.config import PARAMS_FILE, load_params
+from stages.data import Shape
 from stages.download import Download, check_name
 from stages.evaluate import Evaluate
 from stages.export import check_exportable
 from stages.io import MODEL_FILE, StageError, atomic_write, run
+from stages.models.inference import predict
+from stages.onnx_graph import first_line
 from stages.parity import Export
 
-SHAPE, CLASSES = (1, 28, 28), 10  # MNIST's: whether a model can be exported does not depend on them
+SHAPE, CLASSES = (1, 28, 28), 10  # MNIST's, taken for all that are not known before the pictures are read
+OF_THAT_SHAPE = ("mnist", "fashion_mnist", "kmnist", "uci_digits")
 
 
 class Params(train.Params):
@@ -58,13 +65,41 @@ def say_what_is_replaced(dataset: str) -> str:
     )
 
 
+def expected_shape(params: Params) -> tuple[Shape, bool]:
+    """Return the shape of the data set's images as far as params.yaml tells it, and whether that is all of it."""
+    if params.data.dataset != "folder":
+        return SHAPE, params.data.dataset in OF_THAT_SHAPE
+    size, channels = params.download.folder.size, params.download.folder.channels
+    return (3 if channels == "rgb" else 1, *(size or SHAPE[1:])), size is not None and channels != "auto"
+
+
+def check_model(params: Params) -> None:
+    """Export the untrained model; where it takes no images of a shape that is only assumed, print a warning.
+
+    Raises:
+        StageError: it cannot be exported, or takes no images of a shape that is known.
+
+    """
+    shape, known = expected_shape(params)
+    try:
+        model = params.model.build(shape, CLASSES)
+        predict(model, torch.zeros(1, *shape, dtype=torch.uint8))
+    except Exception as error:  # whatever the model's own code raises
+        failure = f"the model fails on images {[*shape]}: {first_line(error)}"
+        if known:
+            raise StageError(failure) from error
+        print(f"warning: {failure}; those of {params.data.dataset} may have another shape", file=sys.stderr)
+    else:
+        check_exportable(model, shape, classes=CLASSES)
+
+
 def main(dataset: str = "") -> None:
     """Check params.yaml: print one line, or one line for each mistake, and what a training will replace."""
     if dataset:
         choose(dataset)
     params = load_params(Params)
     check_name(params.data.dataset)
-    check_exportable(params.model.build(SHAPE, CLASSES), SHAPE, classes=CLASSES)
+    check_model(params)
     print(
         f"{PARAMS_FILE} is valid: the model is {params.model.kind}, the data set {params.data.dataset}"
         f"{say_what_is_replaced(params.data.dataset)}"

@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import Tensor, nn
 
 from stages import check
 from stages.check import Params
 from stages.config import load_params
 from stages.io import StageError
+from stages.models.linear import Linear
 from tests.conftest import edit_params
 
 
@@ -127,3 +129,48 @@ def test_a_file_without_a_line_for_the_data_set_is_not_taken_for_changed(project
     path.write_text(path.read_text().replace("  dataset: mnist", "  {dataset: mnist}"))
     with pytest.raises(StageError, match="has no line `  dataset: NAME` to write kmnist into"):
         check.choose("kmnist")
+
+
+class TakesLargeColours(nn.Module):
+    """It takes images [3,64,64] alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*[nn.MaxPool2d(2)] * 5, nn.Flatten(), nn.Linear(3 * 2 * 2, check.CLASSES))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits."""
+        logits: Tensor = self.layers(images)
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome"),
+    [
+        (("folder", [64, 64], "rgb"), ""),
+        (("folder", [64, 64], "grey"), r"^the model fails on images \[1, 64, 64\]"),
+        (("folder", [64, 64], "auto"), "warning: the model fails on images [1, 64, 64]"),
+        (("folder", None, "rgb"), "warning: the model fails on images [3, 28, 28]"),
+        (("mnist", [64, 64], "rgb"), r"^the model fails on images \[1, 28, 28\]"),
+    ],
+)
+def test_the_model_is_checked_on_the_shape_of_the_data_set_where_that_is_known(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    data: tuple[str, list[int] | None, str],
+    outcome: str,
+) -> None:
+    dataset, size, channels = data
+    edit_params(project, data__dataset=dataset, download__folder__size=size, download__folder__channels=channels)
+    edit_params(project, model={"kind": "linear"})
+    monkeypatch.setattr(Linear, "build", lambda *_: TakesLargeColours())
+    if outcome.startswith("^"):
+        with pytest.raises(StageError, match=outcome):
+            check.main()
+        return
+    check.main()
+    printed = capsys.readouterr()
+    assert printed.err.startswith(outcome)
+    assert printed.err.count("\n") == bool(outcome)
+    assert "params.yaml is valid" in printed.out

@@ -14,7 +14,7 @@ import torch
 from stages import train
 from stages.abstain.calibrate import Calibrate
 from stages.abstain.detector import Detector
-from stages.config import PARAMS_FILE, load_params
+from stages.config import PARAMS_FILE, load_params, read_sections
 from stages.data import Shape
 from stages.download import Download, check_name
 from stages.evaluate import Evaluate
@@ -46,6 +46,7 @@ def choose(dataset: str) -> None:
 
     """
     check_name(dataset)
+    read_sections()  # which says what is wrong with the file
     text = PARAMS_FILE.read_text(encoding="utf-8")
     text, changed = re.subn(r"(?m)^(  dataset: +)\S+", rf"\g<1>{dataset}", text, count=1)
     if not changed:

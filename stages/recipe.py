@@ -76,6 +76,7 @@ def _merge(section: MutableMapping[str, Any], values: MutableMapping[str, Any]) 
 
 def main(name: str) -> None:
     """Fill boxes 1 to 4 of params.yaml from a recipe."""
+    read_sections()  # which says what is wrong with the file
     atomic_write(PARAMS_FILE, fill(PARAMS_FILE.read_text(encoding="utf-8"), name).encode())
     print(f"{PARAMS_FILE}: boxes 1 to 4 now hold the recipe {name}; `dvc repro` trains it")
 

@@ -3,14 +3,17 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from stages import check
+from stages import recipe as recipe_stage
 from stages.check import Params
-from stages.config import load_params
+from stages.config import PARAMS_FILE, load_params
 from stages.io import StageError
 from stages.recipe import NAMED, fill, recipe_names
 from tests.conftest import ROOT
@@ -120,3 +123,11 @@ def test_a_damaged_recipe_is_refused_in_one_line(project: Path, text: str, words
 def test_a_damaged_params_yaml_is_named_in_one_line(old: str, new: str, words: str) -> None:
     with pytest.raises(StageError, match=rf"^params\.yaml.*{re.escape(words)}"):
         fill(TEXT.replace(old, new), "quick")
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("write", [recipe_stage.main, check.main])
+def test_a_params_yaml_that_is_no_text_is_named_in_one_line(write: Callable[[str], None]) -> None:
+    PARAMS_FILE.write_bytes(b'data: "\xff"')
+    with pytest.raises(StageError, match=r"^params\.yaml is not valid YAML: .*$"):
+        write("quick" if write is recipe_stage.main else "folder")

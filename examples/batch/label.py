@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="with PNG and JPEG files, also in folders in it")
     parser.add_argument("table", type=Path, metavar="TABLE.csv", help="made if it is missing, else completed")
     parser.add_argument(
-        "--processes", type=count, metavar="N", default=PROCESSES, help="default: one a core that it may use"
+        "--processes", type=count, metavar="N", default=PROCESSES, help="default: one for each core that it may use"
     )
     arguments = parser.parse_args()
     try:

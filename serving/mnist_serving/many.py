@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from .errors import FileError
 
 PATIENCE = 2.0  # seconds, after which processes and a bar are worth their while
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # it may use no more
-PROCESSES = CORES  # threads wait for the interpreter's lock: two take as long as one
+# One for each core that this one may use; threads wait for the interpreter's lock: two take as long as one.
+PROCESSES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WIDTH = 40  # of the bar
 
 Answer = TypeVar("Answer")

@@ -50,5 +50,5 @@ def test_a_balancer_lets_pictures_of_megabytes_through_and_hides_the_metrics_of_
         assert system.call("POST", "/predict", bytes(3 * 1024**2))[0] == 413  # by the service: too much JSON
         reply = system.call("POST", "/predict", bytes(3 * 1024**2), "application/octet-stream")
         assert reply[0] == 400
-        assert system.call("GET", "/metrics")[0] == 404
+        assert [system.call("GET", path)[0] for path in ("/metrics", "/%6detrics")] == [404, 404]
         assert system.call("GET", "/v2/models/mnist")[0] == 200

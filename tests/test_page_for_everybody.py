@@ -56,6 +56,12 @@ def test_undo_and_clear_lift_the_pen_of_the_keyboard(page: Browser, key: str) ->
     assert guess(page) == "1"
 
 
+def test_keys_of_the_browser_are_left_to_it(page: Browser) -> None:
+    key = "document.getElementById('paper').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft', %s}))"
+    modifiers = [f"{name}Key: true, cancelable: true" for name in ("alt", "ctrl", "meta", "shift")]
+    assert [page.run(f"return {key % modifier}") for modifier in modifiers] == [True, True, True, False]
+
+
 def test_a_space_bar_that_is_held_down_moves_the_pen_once(page: Browser) -> None:
     page.press("Tab")
     for repeats in (False, True):

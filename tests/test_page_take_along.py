@@ -1,5 +1,7 @@
 """What one can take along from the drawing page: programs with the drawing, and pictures with their right labels."""
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -10,9 +12,23 @@ from pathlib import Path
 
 import pytest
 from mnist_serving.classifier import PACKAGED_MODEL
+from PIL import Image
 
 from stages.datasets.folder import Folder
-from tests.drawing_page import ANSWERED, GUESS, PIXELS, RESTING, address, click_drawing, draw, draw_number, guess, show
+from tests.drawing_page import (
+    ANSWERED,
+    GUESS,
+    PIXELS,
+    RESTING,
+    address,
+    bring,
+    click_drawing,
+    draw,
+    draw_number,
+    guess,
+    picture_of,
+    show,
+)
 from tests.http_server import eventually
 from tests.test_http_mount import mounted
 from tests.web_driver import Browser
@@ -119,6 +135,23 @@ def test_a_picture_too_long_for_a_command_is_sent_as_the_model_saw_it(page: Brow
     (prediction,) = json.loads(run(["sh", "-c", text], tmp_path))["predictions"]
     assert prediction["label"] == "7"
     assert prediction["probability"] == pytest.approx(shown_probability(page), abs=0.0006)
+    page.click("#clear")  # the programs stay open
+    draw(page, "3")
+    page.wait(f"{RESTING} && {GUESS} === '3'")
+    (prediction,) = json.loads(run(["sh", "-c", copied(page, "curl")], tmp_path))["predictions"]
+    assert prediction["label"] == "3"
+
+
+def test_a_picture_of_any_size_is_sent_without_the_sheet_around_it(page: Browser) -> None:
+    content = io.BytesIO()
+    Image.open(io.BytesIO(picture_of("5"))).convert("1").resize((1290, 241)).save(content, "PNG")
+    bring(page, "dropped", content.getvalue())
+    page.wait(ANSWERED)
+    open_programs(page)
+    (encoded,) = re.findall('base64,([^"]+)', copied(page, "curl"))
+    sent = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGBA")
+    assert sent.size == (500, 94)
+    assert sent.getchannel("A").getextrema() == (255, 255)
 
 
 def test_the_programs_name_the_path_that_the_service_is_mounted_at(browser: Browser, tmp_path: Path) -> None:

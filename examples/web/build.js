@@ -73,7 +73,7 @@ function withFiles(worker) {
   const digest = createHash("sha256");
   for (const [name, content] of written) digest.update(`${name}\n`).update(content);
   return replaced(worker, [
-    ['["./"]', JSON.stringify(["./", ...written.keys()])],
+    ['["./"]', JSON.stringify(["./", ...[...written.keys()].filter((name) => name !== "index.html")])],
     [" version`", ` ${digest.digest("hex").slice(0, 16)}\``],
   ]);
 }

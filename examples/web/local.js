@@ -4,6 +4,11 @@ import { start } from "./draw.js";
 
 const worker = new Worker("worker.js", { type: "module" });
 
+let broken = null; // why the worker never answers
+worker.addEventListener("error", () => {
+  broken = new Error("The model cannot be started. Loading the page again may help.");
+});
+
 start({
   async open() {
     const { labels, accuracy, dataset } = await ask({});
@@ -30,7 +35,9 @@ function ask(message) {
       if (reply) resolve(reply);
       else reject(Object.assign(new Error(sentence(error.message)), { retry: error.retry }));
     };
-    worker.onerror = () => reject(new Error("The model cannot be started. Loading the page again may help."));
+    const fail = () => reject(broken);
+    if (broken) fail();
+    worker.addEventListener("error", fail, { once: true });
     worker.postMessage(message, [port2]);
   });
 }

@@ -21,5 +21,7 @@ async function forget() {
 
 async function answer(request) {
   const cache = await caches.open(CACHE);
-  return (await cache.match(request, { ignoreSearch: true })) ?? fetch(request);
+  // Servers that redirect index.html to its folder give it no answer that could be kept.
+  const wanted = request.mode === "navigate" ? request.url.replace(/\/index\.html(?=[?#]|$)/, "/") : request;
+  return (await cache.match(wanted, { ignoreSearch: true })) ?? fetch(request);
 }

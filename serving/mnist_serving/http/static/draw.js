@@ -89,7 +89,7 @@ function makeTalk(guesser, sheet) {
       const drawing = sheet.drawing();
       const quiet = sheet.example;
       const reply = await guesser.guess(drawing);
-      return () => (use(reply, drawing), showGuess(reply, { quiet }));
+      return () => (showGuess(reply, { quiet }), use(reply, drawing)); // the programs may take what is seen
     },
 
     refuse,

@@ -47,6 +47,7 @@ export function drawWithKeys(sheet, pen) {
   sheet.canvas.addEventListener("pointerdown", putAway);
   sheet.canvas.addEventListener("blur", putAway);
   sheet.canvas.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
     const move = moves[event.key];
     if (move || event.key === " ") sheet.removeExample();
     if (event.key === " ") {
@@ -90,14 +91,30 @@ export function takePictures(sheet, input, refuse) {
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
 }
 
-/** Return a picture file as a canvas whose longer side is that of the sheet. */
+/** Return a picture file as a canvas whose longer side is that of the sheet; light ink without a page gets a black one. */
 async function readPicture(file, side) {
   const bitmap = await createImageBitmap(file);
   const scale = side / Math.max(bitmap.width, bitmap.height);
-  const picture = makeCanvas(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
+  const sides = [bitmap.width, bitmap.height].map((length) => Math.min(side, Math.ceil(length * scale)));
+  const picture = makeCanvas(...sides);
   const context = picture.getContext("2d");
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, picture.width, picture.height);
   bitmap.close();
+  if (isLightInk(context.getImageData(0, 0, ...sides).data)) {
+    context.globalCompositeOperation = "destination-over";
+    context.fillRect(0, 0, ...sides);
+  }
   return picture;
+}
+
+/** Whether what is seen of pixels is light and covers less than half, as the service decides it. */
+function isLightInk(data) {
+  let [sum, seen] = [0, 0];
+  for (let place = 0; place < data.length; place += 4) {
+    if (data[place + 3] < 128) continue;
+    sum += 0.299 * data[place] + 0.587 * data[place + 1] + 0.114 * data[place + 2];
+    seen += 1;
+  }
+  return sum > 127 * seen && 8 * seen < data.length;
 }

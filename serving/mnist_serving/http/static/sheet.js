@@ -120,9 +120,9 @@ export class Sheet {
     canvas.classList.toggle("example", this.example);
   }
 
-  /** Return the left and the top of a picture, which is centred. */
+  /** Return the left and the top of a picture, which is centred, in whole pixels. */
   corner({ width, height }) {
-    return [(this.canvas.width - width) / 2, (this.canvas.height - height) / 2];
+    return [width, height].map((side) => Math.floor((this.canvas.width - side) / 2));
   }
 
   /** Where `drawing` is on the sheet, in shares of it. */

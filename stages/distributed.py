@@ -82,9 +82,12 @@ def launch(module: str, processes: int) -> None:
 
 
 def end_if_orphaned() -> None:
-    """End one of several processes if what started them was killed: the next run would train beside it."""
+    """End one of several processes if what started them was killed: the next run would train beside it.
+
+    It ends at once, because gloo's threads would be waited for.
+    """
     if launched() and os.getppid() != PARENT:
-        sys.exit(INTERRUPTED)
+        os._exit(INTERRUPTED)
 
 
 @contextmanager
@@ -104,6 +107,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     except RuntimeError as error:
         if "onnection" not in str(error):  # gloo and nccl have no exception type of their own for it
             raise
+        end_if_orphaned()
         raise StageError("another process has ended, so this one ends as well") from error
     finally:
         distributed.destroy_process_group()

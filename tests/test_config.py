@@ -126,7 +126,7 @@ def test_a_data_set_is_named_however_the_old_one_stands_there(project: Path, lin
 
 def test_a_file_without_a_line_for_the_data_set_is_not_taken_for_changed(project: Path) -> None:
     path = project / "params.yaml"
-    path.write_text(path.read_text().replace("  dataset: mnist", "  {dataset: mnist}"))
+    path.write_text(path.read_text().replace("  dataset: mnist", "  ? dataset\n  : mnist"))
     with pytest.raises(StageError, match="has no line `  dataset: NAME` to write kmnist into"):
         check.choose("kmnist")
 

@@ -91,7 +91,7 @@ export function takePictures(sheet, input, refuse) {
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
 }
 
-/** Return a picture file as a canvas whose longer side is that of the sheet; light ink without a page gets a black one. */
+/** Return a picture file as a canvas, its longer side that of the sheet; light ink without a page gets a black one. */
 async function readPicture(file, side) {
   const bitmap = await createImageBitmap(file);
   const scale = side / Math.max(bitmap.width, bitmap.height);
@@ -101,20 +101,14 @@ async function readPicture(file, side) {
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, picture.width, picture.height);
   bitmap.close();
-  if (isLightInk(context.getImageData(0, 0, ...sides).data)) {
-    context.globalCompositeOperation = "destination-over";
-    context.fillRect(0, 0, ...sides);
-  }
-  return picture;
-}
-
-/** Whether what is seen of pixels is light and covers less than half, as the service decides it. */
-function isLightInk(data) {
-  let [sum, seen] = [0, 0];
+  const { data } = context.getImageData(0, 0, ...sides);
+  let [light, seen] = [0, 0];
   for (let place = 0; place < data.length; place += 4) {
     if (data[place + 3] < 128) continue;
-    sum += 0.299 * data[place] + 0.587 * data[place + 1] + 0.114 * data[place + 2];
-    seen += 1;
+    light += 0.3 * data[place] + 0.6 * data[place + 1] + 0.1 * data[place + 2] - 127;
+    seen += 4;
   }
-  return sum > 127 * seen && 8 * seen < data.length;
+  context.globalCompositeOperation = "destination-over";
+  if (light > 0 && 2 * seen < data.length) context.fillRect(0, 0, ...sides);
+  return picture;
 }

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import re
 import socket
 import time
 from collections import deque
@@ -290,23 +289,3 @@ def test_connections_past_the_limit_are_a_503() -> None:
 def test_an_idle_connection_is_closed_in_time() -> None:
     with running_server("--idle-timeout", "0.1") as server:
         assert statuses(server.send(READY)) == [200]
-
-
-def test_what_names_no_path_is_counted_and_logged_as_such() -> None:
-    with running_server("--max-connections", "1", "--access-log") as server:
-        assert server.process.stderr is not None
-        for unreadable in (b"\x16\x03\x01\x02\x00\x01\x00", b"GE\x00"):
-            assert statuses(server.send(unreadable)) == [400]
-            assert re.search(r" - '-' 400 ", server.process.stderr.readline())
-        eventually(lambda: server.call("GET", "/v2").status == 200, "the connections to be closed")
-        with server.connect() as first:
-            first.sendall(READY)
-            assert statuses(first.recv(65_536)) == [200]
-            assert statuses(server.send(b"")) == [503]
-            assert any(" - '-' 503 " in line for line in server.process.stderr)
-        eventually(lambda: server.call("GET", "/v2").status == 200, "the connections to be closed")
-        counted = server.call("GET", "/metrics").body.decode()
-    assert 'mnist_requests_total{route="other",status="400"} 2.0' in counted
-    assert 'mnist_requests_total{route="other",status="503"}' in counted
-    assert 'route="/"' not in counted
-    assert 'route=""' not in counted

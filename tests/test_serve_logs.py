@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.http_server import ENVIRONMENT, PATIENCE, running_server, start
+from tests.http_server import ENVIRONMENT, PATIENCE, READY, eventually, running_server, start, statuses
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -84,3 +84,23 @@ def test_by_default_a_request_is_not_logged_but_the_end_and_its_reason_are(numbe
             f"mnist-serving: {number.name} arrived; finishing the requests in flight",
             "mnist-serving: ended, with 0 connections dropped",
         ]
+
+
+def test_what_names_no_path_is_counted_and_logged_as_such() -> None:
+    with running_server("--max-connections", "1", "--access-log") as server:
+        assert server.process.stderr is not None
+        for unreadable in (b"\x16\x03\x01\x02\x00\x01\x00", b"GE\x00"):
+            assert statuses(server.send(unreadable)) == [400]
+            assert re.search(r" - '-' 400 ", server.process.stderr.readline())
+        eventually(lambda: server.call("GET", "/v2").status == 200, "the connections to be closed")
+        with server.connect() as first:
+            first.sendall(READY)
+            assert statuses(first.recv(65_536)) == [200]
+            assert statuses(server.send(b"")) == [503]
+            assert any(" - '-' 503 " in line for line in server.process.stderr)
+        eventually(lambda: server.call("GET", "/v2").status == 200, "the connections to be closed")
+        counted = server.call("GET", "/metrics").body.decode()
+    assert 'mnist_requests_total{route="other",status="400"} 2.0' in counted
+    assert 'mnist_requests_total{route="other",status="503"}' in counted
+    assert 'route="/"' not in counted
+    assert 'route=""' not in counted

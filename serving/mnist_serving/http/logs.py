@@ -8,8 +8,12 @@ import time
 import warnings
 from types import TracebackType
 
+from .transport.http_types import Request, Response
+
 ACCESS = "mnist_serving.http.access"
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}  # what a record holds besides its `extra`
+
+access = logging.getLogger(ACCESS)
 
 
 class JsonFormatter(logging.Formatter):
@@ -71,3 +75,18 @@ def _log_warning(  # noqa: PLR0913, PLR0917 (as `warnings` calls it)
 
 def _log_failure(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
     logging.getLogger("mnist_serving").critical("failed", exc_info=(kind, error or kind(), trace))
+
+
+def log_access(client: str, request: Request, response: Response, seconds: float) -> None:
+    """Log a request with its reply."""
+    extra = {
+        "client": client,
+        "method": request.method or "-",
+        "path": request.path,
+        "status": response.status,
+        "milliseconds": round(seconds * 1000, 3),
+        "bytes": len(response.body),
+        "request": request.request_id,
+    }
+    line = "%(client)s %(method)s %(path)r %(status)s %(milliseconds)s ms %(bytes)s bytes %(request)s"
+    access.info(line, extra, extra=extra)

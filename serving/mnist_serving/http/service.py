@@ -17,7 +17,7 @@ from .infer_request import read_infer_request
 from .jobs import Job, split_by_images
 from .json_body import JSON, error_response, json_response
 from .limits import Limits
-from .logs import ACCESS
+from .logs import access, log_access
 from .models import describe_model, triton_config, triton_index, v1_status, v2_metadata
 from .openapi import describe_api
 from .pages import drawing_page, reference_page
@@ -40,7 +40,6 @@ from .transport.http_types import RETRY, HttpError, Request, Response
 from .transport.limits import BodyLimit
 
 logger = logging.getLogger("mnist_serving.http")
-access = logging.getLogger(ACCESS)
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration"]
 PICTURE_ROUTES = ("/predict", "/v1/models/{model}:predict")
@@ -167,7 +166,7 @@ class Service:
         seconds = time.perf_counter() - request.started
         self.metrics.count_request(request.route, response.status, seconds)
         if access.isEnabledFor(logging.INFO):
-            _log_access(self._clients.find(request), request, response, seconds)
+            log_access(self._clients.find(request), request, response, seconds)
         return response
 
     def _list_routes(self) -> dict[str, Route]:
@@ -295,18 +294,3 @@ def _job(request: Request, images: Images, *, seen: bool, inked: bool) -> Job:
         return render_predictions(prediction, rows, images, seen=seen, inked=inked)
 
     return Job(request, images, reply)
-
-
-def _log_access(client: str, request: Request, response: Response, seconds: float) -> None:
-    """Log a request."""
-    extra = {
-        "client": client,
-        "method": request.method or "-",
-        "path": request.path,
-        "status": response.status,
-        "milliseconds": round(seconds * 1000, 3),
-        "bytes": len(response.body),
-        "request": request.request_id,
-    }
-    line = "%(client)s %(method)s %(path)r %(status)s %(milliseconds)s ms %(bytes)s bytes %(request)s"
-    access.info(line, extra, extra=extra)

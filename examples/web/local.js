@@ -5,9 +5,11 @@ import { start } from "./draw.js";
 const worker = new Worker("worker.js", { type: "module" });
 
 let broken = null; // why the worker never answers
-worker.addEventListener("error", () => {
+let refuse = () => {}; // the question that it is working on
+worker.onerror = () => {
   broken = new Error("The model cannot be started. Loading the page again may help.");
-});
+  refuse(broken);
+};
 
 start({
   async open() {
@@ -35,9 +37,8 @@ function ask(message) {
       if (reply) resolve(reply);
       else reject(Object.assign(new Error(sentence(error.message)), { retry: error.retry }));
     };
-    const fail = () => reject(broken);
-    if (broken) fail();
-    worker.addEventListener("error", fail, { once: true });
+    refuse = reject;
+    if (broken) reject(broken);
     worker.postMessage(message, [port2]);
   });
 }

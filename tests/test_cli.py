@@ -258,3 +258,9 @@ def test_explain_writes_a_sheet_for_each_of_several_files_of_one_name(tmp_path: 
     assert run("predict", "--explain", tmp_path / "why", *files) == 0
     names = sorted(path.name for path in (tmp_path / "why").iterdir())
     assert names == ["1.PNG-3.png", "1.png-2-2.png", "1.png-2.png", "1.png.png"]
+
+
+def test_explain_shortens_names_that_a_sheet_could_not_have(tmp_path: Path) -> None:
+    enlarged(ZERO).save(tmp_path / f"{'ß' * 125}.png")
+    assert run("predict", "--explain", tmp_path / "why", tmp_path / f"{'ß' * 125}.png") == 0
+    assert [path.name for path in (tmp_path / "why").iterdir()] == [f"{'ß' * 120}.png"]

@@ -19,6 +19,7 @@ from .many import Bar, in_order
 from .parity import add_parity_arguments
 
 LARGEST_PICTURE = 64 * 1024**2  # bytes
+LONGEST_NAME = 240  # bytes of a file's name that its sheet's begins with: file systems take 255
 STDIN = "-"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"}  # in a folder
 
@@ -170,6 +171,7 @@ def explain_file(path: str | Path, said: str, folder: Path, taken: set[str]) -> 
 
 def _free_name(file: str, taken: set[str]) -> str:
     """Return a sheet's name, with a number if need be, and take it; some file systems do not tell a.png from A.png."""
+    file = os.fsencode(file)[:LONGEST_NAME].decode(errors="ignore")
     names = chain([f"{file}.png"], (f"{file}-{number}.png" for number in count(2)))
     name = next(name for name in names if name.lower() not in taken)
     taken.add(name.lower())

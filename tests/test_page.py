@@ -162,13 +162,18 @@ def test_a_picture_is_read_and_can_be_drawn_on(page: Browser, way: str, tmp_path
     assert page.run(PIXELS, "seen") != before
 
 
-def test_light_ink_on_a_transparent_ground_is_read(page: Browser) -> None:
-    ink = Image.open(io.BytesIO(picture_of("7"))).convert("L").point(lambda level: 255 * (level < 128))
-    layer, content = Image.new("RGBA", ink.size, (255, 255, 255, 0)), io.BytesIO()
-    layer.putalpha(ink)
+@pytest.mark.parametrize("seen", ["light ink", "a page"])
+def test_what_lies_on_a_transparent_ground_is_read(page: Browser, seen: str) -> None:
+    written = Image.open(io.BytesIO(picture_of("7"))).convert("RGBA")
+    layer, content = Image.new("RGBA", (1000, 1000)), io.BytesIO()
+    if seen == "a page":
+        layer.paste(written, (100, 200))
+    else:
+        ink = written.convert("L").point(lambda level: 255 * (level < 128))
+        layer.paste("white", (100, 200), ink)
     layer.save(content, "PNG")
     bring(page, "dropped", content.getvalue())
-    assert guess(page) == "7"
+    page.wait(f"{GUESS} === '7'")
 
 
 def test_the_later_of_two_pictures_is_on_top_even_if_it_is_read_sooner(page: Browser) -> None:

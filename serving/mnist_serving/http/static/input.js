@@ -67,7 +67,7 @@ export function drawWithKeys(sheet, pen) {
 export function takePictures(sheet, input, refuse) {
   const show = async (file) => {
     try {
-      sheet.add({ fresh: true, picture: await readPicture(file, sheet.canvas.width) });
+      sheet.add({ fresh: true, ...(await readPicture(file, sheet.canvas.width)) });
     } catch {
       refuse(file);
     }
@@ -91,7 +91,7 @@ export function takePictures(sheet, input, refuse) {
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
 }
 
-/** Return a picture file as a canvas, its longer side that of the sheet; light ink without a page gets a black one. */
+/** Return a picture file as a canvas, its longer side that of the sheet, and the ground on which its ink is seen. */
 async function readPicture(file, side) {
   const bitmap = await createImageBitmap(file);
   const scale = side / Math.max(bitmap.width, bitmap.height);
@@ -108,7 +108,5 @@ async function readPicture(file, side) {
     light += 0.3 * data[place] + 0.6 * data[place + 1] + 0.1 * data[place + 2] - 127;
     seen += 4;
   }
-  context.globalCompositeOperation = "destination-over";
-  if (light > 0 && 2 * seen < data.length) context.fillRect(0, 0, ...sides);
-  return picture;
+  return { picture, ground: light > 0 && 2 * seen < data.length ? "black" : "white" };
 }

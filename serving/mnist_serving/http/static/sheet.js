@@ -3,7 +3,8 @@
 export const UNITS = 100; // along a side of the sheet; strokes are given in these
 
 /**
- * Marks, each some strokes or a picture; a fresh mark covers all before it. A stroke is {path: Path2D, width}.
+ * Marks, each some strokes or a picture on a ground; a fresh mark covers all before it. A stroke is
+ * {path: Path2D, width}.
  *
  * At most one pen is down: its stroke ends when another mark is added or a mark is undone. `changed` is called after
  * each change. The canvas has the class `blank`, `example` (the page drew it), `picture` or `drawing` (the pen is down)
@@ -107,17 +108,26 @@ export class Sheet {
 
   draw() {
     const { canvas, context, picture } = this;
-    const scale = canvas.width / UNITS;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "white";
     context.fillRect(0, 0, canvas.width, canvas.height);
-    if (picture) context.drawImage(picture, ...this.corner(picture));
-    context.setTransform(scale, 0, 0, scale, 0, 0);
-    drawStrokes(context, this.shown.flatMap((mark) => mark.strokes));
+    if (picture) {
+      context.fillStyle = this.shown[0].ground;
+      context.fillRect(...this.corner(picture), picture.width, picture.height);
+      context.drawImage(picture, ...this.corner(picture));
+    }
+    this.drawMarks(context, [0, 0]);
     canvas.classList.toggle("picture", picture !== undefined);
     canvas.classList.toggle("blank", this.blank);
     canvas.classList.toggle("drawing", this.penDown);
     canvas.classList.toggle("example", this.example);
+  }
+
+  /** Draw all strokes onto a copy of the sheet that begins at a corner of it. */
+  drawMarks(context, [left, top]) {
+    const scale = this.canvas.width / UNITS;
+    context.setTransform(scale, 0, 0, scale, -left, -top);
+    drawStrokes(context, this.shown.flatMap((mark) => mark.strokes));
   }
 
   /** Return the left and the top of a picture, which is centred, in whole pixels. */
@@ -133,14 +143,14 @@ export class Sheet {
     return { left: left / side, top: top / side, width: width / side, height: height / side };
   }
 
-  /** Return a canvas with what is to be guessed: a picture without the sheet around it, whose edge would look like ink. */
+  /** Return a canvas with what is to be guessed: a picture as transparent as its file, without the sheet around it. */
   drawing() {
-    const shown = this.picture ?? this.canvas;
     const scale = this.picture ? 1 : 0.5; // strokes are read as well at half the size, in half the time
-    const { width, height } = shown;
+    const { width, height } = this.picture ?? this.canvas;
     const copy = makeCanvas(width * scale, height * scale);
-    const whole = [0, 0, copy.width, copy.height];
-    copy.getContext("2d").drawImage(this.canvas, ...this.corner(shown), width, height, ...whole);
+    const context = copy.getContext("2d");
+    context.drawImage(this.picture ?? this.canvas, 0, 0, copy.width, copy.height);
+    if (this.picture) this.drawMarks(context, this.corner(this.picture));
     return copy;
   }
 }

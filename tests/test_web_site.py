@@ -257,6 +257,10 @@ def test_its_own_server_gives_the_site_and_nothing_else(site: Path) -> None:
             for name in ("../package.json", "..%2fpackage.json", "gone", "/"):
                 with pytest.raises(urllib.error.HTTPError, match="404"):
                     urllib.request.urlopen(f"{address}/{name}")  # noqa: S310 (our own server)
+            command[2] = address.rpartition(":")[2]
+            second = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+            assert (second.returncode, second.stderr.count("\n")) == (1, 1)
+            assert second.stderr.endswith("node serve.js PORT takes another port\n")
         finally:
             server.terminate()
 

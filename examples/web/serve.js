@@ -18,4 +18,8 @@ const server = createServer((request, response) => {
   response.end(readFileSync(join(site, name)));
 });
 
+server.on("error", ({ message }) => {
+  console.error(`serve.js: ${message}: node serve.js PORT takes another port`);
+  process.exitCode = 1;
+});
 server.listen(Number(port), "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));

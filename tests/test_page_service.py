@@ -183,6 +183,21 @@ def test_the_page_says_that_the_service_is_busy_and_asks_again(browser: Browser)
         assert guess(browser) == "0"
 
 
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (200, "This is not the service's answer (status 200): loading the page again may help."),
+        (401, "This is not the service's answer (status 401): loading the page again may help."),
+        (429, BUSY),
+    ],
+)
+def test_a_proxy_that_answers_for_the_service_is_told_from_it(page: Browser, status: int, told: str) -> None:
+    page.wait(RESTING)
+    page.run("const [status] = arguments; fetch = async () => new Response('<h1>Log in</h1>', {status})", status)
+    draw(page, "7")
+    page.wait(f"{NOTICE} === arguments[0]", told)
+
+
 def test_the_page_works_where_the_application_is_mounted_under_a_path(browser: Browser, tmp_path: Path) -> None:
     with mounted("uvicorn", tmp_path) as server:
         show(browser, server, "/my%20digits/")

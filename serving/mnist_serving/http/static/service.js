@@ -5,7 +5,7 @@ import { start } from "./draw.js";
 const PATIENCE = 10_000; // milliseconds; a service that has not answered by then counts as gone
 const AWAY = "The service cannot be reached. The page keeps trying.";
 const BUSY = "The service is busy. The page keeps trying.";
-const LATER = new Set([408, 502, 503, 504]); // statuses that pass without a change to the request
+const LATER = new Set([408, 429, 502, 503, 504]); // statuses that pass without a change to the request
 
 let readsNumbers = false; // a model of single digits is asked for several where it is not sure of one
 
@@ -65,11 +65,12 @@ async function ask(call, options = {}) {
     document = await reply.json();
   } catch (error) {
     if (reply === undefined || !(error instanceof SyntaxError)) throw tryAgain(AWAY);
-    document = {}; // perhaps a proxy's page
+    document = null; // a proxy's page, perhaps to log in again
   }
   if (LATER.has(reply.status)) throw tryAgain(BUSY);
-  if (!reply.ok) throw new Error(sentence(document.error ?? `the service answers with status ${reply.status}`));
-  return document;
+  if (reply.ok && document) return document;
+  const other = `this is not the service's answer (status ${reply.status}): loading the page again may help`;
+  throw new Error(sentence(document?.error ?? other));
 }
 
 function tryAgain(message) {

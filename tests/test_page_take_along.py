@@ -216,6 +216,31 @@ def test_a_second_label_for_the_same_picture_replaces_the_first(page: Browser, t
     assert name.startswith("pictures/9/")
 
 
+def test_labels_are_folders_of_their_own(page: Browser, tmp_path: Path) -> None:
+    labels = ["+", "÷", "*", "/", ".", "don't", "六", "a b", "x_1", "8"]
+    page.wait(RESTING)
+    page.run(
+        "const [honest, labels] = [fetch, arguments[0]]; let away = true;"
+        "fetch = async (call, options) => {"
+        "  if (call !== 'model') return away ? new Response('', {status: 503}) : honest(call, options);"
+        "  away = false;"
+        "  return Response.json({...await (await honest(call)).json(), labels});"
+        "}",
+        labels,
+    )
+    for place, label in enumerate(labels):
+        page.press("Delete")
+        page.wait(f"{ANSWERED} && {GUESS} === ''")
+        draw(page, "7", seed=place)
+        page.wait(f"{ANSWERED} && {GUESS} !== '' && document.querySelector('#labels button').textContent === '+'")
+        page.run("document.querySelector('.answer details').open = true")
+        page.click(f"#labels button:nth-child({place + 1})")
+        page.wait("document.getElementById('kept').textContent === arguments[0]", f"Kept as {label}.")
+    with tarfile.open(download(page, tmp_path, len(labels))) as archive:
+        folders = [name.split("/")[1] for name in archive.getnames()[1:]]
+    assert folders == ["+", "÷", "%2a", "%2f", "%2e", "don't", "六", "a b", "x_1", "8"]
+
+
 def test_only_a_picture_with_an_answer_can_be_kept(page: Browser) -> None:
     disabled = "return document.getElementById('right').disabled"
     click_drawing(page, "star")  # whatever the model says

@@ -4,6 +4,7 @@ import { find, make } from "./dom.js";
 import { makeTar } from "./tar.js";
 
 const FOLDER = "pictures"; // the data set `folder` reads pictures/<label>/<name>.png, and pictures/dataset.json
+const UNFIT = /^\.|[\\/:*?"<>|]/g; // in the name of a folder on some systems
 
 /** Keeps what the model saw, because that is what a network learns from. */
 export class Keeper {
@@ -45,7 +46,7 @@ export class Keeper {
   /** Set the link to all pictures. */
   async offer() {
     const files = this.pictures.map(async ({ label, name, content }) => [
-      `${FOLDER}/${label.replace(/[^\p{L}\p{N} _-]/gu, "_")}/${name}`,
+      `${FOLDER}/${label.replace(UNFIT, (letter) => `%${letter.codePointAt(0).toString(16)}`)}/${name}`,
       await content,
     ]);
     const link = find("download");

@@ -101,7 +101,7 @@ def test_undo_takes_back_a_stroke_or_a_clearing_and_clear_removes_everything(pag
     draw(page, "1")
     one = page.run(ink)
     draw(page, "0")
-    for undo, clear in (("#undo", "#clear"), ("Control+z", "Escape"), ("Control+z", "Delete")):
+    for undo, clear in (("#undo", "#clear"), *(("Control+z", key) for key in ("Escape", "Delete", "Backspace"))):
         act = page.click if undo.startswith("#") else page.press
         both = page.run(ink)
         act(undo)

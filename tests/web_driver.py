@@ -22,7 +22,7 @@ from benchmarks.browser import FLAGS, find_browser
 
 PATIENCE = 20  # seconds, for anything that must happen
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element's id, fixed by the W3C
-KEYS = {"Control": "\ue009", "Delete": "\ue017", "Escape": "\ue00c", "Tab": "\ue004"}
+KEYS = {"Control": "\ue009", "Backspace": "\ue003", "Delete": "\ue017", "Escape": "\ue00c", "Tab": "\ue004"}
 KEYS |= {"ArrowLeft": "\ue012", "ArrowUp": "\ue013", "ArrowRight": "\ue014", "ArrowDown": "\ue015"}
 
 DIRECT = build_opener(ProxyHandler({}))  # whatever proxy the environment names: chromedriver is here

@@ -24,6 +24,7 @@ import { Keeper } from "./keep.js";
 import { Programs } from "./programs.js";
 import { Sheet, canReadCanvas } from "./sheet.js";
 
+const CLEARS = ["Delete", "Backspace", "Escape"]; // keys; on a Mac, "delete" is Backspace
 const NO_PICTURE = "The browser cannot read this file as a picture.";
 const UNREADABLE =
   "This browser does not let pages read what is drawn on them, to protect you against fingerprinting. Allow it for " +
@@ -55,7 +56,7 @@ function listenToTools(sheet) {
   document.addEventListener("keydown", (event) => {
     const undoes = event.key.toLowerCase() === "z" && !event.shiftKey; // with Caps Lock it is "Z"
     if ((event.ctrlKey || event.metaKey) && undoes) sheet.undo();
-    else if (event.key === "Delete" || event.key === "Escape") sheet.clear();
+    else if (CLEARS.includes(event.key)) sheet.clear();
     else return;
     event.preventDefault();
   });

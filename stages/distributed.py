@@ -63,9 +63,13 @@ def launch(module: str, processes: int) -> None:
     """Run a module in several processes and wait for all of them.
 
     Raises:
-        StageError: one of them failed; the others are stopped.
+        StageError: there are more than two for each core, which would fill the memory before they say anything; or one
+            of them failed, and the others are stopped.
 
     """
+    most = 2 * (os.cpu_count() or 1)
+    if processes > most:
+        raise StageError(f"params.yaml: `train.processes` is {processes}; on this machine it must be {most} or less")
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the error below says it in one line
     command = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", str(processes), "-m", module]
     try:

@@ -186,6 +186,16 @@ def test_the_error_of_a_process_is_printed_above_the_line_that_reports_it(prepar
     assert re.fullmatch(r"train: error: process [01] of 2 ended with exit code 1, .*: see its message above; .*", last)
 
 
+def test_more_processes_than_a_machine_can_run_are_refused_before_one_is_started(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("torch.distributed.run.run", lambda _: pytest.fail("they were started"))
+    edit_params(prepared, train__processes=5)
+    with pytest.raises(StageError, match=r"`train\.processes` is 5; on this machine it must be 4 or less$"):
+        train.main()
+
+
 def test_a_process_that_dies_ends_the_others_and_the_next_run_resumes(prepared: Path) -> None:
     edit_params(prepared, train__processes=2, train__epochs=5_000, train__patience=None)
     with start() as running:

@@ -100,8 +100,9 @@ def _translate_layers(network: nn.Module, target: str, *, prefix: str) -> Transl
 
 
 def _is_torchs_own(layer: nn.Module) -> bool:
-    """Tell a layer of PyTorch from a class derived from it, which may compute something else."""
-    return type(layer).__module__.startswith("torch.nn.modules.")
+    """Tell a layer of PyTorch from a class derived from it, or one with hooks, which may compute something else."""
+    hooks = layer._forward_hooks or layer._forward_pre_hooks  # noqa: SLF001 (PyTorch has no other way to ask)
+    return type(layer).__module__.startswith("torch.nn.modules.") and not hooks
 
 
 def _translate(layer: nn.Module, source: str, target: str, *, prefix: str) -> NodeProto | None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
+from torch.nn.utils.prune import l1_unstructured
 
 from stages import download, evaluate, export, train
 from stages.abstain import calibrate, detector
@@ -66,8 +67,12 @@ def seeded(kind: str) -> nn.Module:
         "cnn": Cnn(kind="cnn", channels=(4, 6), kernel=3, hidden=8).build(SHAPE, CLASSES),
         "residual": Residual(),
         "doubling": Doubling(nn.Flatten(), nn.Linear(28 * 28, CLASSES)),
+        "hooked": nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, CLASSES)),
+        "pruned": nn.Sequential(nn.Flatten(), l1_unstructured(nn.Linear(28 * 28, CLASSES), "weight", amount=0.5)),
     }
-    models[kind](IMAGES / 255)
+    models["hooked"].get_submodule("1").register_forward_hook(lambda _layer, _input, output: 2 * output)
+    with torch.no_grad():  # a pruned layer could not be copied otherwise
+        models[kind](IMAGES / 255)
     return models[kind]
 
 
@@ -82,7 +87,7 @@ def exported(model: nn.Module, detector_network: nn.Module, *, shape: Shape = SH
     return serialize(build_onnx(model, detector_network, shape, classes=classes, temperature=1.5), metadata={})
 
 
-@pytest.mark.parametrize("kind", ["mlp", "cnn", "residual", "doubling"])
+@pytest.mark.parametrize("kind", ["mlp", "cnn", "residual", "doubling", "hooked", "pruned"])
 def test_any_model_has_the_contracts_tensors_and_answers_as_torch_does(
     kind: str, detector_network: nn.Module, capfd: pytest.CaptureFixture[str]
 ) -> None:

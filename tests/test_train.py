@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils.prune import l1_unstructured
 
 from stages import download, train
 from stages.checkpoint import Epoch
@@ -40,6 +41,21 @@ def test_weights_that_layers_share_or_that_lie_in_another_order_can_be_saved(tmp
     for model in (nn.Sequential(block, block), convolution):
         save_tensors(tmp_path / "weights", KIND, train.own_copies(model))
         assert load_weights(model, tmp_path / "weights", KIND) is model
+
+
+@pytest.mark.parametrize("kind", ["lazy", "pruned"])
+def test_layers_that_are_complete_after_their_first_images_can_be_trained(
+    project: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def build(*_: object) -> nn.Module:
+        last = nn.LazyLinear(10) if kind == "lazy" else l1_unstructured(nn.Linear(28 * 28, 10), "weight", amount=0.5)
+        return nn.Sequential(nn.LazyBatchNorm2d() if kind == "lazy" else nn.ReLU(), nn.Flatten(), last)
+
+    monkeypatch.setattr(Mlp, "build", build)
+    edit_params(project, train__epochs=1)
+    download.main()
+    train.main()
+    assert WEIGHTS_FILE.exists()
 
 
 def test_predicting_neither_learns_nor_leaves_the_mode_changed() -> None:

@@ -6,6 +6,7 @@ loss has one. Its first weights come from torch's global generator: seed it befo
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ import stages.models.products  # noqa: F401 (from here on, matrices are multipli
 from stages.data import DatasetInfo
 from stages.io import WEIGHTS_FILE
 from stages.models.cnn import Cnn
-from stages.models.inference import load_weights
+from stages.models.inference import load_weights, predict
 from stages.models.linear import Linear
 from stages.models.mlp import Mlp
 from stages.models.standardization import standardization
@@ -32,6 +33,7 @@ def build_model(box: Model, info: DatasetInfo, images: Tensor | None = None) -> 
 
     """
     network = box.build(info.shape, len(info.labels))
+    predict(network, torch.zeros(1, *info.shape, dtype=torch.uint8))  # so that lazy or pruned layers can be copied
     if info.centred:
         return network
     layers = network if type(network) is nn.Sequential else [network]

@@ -18,14 +18,14 @@ from stages.io import StageError, atomic_write, run
 ROOT = Path(__file__).resolve().parents[1]
 # The patterns of git for what is copied; what is about MNIST's model stays.
 COPIED = """
-stages serving recipes tests .dvc data models pictures docs/data.md docs/experiments.md
+stages serving recipes .dvc data models pictures docs/data.md docs/experiments.md
 benchmarks/__init__.py benchmarks/browser.py benchmarks/seeds.py
 Makefile LICENSE dvc.yaml params.yaml pyproject.toml requirements.lock .dvcignore .gitattributes .gitignore
 :!stages/new.py :!serving/README.md :!serving/mnist_serving/model.* :!models/calibration.json
-:!tests/balancers.py :!tests/docker.py :!tests/programs.py :!tests/seaweedfs.py :!tests/static_site.py
-:!tests/pages.py :!tests/http_clients
+tests/__init__.py tests/conftest.py tests/drawing_page.py tests/firefox.py tests/handwriting.py tests/http_server.py
+tests/leftovers.py tests/web_driver.py
 """
-TESTS = (  # that hold whatever the model has learned; conftest.py and what it needs are not among them
+TESTS = (  # that hold whatever the model has learned
     *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "experiments", "export", "io"),
     *("metrics", "mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
 )
@@ -54,12 +54,11 @@ def list_files() -> list[str]:
         StageError: git does not know this folder, so that nothing says which files belong to it.
 
     """
-    command = ["git", "ls-files", "--", *COPIED.split()]
+    command = ["git", "ls-files", "--", *COPIED.split(), *(f"tests/test_{name}.py" for name in TESTS)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode or not done.stdout:
         raise StageError(f"{ROOT} is not under git, which would say what to copy: clone the repository")
-    tests = {name: re.fullmatch(r"tests/test_(\w+)\.py", name) for name in done.stdout.splitlines()}
-    return [name for name, test in tests.items() if test is None or test[1] in TESTS]
+    return done.stdout.splitlines()
 
 
 def rename(text: str, name: str) -> str:

@@ -41,6 +41,13 @@ def test_it_has_all_code_and_none_of_the_outputs(copied: Path) -> None:
         assert not (copied / name).exists()
 
 
+def test_its_tests_have_the_helpers_that_they_import_and_no_others(copied: Path) -> None:
+    files = [*(copied / "tests").glob("*.py")]
+    texts = "".join(path.read_text(encoding="utf-8") for path in files)
+    imported = set(re.findall(r"(?m)^from tests(?:\.| import )(?!test_)([a-z_]+)", texts))
+    assert {path.stem for path in files if "test_" not in path.stem} == imported | {"__init__", "conftest"}
+
+
 def test_its_pages_and_its_makefile_name_only_what_it_has(copied: Path) -> None:
     for page in (copied / "README.md", *(copied / "docs").iterdir()):
         text = page.read_text(encoding="utf-8")

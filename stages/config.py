@@ -142,6 +142,7 @@ ALLOWED = {
     "less_than": "it must be less than {lt}",
     "less_than_equal": "it must be {le} or less",
     "literal_error": "allowed: {expected}",
+    "model_attributes_type": "write keys and values below it",
     "model_type": "write keys and values below it",
     "dict_type": "write keys and values below it",
     "string_pattern_mismatch": "it must match {pattern}",

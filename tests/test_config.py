@@ -44,6 +44,8 @@ from tests.conftest import edit_params
         ({"model__hidden": []}, ["`model.hidden` is []", "1 or more entries"]),
         ({"train__device": "gpu"}, ["`train.device` is 'gpu'", "'cpu', 'cuda', 'mps' or 'auto'"]),
         ({"train": 3}, ["`train` is 3", "keys and values"]),
+        ({"model": None}, ["`model` is None", "keys and values"]),
+        ({"objective__loss": "cross_entropy"}, ["`objective.loss` is 'cross_entropy'", "keys and values"]),
         ({"download__folder__test": 1.0}, ["`download.folder.test` is 1.0", "less than 1"]),
         ({"download__uci_digits__test": 1.0}, ["`download.uci_digits.test` is 1.0", "less than 1"]),
         ({"download__mnist__sha256": {"train-images-idx3-ubyte.gz": "0" * 64}}, ["`download.mnist.sha256", "4"]),

@@ -156,6 +156,11 @@ def _export_by_torch(network: nn.Module, shape: Shape, target: str, *, prefix: s
     assert program is not None  # noqa: S101 (the exporter before this one returned None)
     ClearMetadataAndDocStringPass()(program.model)  # stack traces with this machine's paths
     exported = program.model_proto.graph
+    if not exported.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise StageError(
+            "the model's `forward` fixes the number of images: write `images.shape[0]` for `len(images)`, and no loop "
+            "over the images"
+        )
     graph = compose.add_prefix_graph(exported, f"{prefix}.", rename_inputs=False, rename_outputs=False)
     return Translation([*graph.node], [*graph.initializer], TORCH_OPSET)
 

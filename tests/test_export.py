@@ -211,7 +211,15 @@ class BranchesOnBatch(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return other logits for a single image."""
-        return images.flatten(1)[:, :CLASSES] * (2 if len(images) == 1 else 1)
+        return images.flatten(1)[:, :CLASSES] * (2 if images.shape[0] == 1 else 1)
+
+
+class RepeatsForEachImage(nn.Module):
+    """It gives each image a copy of something, as Transformers do, and counts them with `len`."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits."""
+        return images.flatten(1)[:, :CLASSES] + torch.ones(1, CLASSES).expand(len(images), -1)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +229,7 @@ class BranchesOnBatch(nn.Module):
         (nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 7)), r"into \[3, 7\]; should be \[3, 10\]"),
         (BranchesOnPixels(), r"cannot be exported to ONNX: Could not guard on data-dependent expression .*; change"),
         (BranchesOnBatch(), "gives other logits in ONNX than in PyTorch: its `forward` must"),
+        (RepeatsForEachImage(), r"fixes the number of images: write `images\.shape\[0\]` for `len\(images\)`"),
     ],
 )
 def test_a_model_that_cannot_be_exported_is_found_without_training(

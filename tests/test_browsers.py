@@ -64,7 +64,7 @@ def test_a_picture_is_read(page: AnyBrowser, way: str, tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_a_picture_gets_a_sentence(page: AnyBrowser) -> None:
     bring(page, "dropped", b"no picture", "text/plain")
-    page.wait(f"{NOTICE} === 'The browser cannot read this file as a picture.'")
+    page.wait(f"{NOTICE} === 'The browser cannot read this file as a picture: take a PNG or a JPEG.'")
 
 
 def test_the_gallery_shows_a_digit_and_what_is_not_one(page: AnyBrowser) -> None:

@@ -199,7 +199,7 @@ def test_a_file_that_is_not_a_picture_gets_a_sentence_and_changes_nothing(page: 
     draw(page, "7")
     assert guess(page) == "7"
     bring(page, way, b"no picture", "text/plain")
-    page.wait(f"{NOTICE} === 'The browser cannot read this file as a picture.'")
+    page.wait(f"{NOTICE} === 'The browser cannot read this file as a picture: take a PNG or a JPEG.'")
     assert guess(page) == "7"
     assert page.run("return getComputedStyle(document.querySelector('.guess')).opacity") == "1"
     draw(page, "1")
@@ -215,10 +215,10 @@ def test_an_answer_that_comes_later_does_not_hide_why_a_file_was_refused(page: B
     draw(page, "7")
     page.wait("held.length > 0")
     bring(page, "dropped", b"no picture", "text/plain")
-    page.wait(f"{NOTICE} === 'The browser cannot read this file as a picture.'")
+    page.wait(f"{NOTICE} === 'The browser cannot read this file as a picture: take a PNG or a JPEG.'")
     page.run("fetch = honest; held.forEach((release) => release())")
     page.wait(f"{GUESS} === '7'")
-    assert page.run(f"return {NOTICE}") == "The browser cannot read this file as a picture."
+    assert page.run(f"return {NOTICE}") == "The browser cannot read this file as a picture: take a PNG or a JPEG."
 
 
 def test_the_page_shows_why_the_service_refuses_a_picture(page: Browser) -> None:

@@ -180,12 +180,15 @@ def test_a_sheet_without_a_stroke_has_no_guess(page: Browser) -> None:
     assert not any(shown["seen"])
 
 
-def test_it_says_what_python_says_about_a_blank_picture(page: Browser) -> None:
+@pytest.mark.parametrize("size", [(120, 90), (4, 500)])
+def test_it_says_what_python_says_about_a_picture_that_is_blank_or_too_narrow(
+    page: Browser, size: tuple[int, int]
+) -> None:
     file = io.BytesIO()
-    Image.new("RGBA", (120, 90), (255, 255, 255, 0)).save(file, "PNG")
+    Image.new("RGBA", size, (255, 255, 255, 0)).save(file, "PNG")
     page.run(PASTE, base64.b64encode(file.getvalue()).decode())
     page.wait("document.getElementById('notice').textContent")
-    with pytest.raises(ValueError, match="no digit") as refused:
+    with pytest.raises(ValueError, match="digit") as refused:
         canonicalize(read_grey(file.getvalue()))
     assert page.run(READ)["notice"].casefold() == f"{refused.value}.".casefold()
 

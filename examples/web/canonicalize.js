@@ -14,7 +14,7 @@ import {
 
 export const SIDE = 28; // of MNIST's picture
 const CENTRE = 14; // its digits' centre of mass
-const LEAST_SIDE = 8;
+export const LEAST_SIDE = 8; // pixels
 const LONGEST = 1000; // times the shorter side
 
 // Sizes of the copies worked on, in pixels along the longer side.

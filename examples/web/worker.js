@@ -2,7 +2,7 @@
 //
 // A message is `{ pixels: ImageData }` with a port for the reply; without pixels it asks for the contract.
 
-import { SIDE, canonicalize } from "./canonicalize.js";
+import { LEAST_SIDE, SIDE, canonicalize } from "./canonicalize.js";
 import { openModel } from "./model.js";
 import { toGrey } from "./picture.js";
 
@@ -38,6 +38,9 @@ async function warmUp() {
 
 async function guess(pixels) {
   const { grey, width, height } = toGrey(pixels);
+  if (Math.min(width, height) < LEAST_SIDE) {
+    throw new Error(`${width}x${height} pixels: a picture of a digit has at least ${LEAST_SIDE} on each side`);
+  }
   const seen = canonicalize(grey, width, height);
   return { ...(await model.predict(seen)), seen };
 }

@@ -25,7 +25,7 @@ import { Programs } from "./programs.js";
 import { Sheet, canReadCanvas } from "./sheet.js";
 
 const CLEARS = ["Delete", "Backspace", "Escape"]; // keys; on a Mac, "delete" is Backspace
-const NO_PICTURE = "The browser cannot read this file as a picture.";
+const NO_PICTURE = "The browser cannot read this file as a picture: take a PNG or a JPEG.";
 const UNREADABLE =
   "This browser does not let pages read what is drawn on them, to protect you against fingerprinting. Allow it for " +
   "this site (in Firefox, the picture icon beside the address; in other browsers, the shield), then draw again.";

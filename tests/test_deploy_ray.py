@@ -232,6 +232,19 @@ def test_shards_that_would_have_the_same_output_are_refused(program: str, before
 
 
 @pytest.mark.parametrize("program", ["shard.py", "score.py"])
+@pytest.mark.parametrize("target", ["in", "in/out", "in/some/out", "out/../in/out", "link/out"])
+@pytest.mark.usefixtures("pictures")
+def test_a_target_inside_the_source_is_refused(program: str, target: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("in")
+    before = set(tmp_path.rglob("*"))
+    done = attempt(tmp_path, JOB / program, "in", target)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
+    assert "outputs would be taken for shards" in done.stderr
+    assert set(tmp_path.rglob("*")) == before
+    assert attempt(tmp_path, JOB / "shard.py", "in", "in-other").returncode == 0
+
+
+@pytest.mark.parametrize("program", ["shard.py", "score.py"])
 def test_wrong_usage_and_what_cannot_be_read_are_one_line(program: str, tmp_path: Path) -> None:
     cases = {(): 2, ("in",): 2, ("in", "out", "more"): 2, ("in", "out"): 1, ("disk://in", "out"): 1}
     for arguments, code in cases.items():

@@ -59,10 +59,13 @@ def unfinished(source: str, target: str) -> list[str]:
 
     Raises:
         OSError: a folder cannot be read or made.
-        ValueError: two shards would have the same output.
+        ValueError: two shards would have the same output, or outputs be taken for shards.
 
     """
     place, folder = locate(source)
+    other, outputs = locate(target)
+    if place.type_name == other.type_name and Path(outputs).resolve().is_relative_to(Path(folder).resolve()):
+        raise ValueError(f"TARGET {target} is in SOURCE {source}, so outputs would be taken for shards: move it out")
     found = place.get_file_info(fs.FileSelector(folder))
     names = [file.base_name for file in found if file.type == fs.FileType.Directory or file.extension == "parquet"]
     shards = sorted(name for name in names if not name.startswith(("_", ".")))
@@ -70,9 +73,8 @@ def unfinished(source: str, target: str) -> list[str]:
         if times > 1:
             alike = " and ".join(name for name in shards if output_of(name) == output)
             raise ValueError(f"{source} has {alike}, whose outputs would both be {output}: rename one")
-    place, folder = locate(target)
-    place.create_dir(folder)
-    done = {file.base_name for file in place.get_file_info(fs.FileSelector(folder))}
+    other.create_dir(outputs)
+    done = {file.base_name for file in other.get_file_info(fs.FileSelector(outputs))}
     return [name for name in shards if output_of(name) not in done]
 
 

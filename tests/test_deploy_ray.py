@@ -182,6 +182,17 @@ def test_with_the_pages_commands_a_folder_of_pictures_is_a_shard_and_a_spoiled_o
         assert counts["labels"]["null"] >= 1
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_on_ray_a_shard_that_cannot_be_read_is_named_and_the_others_are_scored(tmp_path: Path) -> None:
+    run(SCRIPTS / "shards.py", "write", tmp_path / "in", "2", "10")
+    (tmp_path / "in/spoiled.parquet").write_bytes(b"nothing")
+    done = attempt(JOB, "score.py", tmp_path / "in", tmp_path / "out", RAY_ADDRESS="local")
+    assert (done.returncode, done.stdout) == (1, "2 shards, 20 rows\n"), done.stderr
+    assert done.stderr.splitlines()[-1].startswith("score.py: error: spoiled.parquet: ")
+    assert count(tmp_path / "out")["rows"] == 20
+
+
 # --- in one process, without a cluster -----------------------------------------------------------------
 
 
@@ -255,10 +266,29 @@ def test_wrong_usage_and_what_cannot_be_read_are_one_line(program: str, tmp_path
     assert "SOURCE TARGET" in run(JOB / program, "--help")
 
 
-def test_a_shard_that_cannot_be_read_is_named_in_one_line_and_has_no_output(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("column", "images"),
+    [
+        ("pixels", "[picture, picture]"),
+        ("image", "[picture, None]"),
+        ("image", "[picture, picture[1:]]"),
+        ("image", "[picture + picture[:1], picture[1:]]"),
+        ("image", "[{'bytes': picture}, {'bytes': picture}]"),
+        ("image", "[list(picture), list(picture)]"),
+        ("", ""),  # no Parquet file
+    ],
+)
+def test_a_shard_that_cannot_be_read_is_named_in_one_line_and_has_no_output(
+    column: str, images: str, tmp_path: Path
+) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/spoiled.parquet").write_bytes(b"nothing")
+    if column:
+        table = f"pa.table({{'{column}': {images}, 'id': [1, 2]}})"
+        program = f"import pyarrow as pa, pyarrow.parquet as pq; picture = bytes(784); table = {table}"
+        run_in(tmp_path, "-c", f"{program}; pq.write_table(table, 'in/spoiled.parquet')")
     done = attempt(tmp_path, JOB / "shard.py", "in", "out")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
     assert done.stderr.startswith("shard.py: error: spoiled.parquet: ")
+    assert not column or "the columns `id` and `image`, in each row 784 bytes" in done.stderr
     assert outputs(tmp_path / "out") == {}

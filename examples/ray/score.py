@@ -9,6 +9,7 @@ Exit codes: 0 done, 1 something cannot be read or written, 2 wrong usage.
 """
 
 import os
+import sys
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is imported
 
@@ -24,8 +25,11 @@ class Scorer:
         self._source, self._target = source, target
 
     def __call__(self, row: dict[str, str]) -> dict[str, str | int]:
-        """Score a shard."""
-        return {"name": row["name"], "rows": score(row["name"], self._source, self._target)}
+        """Score a shard; one that cannot be read or written has an error, and the others go on."""
+        try:
+            return {"rows": score(row["name"], self._source, self._target), "error": ""}
+        except (OSError, ValueError) as error:
+            return {"rows": 0, "error": f"{row['name']}: {error}"}
 
 
 def main() -> None:
@@ -39,8 +43,10 @@ def main() -> None:
     shards = ray.data.from_items([{"name": name} for name in names], override_num_blocks=len(names))
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=cores)
     done = shards.map(Scorer, fn_constructor_args=(source, target), compute=pool)
-    rows = sum(row["rows"] for row in done.iter_rows())
-    print(f"{len(names)} shards, {rows} rows")
+    rows = list(done.iter_rows())
+    errors = sorted(f"score.py: error: {row['error']}" for row in rows if row["error"])
+    print(f"{len(names) - len(errors)} shards, {sum(row['rows'] for row in rows)} rows", flush=True)
+    sys.exit("\n".join(errors) or 0)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ Exit codes: 0 done, 1 something cannot be read or written, 2 wrong usage.
 """
 
 import argparse
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ def score(name: str, source: str, target: str) -> int:
 
     Raises:
         OSError: it cannot be read or written.
-        ValueError: the images do not have the size that the model takes.
+        ValueError: it does not have the columns, or not the pixels, that the model takes.
 
     """
     place, folder = locate(target)
@@ -104,13 +105,21 @@ def score(name: str, source: str, target: str) -> int:
 def _read_table(name: str, source: str) -> Iterator[pa.RecordBatch]:
     """Yield the scored rows of a Parquet file."""
     place, folder = locate(source)
+    shape = classifier().contract.image_shape
     with place.open_input_file(f"{folder}/{name}") as file:
         for batch in pq.ParquetFile(file).iter_batches(ROWS, columns=["id", "image"]):
-            pixels = np.frombuffer(b"".join(batch["image"].to_pylist()), np.uint8)
-            images = pixels.reshape(len(batch), *classifier().contract.image_shape)
-            prediction = classifier().predict(images)
+            try:
+                ids, images = (
+                    batch["id"].cast(pa.string()),
+                    batch["image"].cast(pa.binary(math.prod(shape))).drop_null(),
+                )
+                pixels = np.frombuffer(b"".join(images.to_pylist()), np.uint8).reshape(len(batch), *shape)
+            except (KeyError, NotImplementedError, ValueError) as error:
+                needed = f"it has to have the columns `id` and `image`, in each row {math.prod(shape)} bytes"
+                raise ValueError(f"{needed}: {error}") from error
+            prediction = classifier().predict(pixels)
             columns = (
-                batch["id"].cast(pa.string()),
+                ids,
                 prediction.labels,
                 prediction.probabilities.max(axis=1),
                 prediction.abstained,

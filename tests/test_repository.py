@@ -141,6 +141,20 @@ def test_the_verdict_in_the_docs_is_the_committed_one() -> None:
     assert any(table in DOCS["benchmarks.md"] for table in tables), "paste the table of reports/verdict.md"
 
 
+@pytest.mark.parametrize(
+    ("loop", "row", "images"),
+    [
+        ("the tutorial's", "the tutorial's program", 5 * 60_000),
+        ("the loop of `tutorial`", "recipe `tutorial`", 5 * 55_000),
+        ("the loop of `accurate`", "recipe `accurate`", 160 * 60_000),  # with the drawn digits
+    ],
+)
+def test_images_a_second_follow_from_the_measured_training_loops(loop: str, row: str, images: int) -> None:
+    (seconds,) = re.findall(rf"^\| {loop} \| ([\d.]+) s", DOCS["benchmarks.md"], flags=re.MULTILINE)
+    (rate,) = re.findall(rf"^\| {row}.* \| ([\d,]+) \|$", DOCS["scaling.md"], flags=re.MULTILINE)
+    assert float(rate.replace(",", "")) == pytest.approx(images / float(seconds), rel=0.005)
+
+
 def test_the_readmes_figures_are_those_of_the_committed_outputs() -> None:
     def written(verdict: Any, parity: Any) -> list[str]:  # noqa: ANN401 (JSON is what they are)
         return [

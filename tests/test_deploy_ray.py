@@ -256,6 +256,14 @@ def test_a_target_inside_the_source_is_refused(program: str, target: str, tmp_pa
 
 
 @pytest.mark.parametrize("program", ["shard.py", "score.py"])
+@pytest.mark.usefixtures("pictures")
+def test_pictures_without_a_folder_around_them_are_no_shard(program: str, tmp_path: Path) -> None:
+    done = attempt(tmp_path, JOB / program, "in/some", "out")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
+    assert f"{tmp_path}/in/some has no shard in it" in done.stderr
+
+
+@pytest.mark.parametrize("program", ["shard.py", "score.py"])
 def test_wrong_usage_and_what_cannot_be_read_are_one_line(program: str, tmp_path: Path) -> None:
     cases = {(): 2, ("in",): 2, ("in", "out", "more"): 2, ("in", "out"): 1, ("disk://in", "out"): 1}
     for arguments, code in cases.items():

@@ -60,7 +60,7 @@ def unfinished(source: str, target: str) -> list[str]:
 
     Raises:
         OSError: a folder cannot be read or made.
-        ValueError: two shards would have the same output, or outputs be taken for shards.
+        ValueError: there is no shard, two would have the same output, or the outputs be shards of the next run.
 
     """
     place, folder = locate(source)
@@ -70,6 +70,8 @@ def unfinished(source: str, target: str) -> list[str]:
     found = place.get_file_info(fs.FileSelector(folder))
     names = [file.base_name for file in found if file.type == fs.FileType.Directory or file.extension == "parquet"]
     shards = sorted(name for name in names if not name.startswith(("_", ".")))
+    if not shards:
+        raise ValueError(f"{source} has no shard in it: a shard is a Parquet file, or a folder of picture files")
     for output, times in Counter(map(output_of, shards)).items():
         if times > 1:
             alike = " and ".join(name for name in shards if output_of(name) == output)

@@ -223,10 +223,16 @@ def test_missing_packages_of_the_server_are_named_in_one_line(
     assert capsys.readouterr().err == wanted
 
 
-@pytest.mark.parametrize("arguments", [[], ["predict"], ["guess"], ["info", "--nothing"]])
-def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [([], ""), (["predict"], " predict"), (["guess"], ""), (["info", "--nothing"], " info")],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    arguments: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(*arguments) == 2
-    assert re.fullmatch(r"mnist-serving.*: error: .* --help` .*\n", capsys.readouterr().err)
+    wanted = rf"mnist-serving{command}: error: .*; `mnist-serving{command} --help` lists .*\n"
+    assert re.fullmatch(wanted, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("command", ["predict", "info", "parity", "serve"])

@@ -47,6 +47,13 @@ class Parser(argparse.ArgumentParser):
             sys.exit(2)
         self.exit(2, f"{self.prog}: error: {message}; `{self.prog} --help` lists what is allowed\n")
 
+    def parse_known_args(self, *arguments: Any) -> tuple[Any, list[str]]:  # type: ignore[override] # noqa: ANN401
+        """Refuse unknown arguments here: argparse leaves a command's to the main parser, whose help lists no flags."""
+        known, unknown = super().parse_known_args(*arguments)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
+
 
 class Repeated(argparse.Action):
     """A flag that may be given several times; the first time replaces the default."""

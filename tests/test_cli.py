@@ -82,11 +82,12 @@ def test_files_that_cannot_be_read_are_named_and_the_others_answered(
     Image.new("L", (100, 100), 255).save(tmp_path / "blank.png")
     (tmp_path / "folder").mkdir()
     names = ["missing.png", *files, "blank.png", "folder"]
-    assert run("predict", *(tmp_path / name for name in names), good) == 1
+    assert run("predict", *(tmp_path / name for name in names), good, "") == 1
     said = capsys.readouterr()
     assert said.out.startswith(f"{good}: ")
-    lines = said.err.splitlines()
+    *lines, nameless = said.err.splitlines()
     assert len(lines) == len(names)
+    assert "No such file" in nameless
     for name, line in zip(names, lines, strict=True):
         assert line.startswith(f"mnist-serving: error: {tmp_path / name}: ")
     assert "No such file" in lines[0]

@@ -152,11 +152,12 @@ def damaged() -> Iterator[bytes]:
     yield PNG_SIGNATURE
     yield saved(seven())[:60]
     yield saved(seven(), "JPEG")[:200]
+    yield saved(seven(), "JPEG").replace(b"\x0b\x08", b"\x0b\x0c", 1)  # of 12 bits, which Pillow does not read
 
 
 @pytest.mark.parametrize("content", list(damaged()))
 def test_a_broken_picture_is_refused_with_a_sentence(content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"the file is empty|file is damaged or cut short|the picture is damaged"):
+    with pytest.raises(ValueError, match=r"file is empty|cut short or of an unusual kind|picture is damaged"):
         read_grey(content)
 
 

@@ -205,7 +205,7 @@ def _what_is_wrong(content: bytes) -> str:
         return "the file is empty"
     kind = next((name for start, name in STARTS.items() if content.startswith(start)), None)
     if kind:
-        return f"the {kind} file is damaged or cut short: send it again"
+        return f"the {kind} file is damaged, cut short or of an unusual kind: send it again, or as an ordinary PNG"
     return f"cannot be read as {NAMES}: it is another kind of file, or damaged"
 
 

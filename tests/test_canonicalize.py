@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from mnist_serving.errors import MnistServingError
 from mnist_serving.preprocess.canonicalize import PictureError, canonicalize
+from mnist_serving.preprocess.number import canonicalize_number
 
 from benchmarks.degrade import KINDS, Picture, degrade
 from tests.pages import LINES, difference, drawn, small
@@ -145,8 +146,9 @@ def test_noise_of_any_shape_never_crashes(shape: tuple[int, int], seed: int) -> 
     ],
 )
 def test_anything_but_a_grey_picture_is_refused_by_what_it_is(picture: object, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        canonicalize(picture)  # type: ignore[arg-type]
+    for read in (canonicalize, canonicalize_number):
+        with pytest.raises(PictureError, match=said):
+            read(picture)  # type: ignore[arg-type]
 
 
 def test_a_picture_of_twenty_million_pixels_gives_the_same_as_a_small_one() -> None:

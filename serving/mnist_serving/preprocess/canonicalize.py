@@ -85,10 +85,9 @@ def look(grey: Grey) -> tuple[Grey, int, Found]:
     """Return the picture at a workable size, by how much less its small copy has, and what is found on that.
 
     Raises:
-        PictureError: as for `canonicalize`, but for several figures.
+        PictureError: no ink stands out from the page.
 
     """
-    check(grey)
     fine = _fine(grey)
     factor = _coarse_factor(fine)
     found = find_ink(block_mean(fine, factor))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .canonicalize import PictureError, as_mnist, is_canonical, look
+from .canonicalize import PictureError, as_mnist, check, is_canonical, look
 from .cut import segments
 from .figures import parts_of
 from .lines import straight_lines, without
@@ -80,6 +80,7 @@ def canonicalize_number(grey: Grey) -> tuple[Grey, list[Candidate]]:
             than 32 figures.
 
     """
+    check(grey)
     if is_canonical(grey):
         return grey[None].copy(), [Candidate(_place(box(grey > 0), 1), 0, 0, 1)]
     fine, factor, found = look(grey)

@@ -1,5 +1,6 @@
 """Programs that tests run and that are not of this package: skipped, with a sentence, where they are missing."""
 
+import os
 import shutil
 
 import pytest
@@ -11,6 +12,8 @@ def require(program: str, *, package: str | None = None) -> None:
     """Skip the test where a program of the system is missing."""
     if shutil.which(program) is None:
         pytest.skip(f"did not run: {program} is missing; on Debian: apt-get install {package or program}")
+    if program == "nginx" and os.getuid() != 0:
+        pytest.skip("did not run: Debian's nginx writes below /var/lib/nginx, where only root may")
 
 
 def installed(environment: str, program: str = "python") -> str:

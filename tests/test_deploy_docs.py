@@ -68,8 +68,11 @@ def replicas(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("line", [*lines_of("haproxy"), *lines_of("nginx")])
 def test_the_pages_balancer_answers_for_the_pages_replicas(line: str, replicas: Path) -> None:
     require(line.partition(" ")[0])
+    systems_own = Path("/run/nginx.pid")
+    before = systems_own.exists()
     with typed(line, replicas):
         eventually(lambda: ask(8080, "POST", "/predict", BODY)[0] == 200, line)
+        assert systems_own.exists() == before
 
 
 @pytest.mark.slow

@@ -131,11 +131,29 @@ def test_it_works_with_the_oldest_versions_that_it_admits(wheel: Path, tmp_path:
     assert done.stdout == "['1']\n", done.stderr
 
 
+def build_archive(folder: Path) -> Path:
+    """Build the source archive into a folder."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    (archive,) = folder.glob("*.tar.gz")
+    return archive
+
+
+def test_the_source_archive_holds_the_package_and_neither_images_nor_the_cache(tmp_path: Path) -> None:
+    listing = subprocess.run(["tar", "-tzf", build_archive(tmp_path)], check=True, capture_output=True, text=True)
+    names = {name.partition("/")[2] for name in listing.stdout.splitlines()}
+    assert {name for name in names if not name.startswith("serving/")} == {
+        "LICENSE",
+        "PKG-INFO",
+        "pyproject.toml",
+        ".gitignore",
+    }
+    assert {"serving/README.md", "serving/mnist_serving/model.onnx"} <= names
+
+
 @pytest.mark.slow
 def test_wheel_and_source_archive_can_be_published(wheel: Path, python: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True)
-    (archive,) = tmp_path.glob("*.tar.gz")
+    archive = build_archive(tmp_path)
     subprocess.run([python, "-m", "pip", "install", "--quiet", "twine"], check=True)
     done = subprocess.run(
         [python, "-m", "twine", "check", "--strict", wheel, archive], check=False, capture_output=True, text=True

@@ -51,7 +51,7 @@ wheel: $(VENV)/installed  ## build the package, with the model in it, into dist/
 	python -m hatchling build --target wheel
 
 image:  ## build the container image mnist-serving, with docker, podman or buildah
-	$(BUILDER) build $(BUILD_FLAGS) --file deploy/Containerfile --tag mnist-serving .
+	$(or $(BUILDER),$(error needs docker, podman or buildah, none of which is here)) build $(BUILD_FLAGS) --file deploy/Containerfile --tag mnist-serving .
 
 triton: FOLDER ?= build/triton
 triton:  ## write a model repository for Triton Inference Server into FOLDER, build/triton

@@ -226,6 +226,12 @@ def test_the_builder_is_sent_the_package_and_nothing_else() -> None:
     assert sorted(allowed) == ["LICENSE", "pyproject.toml", "requirements.lock", "serving"]
 
 
+def test_make_image_says_which_programs_could_build_it() -> None:
+    done = subprocess.run(["make", "image", "BUILDER="], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs docker, podman or buildah" in done.stderr
+
+
 def test_composes_replicas_are_those_that_the_balancer_asks() -> None:
     balancer = COMPOSE["balancer"]["environment"]
     assert {balancer["MNIST_ONE"], balancer["MNIST_TWO"]} == {"one:8000", "two:8000"}

@@ -88,7 +88,8 @@ def read_sections(text: str | None = None) -> dict[str, Any]:
     wrong = [
         f"{PARAMS_FILE}: {_unknown(str(name), content[name], SECTIONS)}" for name in content if name not in SECTIONS
     ]
-    wrong += [f"{PARAMS_FILE}: section `{name}` is missing" for name in SECTIONS if name not in content]
+    missing = (name for name in SECTIONS if name not in content)
+    wrong += [f"{PARAMS_FILE}: section `{name}` is missing: write it, as in the committed file" for name in missing]
     if wrong:
         raise StageError("\n".join(wrong))
     return content
@@ -125,7 +126,7 @@ def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
     if error["type"] == "union_tag_invalid":
         return f"`{key}.kind` is {context['tag']!r}; allowed: {context['expected_tags']}"
     if error["type"] == "union_tag_not_found":
-        return f"`{key}.kind` is missing"
+        return f"`{key}.kind` is missing: write it, as in recipes/ or in the committed {PARAMS_FILE}"
     template = ALLOWED.get(error["type"])
     sentence = template.format_map(context) if template else error["msg"].removeprefix("Value error, ")
     return f"`{key}` is {error['input']!r}; {sentence}"
@@ -171,8 +172,8 @@ def _locate(location: tuple[int | str, ...], wanted: type[Section]) -> tuple[str
     for part in location:
         members = [member for member in get_args(section) if member is not NoneType] or [section]
         tagged = [member for member in members if part in get_args(_kind(member))]
-        if tagged:  # a member of a union is in pydantic's location, but not in the file
-            section = tagged[0]
+        if tagged or part == "[key]":  # both are in pydantic's location, but not in the file
+            section = tagged[0] if tagged else section
             continue
         names.append(str(part))
         section = members[0] if len(members) == 1 else section

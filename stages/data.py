@@ -47,7 +47,7 @@ class Data(Section):
 
 
 class DatasetInfo(Section):
-    """What is to be known of a data set besides its images.
+    """What to know about a data set besides its images.
 
     Attributes:
         name: as people call it.
@@ -132,8 +132,9 @@ def load_split(path: Path, info: DatasetInfo) -> Split:
     split = Split(**load_tensors(path, f"{path.stem} split"))
     count = len(split.images)
     if count == 0 or split.images.shape[1:] != info.shape or split.labels.shape != (count,):
+        found = f"images {[*split.images.shape]} and labels {[*split.labels.shape]}"
         wanted = f"[N,{','.join(map(str, info.shape))}] and [N]"
-        raise StageError(f"{path}: images {[*split.images.shape]} and labels {[*split.labels.shape]}, wanted {wanted}")
+        raise StageError(f"{path} holds {found}, not {wanted}: delete it and run `dvc repro`")
     if split.labels.min() < 0 or split.labels.max() >= len(info.labels):
         raise StageError(
             f"{path} has labels up to {int(split.labels.max())}, but {info.name} names {len(info.labels)} classes"

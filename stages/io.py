@@ -41,7 +41,8 @@ def run(main: Callable[..., None], **arguments: str) -> None:
     exit code 130. Any other argument is wrong usage, exit code 2.
     """
     name = Path(sys.argv[0]).stem
-    parser = ArgumentParser(name, description=main.__doc__, epilog="All settings are in params.yaml.")
+    purpose = (main.__doc__ or "").partition("\n")[0]  # and not what it raises
+    parser = ArgumentParser(name, description=purpose, epilog=None if arguments else "All settings are in params.yaml.")
     for argument, meaning in arguments.items():
         optional = signature(main).parameters[argument].default is not Parameter.empty
         parser.add_argument(argument, metavar=argument.upper(), help=meaning, nargs="?" if optional else None)

@@ -29,7 +29,7 @@ TESTS = (  # that hold whatever the model has learned
     *("augment", "boxes", "config", "data", "datasets", "download", "drawn", "evaluate", "experiments", "export", "io"),
     *("metrics", "mirrors", "own_pictures", "pipeline", "recipe", "tensors", "train"),
 )
-# Of the Makefile, whose programs stay here.
+# Targets of the Makefile that do not go along, for their programs stay here.
 TARGETS = ("bench", "new", "runtimes", "environments", "image", "triton", "slow")
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 

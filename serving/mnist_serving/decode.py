@@ -1,8 +1,8 @@
 """Picture files into grey or RGB, never more of them than allowed. Needs Pillow, the extra `images`.
 
 Whatever is beside the pixels in a file (texts, colour profiles, broken EXIF) is neither read nor a reason to refuse
-it, and what Pillow warns of reaches no terminal and no log. This module knows no digits and no models: the pictures of
-a training folder and those that a model is asked about are read by it alike.
+it, and what Pillow warns of reaches no terminal and no log. Digits and models are unknown here: the pictures of
+a training folder and those that a model is asked about are read alike.
 """
 
 import contextlib

@@ -68,9 +68,9 @@ class Params(Section):
 def detector_examples(training: Split, info: DatasetInfo, params: Detector) -> tuple[Split, Tensor]:
     """Return images, with the label 1 for a digit and 0 for anything else, and the rows that an epoch takes of them.
 
-    Digits are the training images, some of them read again from an enlarged page, and drawn ones. Of another data set
-    its images take the place of digits. A small data set gets fewer other pictures, about as many as it has itself, and
-    its images are repeated until both weigh the same.
+    Digits are the training images, some of them read again from an enlarged page, and drawn ones. For another data
+    set its images take the place of digits. A small data set gets fewer other pictures, about as many as it has itself,
+    and its images are repeated until both weigh the same.
     """
     kinds = len(TRAINED) + len(TRAINED_NOISE)
     pictures = min(params.pictures, max(FEWEST, len(training.labels) // kinds))

@@ -155,7 +155,7 @@ def draw_trained(count: int, info: DatasetInfo, *, seed: int) -> Tensor:
 def refused_shares(
     refuses: Callable[[Tensor], Tensor], count: int, info: DatasetInfo, *, seed: int
 ) -> dict[str, float]:
-    """Return, by group, the share of pictures that are refused: those that cannot be read, and those read in vain.
+    """Return, by group, the share of pictures that are refused: those that cannot be read, and those not answered.
 
     Args:
         refuses: which of some images, uint8 [N,C,H,W], the model abstains from, bool [N].

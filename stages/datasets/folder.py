@@ -42,7 +42,7 @@ class Folder(Section):
     seed: Seed
 
     def load(self) -> Dataset:
-        """Read the pictures; print what was left out, and what is to be looked at.
+        """Read the pictures; print what was left out, and what to look at.
 
         Raises:
             StageError: the folder is missing, or no data set: a label without pictures, fewer than two labels,

@@ -1,1 +1,1 @@
-"""Pages drawn by code, large, as people send them, and digits on them in many hands."""
+"""Pages drawn by code, large, as people send them, and digits on them in many people's handwriting."""

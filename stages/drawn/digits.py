@@ -1,4 +1,4 @@
-"""Digits drawn by code, stroke by stroke, in hands that American MNIST hardly has.
+"""Digits drawn by code, stroke by stroke, in handwriting that American MNIST hardly has.
 
 Ones with a flag and a foot, open and pointed fours, crossed sevens, slashed zeros, hooked nines, sixes with wide loops,
 as people write them in Germany, France, India and Japan. They are read as people's pictures are. Models learn from

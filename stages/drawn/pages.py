@@ -137,7 +137,7 @@ def _text_image(text: str, font: str) -> Image.Image:
 def read_again(images: Tensor, info: DatasetInfo, random: Generator) -> Tensor:
     """Return what a model sees of images that are enlarged and sent as pictures, uint8 [N,C,H,W].
 
-    Of a data set that is not like MNIST it is the images themselves. Those in which nothing is found are left out.
+    For a data set that is not like MNIST these are the images themselves. Those in which nothing is found are left out.
     """
     if not info.centred:
         return images

@@ -21,7 +21,8 @@ def load_weights(network: nn.Module, path: Path, kind: str) -> nn.Module:
     try:
         network.load_state_dict(load_tensors(path, kind))
     except RuntimeError as error:
-        raise StageError(f"{path} holds the weights of another network: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise StageError(f"{path} holds the weights of another network ({reason}): run `dvc repro`") from error
     return network
 
 

@@ -44,12 +44,17 @@ from tests.conftest import edit_params
         ({"model__hidden": []}, ["`model.hidden` is []", "1 or more entries"]),
         ({"train__device": "gpu"}, ["`train.device` is 'gpu'", "'cpu', 'cuda', 'mps' or 'auto'"]),
         ({"train": 3}, ["`train` is 3", "keys and values"]),
+        ({"objective__loss": {}}, ["`objective.loss.kind` is missing: write it"]),
         ({"model": None}, ["`model` is None", "keys and values"]),
         ({"objective__loss": "cross_entropy"}, ["`objective.loss` is 'cross_entropy'", "keys and values"]),
         ({"download__folder__test": 1.0}, ["`download.folder.test` is 1.0", "less than 1"]),
         ({"download__uci_digits__test": 1.0}, ["`download.uci_digits.test` is 1.0", "less than 1"]),
         ({"download__mnist__sha256": {"train-images-idx3-ubyte.gz": "0" * 64}}, ["`download.mnist.sha256", "4"]),
         ({"download__mnist__sha256__train-images-idx3-ubyte.gz": "x"}, ["is 'x'", "must match ^[0-9a-f]{64}$"]),
+        (
+            {"download__mnist__sha256__train-image.gz": "0" * 64},
+            ["`download.mnist.sha256.train-image.gz` is 'train-im"],
+        ),
         ({"download__mnist__mirrors": "somewhere"}, ["`download.mnist.mirrors` is 'somewhere'", "a list"]),
     ],
 )

@@ -91,9 +91,16 @@ def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor]) -> None:
 
     The metadata has one entry, `{kind: sha256}`: with more than one their order, and so the
     bytes, would change from run to run.
+
+    Raises:
+        StageError: the disk is full, or the folder read-only.
+
     """
-    with atomic_file(path) as unfinished:
-        safetensors.torch.save_file(tensors, unfinished, metadata={kind: _checksum(tensors)})
+    try:
+        with atomic_file(path) as unfinished:
+            safetensors.torch.save_file(tensors, unfinished, metadata={kind: _checksum(tensors)})
+    except SafetensorError as error:
+        raise StageError(f"{path} cannot be written ({error})") from error
 
 
 def load_tensors(path: Path, kind: str) -> dict[str, Tensor]:

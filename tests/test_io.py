@@ -9,19 +9,23 @@ import pytest
 from stages.io import StageError, atomic_write, run
 
 SMALL_DISK = """
-import resource, sys
+import resource, sys, torch
 from pathlib import Path
-from stages.io import run, atomic_write
+from stages.io import atomic_write, run, save_tensors
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 path = Path(sys.argv.pop())
-run(lambda: atomic_write(path, bytes(5000)))
+run(lambda: {write})
 """
 
 
-def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "write", ["atomic_write(path, bytes(5000))", "save_tensors(path, 'weights', {'a': torch.zeros(5000)})"]
+)
+def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(tmp_path: Path, write: str) -> None:
     path = tmp_path / "model.bin"
     atomic_write(path, b"old")
-    done = subprocess.run([sys.executable, "-c", SMALL_DISK, path], capture_output=True, text=True, check=False)
+    program = SMALL_DISK.format(write=write)
+    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "File too large" in done.stderr
     assert "Traceback" not in done.stderr

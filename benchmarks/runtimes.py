@@ -108,7 +108,7 @@ def draw_images(count: int) -> Pixels:
     return images.astype(np.uint8)[:, None]
 
 
-def judge(answers: Answers, logits: Scores, probabilities: Scores) -> Verdict:
+def compare(answers: Answers, logits: Scores, probabilities: Scores) -> Verdict:
     """Compare what a runtime said with the reference."""
     outputs = answers.outputs.values()
     differs = [given.argmax(axis=1) != logits.argmax(axis=1) for given, _ in outputs]
@@ -154,7 +154,7 @@ def main() -> None:
                 passed = passed and isinstance(answers, RuntimeMissingError)
                 tqdm.write(f"| {name} | not run: {answers} |{' |' * (len(columns) - 2)}")
                 continue
-            verdicts = [judge(answer, *wanted) for answer, (_, *wanted) in zip(answers, sets.values(), strict=True)]
+            verdicts = [compare(answer, *wanted) for answer, (_, *wanted) in zip(answers, sets.values(), strict=True)]
             passed = passed and all(verdict.within(tolerance) for verdict in verdicts)
             tqdm.write(write_row(name, answers[0].version, verdicts))
     counts = " and ".join(f"{len(images):,} {key} images" for key, (images, _, _) in sets.items())

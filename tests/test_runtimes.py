@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from benchmarks import environments, runtimes
 from benchmarks.browser import BrowserError, post_from
 from benchmarks.launch import RUNTIMES, Program, RuntimeFailedError, RuntimeMissingError, find_chromium
-from benchmarks.runtimes import BATCH_SIZES, MODEL, Answers, Pixels, Scores, ask, draw_images, judge, work_out
+from benchmarks.runtimes import BATCH_SIZES, MODEL, Answers, Pixels, Scores, ask, compare, draw_images, work_out
 from stages.config import read_sections
 from tests.conftest import ROOT
 
@@ -36,7 +36,7 @@ def test_every_runtime_gives_the_same_answers_in_every_batch_size(name: str, ref
         assert name not in ALWAYS_HERE
         pytest.skip(str(error))
     assert tuple(answers.outputs) == BATCH_SIZES
-    verdict = judge(answers, *reference)
+    verdict = compare(answers, *reference)
     assert verdict.within(TOLERANCE), verdict
 
 
@@ -118,18 +118,18 @@ def test_the_reference_is_worked_out_in_64_bits(tmp_path: Path) -> None:
 
 def test_one_differing_number_in_one_batch_size_is_seen(reference: tuple[Scores, Scores]) -> None:
     logits, probabilities = reference
-    assert judge(Answers("1.0", {1: reference, 2: reference}), *reference).within(TOLERANCE)
+    assert compare(Answers("1.0", {1: reference, 2: reference}), *reference).within(TOLERANCE)
     for changed in (2 * TOLERANCE, np.nan):
         other = logits.copy()
         other[7, 3] += changed
-        verdict = judge(Answers("1.0", {1: reference, 2: (other, probabilities)}), *reference)
+        verdict = compare(Answers("1.0", {1: reference, 2: (other, probabilities)}), *reference)
         assert not verdict.within(TOLERANCE)
         assert verdict.logits == pytest.approx(changed, nan_ok=True)
         other = probabilities.copy()
         other[7, 3] += changed
-        assert not judge(Answers("1.0", {1: reference, 2: (logits, other)}), *reference).within(TOLERANCE)
+        assert not compare(Answers("1.0", {1: reference, 2: (logits, other)}), *reference).within(TOLERANCE)
     swapped = np.roll(logits, 1, axis=1)
-    assert judge(Answers("1.0", {1: reference, 2: (swapped, probabilities)}), *reference).mismatches == len(IMAGES)
+    assert compare(Answers("1.0", {1: reference, 2: (swapped, probabilities)}), *reference).mismatches == len(IMAGES)
 
 
 def test_the_made_up_images_are_pictures_and_the_extremes() -> None:

@@ -42,10 +42,10 @@ def describe(path: Path, folder: Path, model: str) -> Picture:
     """Return what is known of a file before it is read."""
     file = path.relative_to(folder).as_posix()
     try:
-        facts = path.stat()
+        found = path.stat()
     except OSError:  # labelling it will say why
         return Picture(file, "", "", model)
-    return Picture(file, str(facts.st_size), str(facts.st_mtime_ns), model)
+    return Picture(file, str(found.st_size), str(found.st_mtime_ns), model)
 
 
 def is_done(picture: Picture, rows: Rows) -> bool:

@@ -107,13 +107,13 @@ function heaviest({ surface, grainy }, { sign, above, ink }, strokes) {
   if (!isAny(ink)) return { mask: ink, mass: 0, sign, surface, figures: 1, grainy: false };
   let parts = partsOf(above, ink);
   if (strokes) parts = asStrokes(parts, ink);
-  const mass = highest(parts.mass);
+  const mass = largest(parts.mass);
   const inner = parts.mass.map((value, one) => (isInner(parts, one) ? value : 0));
-  if (highest(inner) >= (strokes ? INNER_SHARE * mass : mass)) parts = { ...parts, mass: inner };
+  if (largest(inner) >= (strokes ? INNER_SHARE * mass : mass)) parts = { ...parts, mass: inner };
   return { ...mainOfSeveral(parts), mass, sign, surface, grainy };
 }
 
-const highest = (values) => values.reduce((most, value) => Math.max(most, value));
+const largest = (values) => values.reduce((most, value) => Math.max(most, value));
 
 const nothing = (found) => ({ ...found, mask: mapped(found.mask, () => 0) });
 

@@ -66,6 +66,26 @@ def test_one_application_serves_one_loop_after_another() -> None:
     assert asyncio.run(predict_together(app)) == asyncio.run(predict_together(app))
 
 
+def test_an_application_is_ready_each_time_that_it_is_started() -> None:
+    app = application()
+
+    async def live() -> list[int]:
+        events = iter(["startup", "shutdown"])
+        statuses: list[int] = []
+
+        async def receive() -> Message:
+            return {"type": f"lifespan.{next(events)}"}
+
+        async def send(message: Message) -> None:
+            assert message["type"].endswith(".complete")
+            statuses.append(ask(app.service, "/v2/health/ready").status)
+
+        await app({"type": "lifespan"}, receive, send)
+        return statuses
+
+    assert [asyncio.run(live()), asyncio.run(live())] == [[200, 503], [200, 503]]
+
+
 def test_a_request_that_is_cancelled_leaves_the_others_their_answers() -> None:
     app = application()
 

@@ -49,9 +49,9 @@ class Application:
     async def _follow_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
+            self.service.closing = message["type"] == "lifespan.shutdown"  # a test may start one application many times
             await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                self.service.close()
+            if self.service.closing:
                 return
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -75,7 +75,7 @@ class Service:
         self._clients = Clients(proxies)
         self._request_ids = RequestIds()
         self._classifier: Classifier | None = None
-        self._closing = self._given_up = False
+        self.closing = self._given_up = False
         self._drawing, self._reference = drawing_page(), reference_page()
         self._described: bytes  # set by `open`: it shows the model's shapes
         self._routes = self._list_routes()
@@ -91,7 +91,7 @@ class Service:
 
     def close(self) -> None:
         """Report "not ready" from now on; requests that still arrive are answered."""
-        self._closing = True
+        self.closing = True
 
     def give_up(self) -> None:
         """Refuse the pictures that are still to be read, also those of requests that are being answered."""
@@ -212,7 +212,7 @@ class Service:
         return Response(200, servers[:-1] + b"," + self._described[1:])
 
     def _live(self, _: Request) -> Response:
-        return json_response({"live": True, "ready": self._classifier is not None and not self._closing})
+        return json_response({"live": True, "ready": self._classifier is not None and not self.closing})
 
     def _ready(self, _: Request) -> Response:
         self._check_ready()
@@ -232,7 +232,7 @@ class Service:
         return json_response(triton_config(self._loaded().contract, most_images=self.limits.images))
 
     def _index(self, _: Request) -> Response:
-        return json_response(triton_index(ready=self._classifier is not None and not self._closing))
+        return json_response(triton_index(ready=self._classifier is not None and not self.closing))
 
     def _v1_status(self, _: Request) -> Response:
         self._check_ready()
@@ -272,7 +272,7 @@ class Service:
 
     def _check_ready(self) -> None:
         self._loaded()
-        if self._closing:
+        if self.closing:
             raise _shutting_down()
 
     def _check_given_up(self) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mnist_serving.classifier import PACKAGED_MODEL
 
 from tests.test_cli import ZERO, enlarged
 
@@ -57,6 +58,14 @@ def test_names_that_cannot_be_printed_are_escaped_and_the_files_after_them_answe
     names = [line.split(b":")[0] for line in done.stdout.splitlines()]
     assert sorted(names) == [b"a\\udcff.png", b"b\\nc.png", b"d\\xe9.png", b"e.png", b"zero.png"]
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_model_whose_name_cannot_be_printed_is_described(tmp_path: Path) -> None:
+    (tmp_path / "d\u00e9.onnx").symlink_to(PACKAGED_MODEL)
+    command = [sys.executable, "-m", "mnist_serving", "info", "--model", "d\u00e9.onnx"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout.splitlines()[0].split()) == (0, b"", [b"file", b"d\\xe9.onnx"])
 
 
 def test_a_reader_that_takes_no_more_ends_it_silently(tmp_path: Path) -> None:

@@ -83,9 +83,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run_predict(arguments: argparse.Namespace) -> int:
     """Answer file by file, in their order; report those that cannot be read on standard error."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name may have letters that the terminal lacks; who reads a pipe gets each answer when there is one.
-        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     classifier = Classifier(arguments.model)
     ask = partial(answer_file, classifier, number=arguments.number)
     files = list(_list_files(arguments.files))
@@ -281,5 +278,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (until the program ends)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may have letters that the terminal lacks; who reads a pipe gets each answer when there is one.
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     arguments = build_parser().parse_args(argv)
     exit_with(lambda: arguments.run(arguments))

@@ -94,6 +94,8 @@ def test_below_a_root_path_everything_is_found_whether_a_proxy_takes_it_off_or_n
     for path in ("/v2/models/mnist", "/docs", "/", "/metrics"):
         assert ask(service, quote(root) + path).status == 200
         assert ask(service, path).status == 200
+    assert "unknown model 'iris'" in error_of(ask(service, f"{quote(root)}/v2/models/iris"))
+    assert error_of(ask(service, "/nowhere")).endswith(f"; {quote(root)}/docs lists the paths")
     redirect = ask(service, quote(root), headers={b"host": b"evil.example", b"x-forwarded-prefix": b"/evil"})
     assert (redirect.status, redirect.headers["Location"]) == (307, f"{quote(root)}/")
     described = json.loads(ask(service, f"{quote(root)}/openapi.json").body)

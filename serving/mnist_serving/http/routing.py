@@ -1,7 +1,7 @@
 """Which handler answers a request: its path chooses the route, its method the handler."""
 
 from collections.abc import Callable
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from .infer_reply import MODEL_NAME, MODEL_VERSION
 from .jobs import Job
@@ -43,7 +43,7 @@ def find_handler(request: Request, handlers: dict[str, Handler]) -> Handler:
     if request.error is not None:
         raise request.error
     if not handlers:
-        raise HttpError(404, _not_found(request.path))
+        raise HttpError(404, _not_found(request.root_path, request.path))
     handler = handlers.get("GET" if request.method == "HEAD" else request.method)
     if handler is None:
         allowed = ", ".join([*handlers, *(["HEAD"] if "GET" in handlers else [])])
@@ -57,13 +57,13 @@ def _decoded(path: str) -> str:
     return "/".join(part if "/" in decoded else decoded for part, decoded in parts)
 
 
-def _not_found(path: str) -> str:
+def _not_found(root: str, path: str) -> str:
     """Say which part of a path is unknown."""
-    parts = _decoded(path).split("/")
+    parts = _decoded(path_below(root, path)).split("/")
     if parts[1:3] in (["v1", "models"], ["v2", "models"]) and len(parts) > 3:  # noqa: PLR2004 (/v2/models/NAME/...)
         name = parts[3].partition(":")[0] if parts[1] == "v1" else parts[3]
         if name != MODEL_NAME:
             return f"unknown model {name[:60]!r}; the model is {MODEL_NAME!r}"
         if parts[4:5] == ["versions"] and parts[5:6] != [MODEL_VERSION]:
             return f"unknown version {'/'.join(parts[5:6])[:60]!r} of {MODEL_NAME!r}; its version is {MODEL_VERSION!r}"
-    return f"unknown path {path[:200]!r}; /docs lists the paths"
+    return f"unknown path {path[:200]!r}; {quote(root)}/docs lists the paths"

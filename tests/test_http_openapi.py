@@ -1,12 +1,16 @@
 """The OpenAPI document, compared with what the server does: schemathesis makes up requests from it."""
 
+import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.peer_environments import environment
 from tests.http_server import running_server
+from tests.http_service import ask, make_service
 
 EXAMPLES = 30  # of each call; `make bench` tries many more
 SECONDS = 600
@@ -35,6 +39,20 @@ def run_schemathesis(port: int, examples: int, settings: Path) -> subprocess.Com
         timeout=SECONDS,
         cwd=settings.parent,
     )
+
+
+def arrays(part: object) -> Iterator[dict[str, Any]]:
+    """Yield the schemas of arrays in a part of a document."""
+    if isinstance(part, dict) and part.get("type") == "array":
+        yield part
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from arrays(inner)
+
+
+def test_every_array_says_what_it_holds_without_which_generated_clients_lack_its_calls() -> None:
+    found = [*arrays(json.loads(ask(make_service(), "/openapi.json").body))]
+    assert found
+    assert [array for array in found if not {"items", "prefixItems"} & array.keys()] == []
 
 
 @pytest.mark.timeout(1800)  # the first run installs

@@ -106,10 +106,13 @@ def _preparation(contract: Contract) -> str:
 def _health_paths() -> Json:
     health = _json(_object({"live": BOOLEAN, "ready": BOOLEAN}))
     server = {"name": STRING, "version": STRING, "extensions": STRINGS}
+    state = {"name": STRING, "version": STRING, "state": STRING}
     return {
         "/v2/health/live": {"get": _get("Whether the process answers", health)},
         "/v2/health/ready": {"get": _get("Whether requests should be sent here", health, 503)},
-        "/v2/repository/index": {"post": _get("The models and their states", _json({"type": "array"}))},
+        "/v2/repository/index": {
+            "post": _get("The models and their states", _json({"type": "array", "items": _object(state)}))
+        },
         "/v2": {"get": _get("The server's name, version and extensions", _json(_object(server)))},
     }
 
@@ -246,7 +249,7 @@ def _infer_schemas(shape: Shape, limits: Limits, meaning: str) -> Json:
     batch = INTEGER | {"minimum": 1, "maximum": limits.images}
     sides = [batch, *({"const": length} for length in shape)]
     tensor_shape = {"type": "array", "prefixItems": sides, "minItems": len(sides), "maxItems": len(sides)}
-    data = {"type": "array", "description": f"The pixels, flat or nested as the shape says. {meaning}"}
+    data = {"type": "array", "items": {}, "description": f"The pixels, flat or nested as the shape says. {meaning}"}
     binary_size = {"type": "object", "properties": {"binary_data_size": INTEGER | {"minimum": 0}}}
     named = {"name": {"const": INPUT}, "shape": tensor_shape, "datatype": {"const": DATATYPE}}
     tensor = _object(named) | {"properties": named | {"data": data, "parameters": binary_size}}
@@ -259,7 +262,7 @@ def _infer_schemas(shape: Shape, limits: Limits, meaning: str) -> Json:
         "parameters": {"type": "object", "properties": {"binary_data_output": BOOLEAN}},
         "outputs": {"type": "array", "items": asked, "maxItems": len(SERVED_OUTPUTS)},
     }
-    output = {"name": STRING, "datatype": {"enum": ["FP32", "BYTES"]}, "shape": {"type": "array"}}
+    output = {"name": STRING, "datatype": {"enum": ["FP32", "BYTES"]}, "shape": {"type": "array", "items": INTEGER}}
     reply = {"model_name": STRING, "model_version": STRING, "id": STRING}
     outputs = {"type": "array", "items": _object(output)}
     return {"InferRequest": request, "InferReply": _object(reply | {"outputs": outputs})}

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.http_server import (
     BODY,
@@ -64,7 +65,10 @@ def test_a_model_that_is_missing_or_not_one_is_one_line(model: str, workers: str
     assert re.fullmatch(r"mnist-serving: error: .*\n", said)
 
 
-@pytest.mark.parametrize("flags", [["--unknown"], ["--port", "70000"], ["--workers", "0"], ["--grace", "-1"]])
+TOO_MANY = ["--max-pixels", str(2 * (Image.MAX_IMAGE_PIXELS or 0) + 1)]  # Pillow refuses so large a picture
+
+
+@pytest.mark.parametrize("flags", [["--unknown"], ["--port", "70000"], ["--workers", "0"], ["--grace", "-1"], TOO_MANY])
 def test_wrong_usage_is_one_line_and_exit_code_2(flags: list[str]) -> None:
     code, said = complaint(*flags)
     assert code == 2

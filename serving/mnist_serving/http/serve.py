@@ -15,7 +15,7 @@ from mnist_serving.errors import MnistServingError
 
 from .limits import Limits
 from .logs import configure_logs
-from .settings import COUNT, PORT, SECONDS, Parser, Repeated, origins, proxies, root_path, take_environment
+from .settings import COUNT, PIXELS, PORT, SECONDS, Parser, Repeated, origins, proxies, root_path, take_environment
 
 if TYPE_CHECKING:
     from .prometheus import Rows
@@ -73,7 +73,7 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         ("--max-images", "images", COUNT, "images in a request"),
         ("--max-header", "header", COUNT, "bytes in a request's first line and headers"),
         ("--max-chunks", "chunks", COUNT, "chunks in a chunked body"),
-        ("--max-pixels", "pixels", COUNT, "pixels in a picture file"),
+        ("--max-pixels", "pixels", PIXELS, "pixels in a picture file"),
         ("--max-in-flight", "in_flight", COUNT, "requests with a body being received or worked on"),
         ("--max-large-in-flight", "large_in_flight", COUNT, "of these, with a body larger than --max-body"),
         ("--max-connections", "connections", COUNT, "open connections"),

@@ -100,6 +100,7 @@ def _number(kind: type[int] | type[float], least: float, most: float, text: str)
 
 PORT = partial(_number, int, 0, 65_535)
 COUNT = partial(_number, int, 1, 2**31)
+PIXELS = partial(_number, int, 1, 178_956_970)  # Pillow opens no larger picture
 SECONDS = partial(_number, float, 0, 86_400)
 
 

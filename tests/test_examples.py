@@ -174,19 +174,18 @@ def test_curl_gets_the_classifiers_answers_and_the_reason_where_there_is_none(
 
 @pytest.mark.parametrize("folder", ["python", "node", "opencv", "client"])
 def test_the_answers_that_a_readme_shows_are_those_of_the_model(folder: str) -> None:
-    """Of the committed model, or of that to be committed: another make of processor trains one that differs."""
+    """Those of the committed model, or of the one to be committed: another make of processor trains another."""
 
-    def answers(model: str) -> list[tuple[str, str, Any]]:
-        facts = json.loads(model)
-        scaled = np.exp(np.array(facts["golden"]["logits"]) / facts["temperature"])
-        rows = enumerate(scaled / scaled.sum(axis=1, keepdims=True), start=1)
-        name = "pictures/golden-{}.pgm".format
+    def answers(text: str) -> list[tuple[str, str, Any]]:
+        model = json.loads(text)
+        scaled = np.exp(np.array(model["golden"]["logits"]) / model["temperature"])
         return [
-            (name(row), facts["labels"][each.argmax()], pytest.approx(each.max(), abs=TOLERANCE)) for row, each in rows
+            (f"pictures/golden-{number}.pgm", model["labels"][row.argmax()], pytest.approx(row.max(), abs=TOLERANCE))
+            for number, row in enumerate(scaled / scaled.sum(axis=1, keepdims=True), start=1)
         ]
 
     shown = [(name, label, float(value)) for name, _, label, value in ANSWER.findall(blocks(folder, "text")[-1])]
-    right = [answers(model) for model in versions_of("serving/mnist_serving/model.json")]
+    right = [answers(text) for text in versions_of("serving/mnist_serving/model.json")]
     assert shown in right, "paste what its command prints"
 
 

@@ -60,12 +60,12 @@ def unfinished(source: str, target: str) -> list[str]:
 
     Raises:
         OSError: a folder cannot be read or made.
-        ValueError: there is no shard, two would have the same output, or the outputs be shards of the next run.
+        ValueError: SOURCE has no shard, TARGET is in it, or two shards would have the same output.
 
     """
     place, folder = locate(source)
-    other, outputs = locate(target)
-    if place.type_name == other.type_name and Path(outputs).resolve().is_relative_to(Path(folder).resolve()):
+    target_place, outputs = locate(target)
+    if place.type_name == target_place.type_name and Path(outputs).resolve().is_relative_to(Path(folder).resolve()):
         raise ValueError(f"TARGET {target} is in SOURCE {source}, so outputs would be taken for shards: move it out")
     found = place.get_file_info(fs.FileSelector(folder))
     names = [file.base_name for file in found if file.type == fs.FileType.Directory or file.extension == "parquet"]
@@ -76,8 +76,8 @@ def unfinished(source: str, target: str) -> list[str]:
         if times > 1:
             alike = " and ".join(name for name in shards if output_of(name) == output)
             raise ValueError(f"{source} has {alike}, whose outputs would both be {output}: rename one")
-    other.create_dir(outputs)
-    done = {file.base_name for file in other.get_file_info(fs.FileSelector(outputs))}
+    target_place.create_dir(outputs)
+    done = {file.base_name for file in target_place.get_file_info(fs.FileSelector(outputs))}
     return [name for name in shards if output_of(name) not in done]
 
 
@@ -91,7 +91,7 @@ def score(name: str, source: str, target: str) -> int:
 
     Raises:
         OSError: it cannot be read or written.
-        ValueError: it does not have the columns, or not the pixels, that the model takes.
+        ValueError: it lacks a column, or its images are not of the size that the model takes.
 
     """
     place, folder = locate(target)
@@ -111,15 +111,12 @@ def _read_table(name: str, source: str) -> Iterator[pa.RecordBatch]:
     with place.open_input_file(f"{folder}/{name}") as file:
         for batch in pq.ParquetFile(file).iter_batches(ROWS, columns=["id", "image"]):
             try:
-                ids, images = (
-                    batch["id"].cast(pa.string()),
-                    batch["image"].cast(pa.binary(math.prod(shape))).drop_null(),
-                )
-                pixels = np.frombuffer(b"".join(images.to_pylist()), np.uint8).reshape(len(batch), *shape)
-            except (KeyError, NotImplementedError, ValueError) as error:
-                needed = f"it has to have the columns `id` and `image`, in each row {math.prod(shape)} bytes"
+                ids = batch["id"].cast(pa.string())
+                pixels = b"".join(batch["image"].cast(pa.binary(math.prod(shape))).to_pylist())
+            except (KeyError, TypeError, pa.ArrowException) as error:  # TypeError: a row without an image
+                needed = f"it must have the columns `id` and `image`, in each row {math.prod(shape)} bytes"
                 raise ValueError(f"{needed}: {error}") from error
-            prediction = classifier().predict(pixels)
+            prediction = classifier().predict(np.frombuffer(pixels, np.uint8).reshape(-1, *shape))
             columns = (
                 ids,
                 prediction.labels,

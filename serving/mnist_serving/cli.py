@@ -229,7 +229,7 @@ def read_file(path: str | Path) -> bytes:
         if path == STDIN:
             content = _standard_input()
         else:
-            with open(path, "rb") as file:  # noqa: PTH123 (of no name, `Path` makes the current folder)
+            with open(path, "rb") as file:  # noqa: PTH123 (`Path` takes an empty name for the current folder)
                 content = file.read(LARGEST_PICTURE + 1)  # its size is not asked for: devices and pipes have none
     except IsADirectoryError as error:
         raise FileError(f"the folder holds no pictures: their names end in {', '.join(sorted(SUFFIXES))}") from error

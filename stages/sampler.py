@@ -50,9 +50,13 @@ class LossWeightedSampler:
         """Return the rows of an epoch, int64 [count]; with a power, some of them more than once."""
         if not self.power:
             return torch.randperm(len(self.losses), generator=generator, device=generator.device)
+        return torch.multinomial(self.weights(), len(self.losses), replacement=True, generator=generator)
+
+    def weights(self) -> Tensor:
+        """Return how often each image is drawn, float [count], as multiples of what a mean loss is worth."""
         mean = self.losses.mean().clamp(min=LOWEST)
-        weights = (self.losses / mean).pow(self.power).clamp(LEAST, MOST)
-        return torch.multinomial(weights, len(weights), replacement=True, generator=generator)
+        power = torch.tensor(self.power)  # 0.5 as a number is MKL's `sqrt`, which differs by the processor
+        return (self.losses / mean).pow(power).clamp(LEAST, MOST)
 
     def update(self, rows: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Remember the losses of a batch: rows int64 [B], logits [B,classes], labels [B]."""

@@ -6,7 +6,8 @@ interrupted training resumes there and gives the same bytes as an uninterrupted 
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated, Literal, TextIO
 
 import torch
@@ -16,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
-from stages import data, distributed, sanity
+from stages import cuda_graph, data, distributed, sanity
 from stages.augment import Augment
 from stages.checkpoint import Epoch, TrainState, fingerprint_of
 from stages.config import Count, Section, Seed, load_params
@@ -97,8 +98,8 @@ def train_epoch(  # noqa: PLR0913, PLR0917 (the parts of a training step)
     scheduler: LRScheduler,
     sampler: LossWeightedSampler,
     batches: Iterable[Batch],
-) -> list[float]:
-    """Learn from each batch once; return the loss of each batch before its step."""
+) -> Tensor:
+    """Learn from each batch once; return the loss of each batch before its step, float [batches]."""
     model.train()
     losses: list[Tensor] = []
     for images, labels, rows in batches:
@@ -110,7 +111,7 @@ def train_epoch(  # noqa: PLR0913, PLR0917 (the parts of a training step)
         scheduler.step()
         sampler.update(rows, logits, labels)
         losses.append(loss.detach())
-    return torch.stack(losses).tolist()  # once, because a GPU waits for it
+    return torch.stack(losses)
 
 
 def validate(model: nn.Module, validation: Split) -> tuple[float, float]:
@@ -152,6 +153,11 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
     elif distributed.rank() == 0:
         warn(sanity.check(state.model, loss_function, params.objective.build_optimizer, training))
     model = distributed.replicate(state.model)
+    augment: Callable[[Tensor, torch.Generator], Tensor] = params.data.augment
+    learn: Callable[[Iterable[Batch]], Tensor]
+    learn = partial(train_epoch, model, loss_function, state.optimizer, state.scheduler, state.sampler)
+    if training.images.device.type == "cuda" and not distributed.launched():
+        learn, augment = cuda_graph.record(train_epoch, params.data.augment, state, loss_function)
     steps = math.ceil(len(training.labels) / params.train.batch_size)
     first = None  # the first loss, unless it was before an interruption
     warn(sanity.check_steps(params.train.epochs * steps))
@@ -162,15 +168,15 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
             state.sampler.draw(state.generator),
             batch_size=params.train.batch_size,
             generator=state.generator,
-            augment=params.data.augment,
+            augment=augment,
             rank=distributed.rank(),
             world_size=distributed.world_size(),
         )
         if params.data.augment.warps and training.images.device.type == "cpu":
             epoch_batches = prefetch(epoch_batches)
         shown = tqdm(epoch_batches, f"epoch {number}", steps, leave=False, disable=distributed.rank() > 0 or None)
-        losses = train_epoch(model, loss_function, state.optimizer, state.scheduler, state.sampler, shown)
-        state.sampler.losses = distributed.merge(before, state.sampler.losses).clamp(min=0)
+        losses = learn(shown).tolist()
+        state.sampler.losses.copy_(distributed.merge(before, state.sampler.losses).clamp(min=0))
         epoch = Epoch(number, sum(losses) / len(losses), *validate(state.model, validation))
         first = losses[0] if number == 1 else first
         warn(sanity.check_losses(epoch, first=first, steps=steps, last=number == params.train.epochs))

@@ -28,7 +28,7 @@ class Recorded:
     what cannot be recorded because it waits for the GPU. Whatever else the function uses has to stay where it is.
     """
 
-    def __init__(self, function: Callable[..., Tensor], generator: torch.Generator) -> None:
+    def __init__(self, function: Callable[..., Tensor], generator: torch.Generator | None = None) -> None:
         self.function, self.generator = function, generator
         self.calls, self.stream = 0, torch.cuda.Stream()
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -60,11 +60,12 @@ class Recorded:
     def _record(self, inputs: tuple[Tensor, ...]) -> None:
         self.inputs = tuple(kept.clone() for kept in inputs)
         graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.generator)
+        if self.generator:
+            graph.register_generator_state(self.generator)
         try:
             with torch.cuda.graph(graph, stream=self.stream):
                 self.output = self.function(*self.inputs)
-        except RuntimeError:
+        except RuntimeError:  # it waits for the GPU, or is wrong, which the call that follows says
             return
         self.graph = graph
 
@@ -81,7 +82,7 @@ def record(
         group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=device)
         group["capturable"] = True
     parts = (state.model, loss_function, state.optimizer, NO_SCHEDULER, state.sampler)
-    step = Recorded(lambda *batch: train_epoch(*parts, [Batch(*batch)]), state.generator)
+    step = Recorded(lambda *batch: train_epoch(*parts, [Batch(*batch)]))
     warp = Recorded(lambda images: augment(images, state.generator), state.generator)
 
     def epoch(batches: Iterable[Batch]) -> Tensor:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from mnist_serving.classifier import Classifier
 from mnist_serving.http.limits import Limits
 from mnist_serving.http.service import Service
-from mnist_serving.http.transport.http_types import Request, Response
+from mnist_serving.http.transport import Request, Response
 
 INFER = "/v2/models/mnist/infer"
 JSON = {b"content-type": b"application/json"}

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
+from mnist_serving.http.transport import Request, Response
 from mnist_serving.http.transport.connection import LINGER_SECONDS, Connection, ServerState
-from mnist_serving.http.transport.http_types import Request, Response
 from mnist_serving.http.transport.server import ShutdownTimeouts, drain, new_event_loop
 
 from tests.http_service import GREY, make_service

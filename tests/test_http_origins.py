@@ -2,7 +2,7 @@
 
 import pytest
 from mnist_serving.http.clients import Clients
-from mnist_serving.http.transport.http_types import HttpError, Request, Response
+from mnist_serving.http.transport import HttpError, Request, Response
 
 from tests.http_service import ask, make_service
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from mnist_serving.http.service import Service
-from mnist_serving.http.transport.http_types import Request
+from mnist_serving.http.transport import Request
 from PIL import Image
 
 from tests.http_server import PREDICT, READY, Server, eventually, running_server, statuses

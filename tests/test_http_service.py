@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mnist_serving.http.jobs import Job
 from mnist_serving.http.service import Service
-from mnist_serving.http.transport.http_types import Request
+from mnist_serving.http.transport import Request
 
 from tests.http_service import CLASSIFIER, INFER, JSON, ask, ask_json, error_of, make_service
 

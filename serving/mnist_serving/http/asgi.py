@@ -7,9 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .service import Service
-from .transport.batcher import Batcher
-from .transport.http_types import HttpError, Request, Response, add_header, body_too_large, too_many
-from .transport.limits import BodyLimit
+from .transport import Batcher, BodyLimit, HttpError, Request, Response, add_header, body_too_large, too_many
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

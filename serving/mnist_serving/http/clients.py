@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address, ip_network
 
-from .transport.http_types import Request
+from .transport import Request
 
 UNIX = "unix"  # the client of a Unix socket, which has no address
 

@@ -5,8 +5,7 @@ import re
 import zlib
 from http import HTTPStatus
 
-from .transport.http_types import HttpError, Request, Response, body_too_large
-from .transport.limits import BodyLimit
+from .transport import BodyLimit, HttpError, Request, Response, body_too_large
 
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 PROTOCOLS = ("/v1", "/v2")

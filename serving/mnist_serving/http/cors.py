@@ -1,6 +1,6 @@
 """Cross-origin requests (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol): which other sites' pages may ask."""
 
-from .transport.http_types import Request, Response
+from .transport import Request, Response
 
 EXPOSED = "Content-Encoding, Inference-Header-Content-Length, Retry-After, X-Request-Id"
 SECONDS = "600"  # for which a browser may remember a preflight

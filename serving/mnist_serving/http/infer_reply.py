@@ -8,7 +8,7 @@ from mnist_serving.classifier import Floats, Prediction
 
 from .infer_request import InferRequest, Output
 from .json_body import json_response
-from .transport.http_types import Response
+from .transport import Response
 
 MODEL_NAME = "mnist"
 MODEL_VERSION = "1"

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from .json_body import kind, may_hold_booleans, read_object
 from .pixels import MESSAGE_LENGTH, Images, Shape, read_pixels, to_images
-from .transport.http_types import HttpError
+from .transport import HttpError
 
 INPUT = "image"
 SERVED_OUTPUTS = ("logits", "probabilities", "digit")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mnist_serving.classifier import Prediction
 
 from .pixels import Images
-from .transport.http_types import Request, Response
+from .transport import Request, Response
 
 
 @dataclass(slots=True)

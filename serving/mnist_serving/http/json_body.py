@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from .transport.http_types import HttpError, Response
+from .transport import HttpError, Response
 
 JSON = "application/json"
 

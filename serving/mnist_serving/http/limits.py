@@ -5,7 +5,7 @@ from functools import cached_property
 
 from mnist_serving import MAX_PIXELS
 
-from .transport.limits import BodyLimit, TransportLimits
+from .transport import BodyLimit, TransportLimits
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import time
 import warnings
 from types import TracebackType
 
-from .transport.http_types import Request, Response
+from .transport import Request, Response
 
 ACCESS = "mnist_serving.http.access"
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}  # what a record holds besides its `extra`

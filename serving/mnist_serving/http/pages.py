@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from mnist_serving.metadata import PACKAGE, locate
 
-from .transport.http_types import Response
+from .transport import Response
 
 HTML = "text/html; charset=utf-8"
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .json_body import kind
-from .transport.http_types import HttpError
+from .transport import HttpError
 
 Images = npt.NDArray[np.uint8]  # [N,channels,height,width]
 Shape = tuple[int, int, int]  # of an image, as the model's contract says: channels, height, width

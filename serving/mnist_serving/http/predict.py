@@ -18,8 +18,7 @@ from .jobs import Job
 from .json_body import JSON, has_more, json_response, may_hold_booleans, read_object
 from .limits import Limits
 from .pixels import Images, Shape, read_pixels, to_images
-from .transport.http_types import HttpError, Request, Response, body_too_large
-from .transport.limits import BodyLimit
+from .transport import BodyLimit, HttpError, Request, Response, body_too_large
 from .uploads import FORM, STARTS, decode_base64, is_picture_type, read_form
 
 PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff")

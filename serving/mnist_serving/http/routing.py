@@ -5,7 +5,7 @@ from urllib.parse import quote, unquote
 
 from .infer_reply import MODEL_NAME, MODEL_VERSION
 from .jobs import Job
-from .transport.http_types import HttpError, Request, Response
+from .transport import HttpError, Request, Response
 
 Handler = Callable[[Request], Response | Job]
 Route = tuple[str, dict[str, Handler]]  # its name in the metrics, and its handlers by method

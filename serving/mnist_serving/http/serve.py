@@ -119,7 +119,7 @@ def _serve_on(arguments: argparse.Namespace, listeners: list[socket.socket]) -> 
             wanted,
         )
     from .prometheus import Rows
-    from .transport.workers import Supervisor
+    from .transport import Supervisor
 
     rows = Rows(arguments.workers)
     if arguments.workers == 1:
@@ -131,7 +131,7 @@ def _work(
     arguments: argparse.Namespace, listeners: list[socket.socket], rows: "Rows", place: int, ready: Callable[[], None]
 ) -> int:
     """Serve as one worker of several; log why if it cannot."""
-    from .transport.workers import CANNOT_START
+    from .transport import CANNOT_START
 
     rows.place = place
     try:
@@ -150,7 +150,7 @@ def _serve(
     import asyncio
 
     from .service import Service
-    from .transport.server import ShutdownTimeouts, new_event_loop, run_server
+    from .transport import ShutdownTimeouts, new_event_loop, run_server
 
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Limits)})
     paths_and_sites = {name: getattr(arguments, name) for name in ("root_path", "origins", "proxies")}

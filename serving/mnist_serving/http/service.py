@@ -36,8 +36,7 @@ from .prometheus import CONTENT_TYPE as PROMETHEUS
 from .prometheus import Metrics, Rows
 from .request_id import RequestIds
 from .routing import UNKNOWN, Handler, Route, find_handler, find_route, path_below
-from .transport.http_types import RETRY, HttpError, Request, Response
-from .transport.limits import BodyLimit
+from .transport import RETRY, BodyLimit, HttpError, Request, Response
 
 logger = logging.getLogger("mnist_serving.http")
 

@@ -9,7 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from .pixels import MESSAGE_LENGTH
-from .transport.http_types import HttpError
+from .transport import HttpError
 
 FORM = "multipart/form-data"
 STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")  # of the formats of picture files

@@ -95,6 +95,12 @@ class TrainState:
         return True
 
 
+def own_copies(model: nn.Module) -> dict[str, Tensor]:
+    """Return a model's weights on the CPU, by name: a file takes none that share memory, or lie in another order."""
+    weights = model.state_dict().items()
+    return {name: weight.cpu().clone(memory_format=torch.contiguous_format) for name, weight in weights}
+
+
 def fingerprint_of(params: str, data: Path) -> str:
     """Return a digest of everything that a training follows from: parameters, data, code and torch's version."""
     with safe_open(data, framework="pt") as tensors:

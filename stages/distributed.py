@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 import torch
 from torch import Tensor, distributed, nn
@@ -37,6 +38,12 @@ def rank() -> int:
 def world_size() -> int:
     """Return how many processes share the work."""
     return int(os.environ["WORLD_SIZE"]) if launched() else 1
+
+
+def say(line: str, file: TextIO | None = None) -> None:
+    """Print a line, once for all processes."""
+    if rank() == 0:
+        print(line, file=file, flush=True)
 
 
 def get_device(name: str) -> torch.device:

@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Annotated, Literal, TextIO
+from typing import Annotated, Literal
 
 import torch
 from pydantic import ConfigDict, Field
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from stages import cuda_graph, data, distributed, sanity
 from stages.augment import Augment
-from stages.checkpoint import Epoch, TrainState, fingerprint_of
+from stages.checkpoint import Epoch, TrainState, fingerprint_of, own_copies
 from stages.config import Count, Section, Seed, load_params
 from stages.data import Batch, DatasetInfo, Split, batches, load_dataset_info, load_training, prefetch
 from stages.drawn.digits import DrawnDigits
@@ -149,7 +149,7 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
     """
     fingerprint = fingerprint_of(params.model_dump_json(), TRAIN_FILE)
     if state.resume(CHECKPOINT_FILE, fingerprint=fingerprint):
-        say(f"resuming after epoch {len(state.history)}")
+        distributed.say(f"resuming after epoch {len(state.history)}")
     elif distributed.rank() == 0:
         warn(sanity.check(state.model, loss_function, params.objective.build_optimizer, training))
     model = distributed.replicate(state.model)
@@ -184,7 +184,7 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
         if distributed.rank() == 0:
             state.save(CHECKPOINT_FILE, fingerprint=fingerprint)
         distributed.end_if_orphaned()
-        say(
+        distributed.say(
             f"epoch {number}/{params.train.epochs} | avg loss {epoch.train_loss:.4f} | "
             f"val loss {epoch.val_loss:.4f} | val accuracy {epoch.val_accuracy:.4f}"
         )
@@ -192,22 +192,10 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
         state.model.load_state_dict(state.best)
 
 
-def own_copies(model: nn.Module) -> dict[str, Tensor]:
-    """Return a model's weights on the CPU, by name: a file takes none that share memory, or lie in another order."""
-    weights = model.state_dict().items()
-    return {name: weight.cpu().clone(memory_format=torch.contiguous_format) for name, weight in weights}
-
-
-def say(line: str, file: TextIO | None = None) -> None:
-    """Print a line, once for all processes."""
-    if distributed.rank() == 0:
-        print(line, file=file, flush=True)
-
-
 def warn(sentences: Iterable[str]) -> None:
     """Print warnings on standard error."""
     for sentence in sentences:
-        say(f"warning: {sentence}", sys.stderr)
+        distributed.say(f"warning: {sentence}", sys.stderr)
 
 
 def main() -> None:
@@ -221,7 +209,7 @@ def main() -> None:
     count, asked = len(training.labels), params.train
     params = params.suit(info, images=count)
     if params.train != asked:
-        say(
+        distributed.say(
             f"{params.train.epochs} epochs in batches of {params.train.batch_size}, not {asked.epochs} in batches of "
             f"{asked.batch_size}: {count:,} training images would make fewer than {asked.min_steps:,} steps "
             "(`train.min_steps`)"

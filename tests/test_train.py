@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.prune import l1_unstructured
 
 from stages import download, train
-from stages.checkpoint import Epoch
+from stages.checkpoint import Epoch, own_copies
 from stages.data import load_dataset_info, load_split, prefetch, train_val_split
 from stages.io import TEST_FILE, TRAIN_FILE, WEIGHTS_FILE, StageError, save_tensors
 from stages.losses.cross_entropy import CrossEntropy
@@ -39,7 +39,7 @@ def test_weights_that_layers_share_or_that_lie_in_another_order_can_be_saved(tmp
     convolution = nn.Conv2d(3, 4, 3)
     convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last)
     for model in (nn.Sequential(block, block), convolution):
-        save_tensors(tmp_path / "weights", KIND, train.own_copies(model))
+        save_tensors(tmp_path / "weights", KIND, own_copies(model))
         assert load_weights(model, tmp_path / "weights", KIND) is model
 
 

@@ -174,7 +174,7 @@ def test_curl_gets_the_classifiers_answers_and_the_reason_where_there_is_none(
 
 @pytest.mark.parametrize("folder", ["python", "node", "opencv", "client"])
 def test_the_answers_that_a_readme_shows_are_those_of_the_model(folder: str) -> None:
-    """Those of the committed model, or of the one to be committed: another make of processor trains another."""
+    """Those of the committed model, or of the one to be committed: with other packages the training gives another."""
 
     def answers(text: str) -> list[tuple[str, str, Any]]:
         model = json.loads(text)

@@ -72,9 +72,11 @@ def main() -> None:
     """Measure, and print or write the table in Markdown."""
     parser = argparse.ArgumentParser(description="How fast a GPU trains, against the tutorial's own program on it.")
     parser.add_argument("--mnist", type=Path, help="a folder with the four files; default: the mirrors of params.yaml")
-    parser.add_argument("--device", default="cuda", help="as in `train.device`; default: %(default)s")
+    parser.add_argument("--device", default="cuda", choices=("cuda", "mps", "cpu"), help="default: %(default)s")
     parser.add_argument("--output", type=Path, help="write the table into this file")
     arguments = parser.parse_args()
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("torch finds no GPU here")
     if arguments.mnist:
         os.environ["MNIST_MIRROR"] = str(arguments.mnist.resolve())
     with tempfile.TemporaryDirectory() as temporary:

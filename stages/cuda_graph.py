@@ -6,13 +6,15 @@ epoch takes a fifth of the time.
 Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from stages import distributed
 from stages.augment import Augment
 from stages.checkpoint import TrainState
 from stages.data import Batch
@@ -71,25 +73,32 @@ class Recorded:
 
 
 def record(
-    train_epoch: Callable[..., Tensor], augment: Augment, state: TrainState, loss_function: nn.Module
-) -> tuple[Callable[[Iterable[Batch]], Tensor], Callable[[Tensor, torch.Generator], Tensor]]:
-    """Return an epoch of `train_epoch`, step by step a replay, and the augmentation likewise.
+    train_epoch: Callable[..., Tensor], augment: Augment, state: TrainState
+) -> tuple[Callable[..., Tensor], Callable[[Tensor, torch.Generator], Tensor]]:
+    """Return what does as `train_epoch` and `augment` do in a training on one GPU, each step and each batch a replay.
 
-    The optimizer's learning rate becomes a tensor, which a replay reads; a number would stay what it was.
+    Elsewhere, and where several processes train together, they stay as they are. On the GPU, the optimizer's learning
+    rate becomes a tensor, which a replay reads; a number would stay what it was.
     """
     device = state.generator.device
+    if device.type != "cuda" or distributed.launched():
+        return train_epoch, augment
     for group in state.optimizer.param_groups:
         group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=device)
         group["capturable"] = True
-    parts = (state.model, loss_function, state.optimizer, NO_SCHEDULER, state.sampler)
-    step = Recorded(lambda *batch: train_epoch(*parts, [Batch(*batch)]))
     warp = Recorded(lambda images: augment(images, state.generator), state.generator)
 
-    def epoch(batches: Iterable[Batch]) -> Tensor:
-        losses = []
+    @cache
+    def recorded(model: object, loss_function: object, optimizer: object, sampler: object) -> Recorded:
+        parts = (model, loss_function, optimizer, NO_SCHEDULER, sampler)
+        return Recorded(lambda *batch: train_epoch(*parts, [Batch(*batch)]))
+
+    def epoch(*parts: Any) -> Tensor:  # noqa: ANN401 (those of `train_epoch`)
+        model, loss_function, optimizer, scheduler, sampler, batches = parts
+        step, losses = recorded(model, loss_function, optimizer, sampler), []
         for batch in batches:
             losses.append(step(*batch))
-            state.scheduler.step()
+            scheduler.step()
         return torch.cat(losses)
 
     return epoch, lambda images, _: warp(images) if augment.warps else images

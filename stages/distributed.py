@@ -9,7 +9,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -44,6 +44,12 @@ def say(line: str, file: TextIO | None = None) -> None:
     """Print a line, once for all processes."""
     if rank() == 0:
         print(line, file=file, flush=True)
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """Print warnings on standard error, once for all processes."""
+    for sentence in sentences:
+        say(f"warning: {sentence}", sys.stderr)
 
 
 def get_device(name: str) -> torch.device:

@@ -6,8 +6,7 @@ interrupted training resumes there and gives the same bytes as an uninterrupted 
 
 import math
 import sys
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import torch
@@ -151,16 +150,12 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
     if state.resume(CHECKPOINT_FILE, fingerprint=fingerprint):
         distributed.say(f"resuming after epoch {len(state.history)}")
     elif distributed.rank() == 0:
-        warn(sanity.check(state.model, loss_function, params.objective.build_optimizer, training))
+        distributed.warn(sanity.check(state.model, loss_function, params.objective.build_optimizer, training))
     model = distributed.replicate(state.model)
-    augment: Callable[[Tensor, torch.Generator], Tensor] = params.data.augment
-    learn: Callable[[Iterable[Batch]], Tensor]
-    learn = partial(train_epoch, model, loss_function, state.optimizer, state.scheduler, state.sampler)
-    if training.images.device.type == "cuda" and not distributed.launched():
-        learn, augment = cuda_graph.record(train_epoch, params.data.augment, state, loss_function)
+    learn, augment = cuda_graph.record(train_epoch, params.data.augment, state)
     steps = math.ceil(len(training.labels) / params.train.batch_size)
     first = None  # the first loss, unless it was before an interruption
-    warn(sanity.check_steps(params.train.epochs * steps))
+    distributed.warn(sanity.check_steps(params.train.epochs * steps))
     while len(state.history) < params.train.epochs and not state.out_of_patience(params.train.patience):
         number, before = len(state.history) + 1, state.sampler.losses.clone()
         epoch_batches = batches(
@@ -175,11 +170,11 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
         if params.data.augment.warps and training.images.device.type == "cpu":
             epoch_batches = prefetch(epoch_batches)
         shown = tqdm(epoch_batches, f"epoch {number}", steps, leave=False, disable=distributed.rank() > 0 or None)
-        losses = learn(shown).tolist()
+        losses = learn(model, loss_function, state.optimizer, state.scheduler, state.sampler, shown).tolist()
         state.sampler.losses.copy_(distributed.merge(before, state.sampler.losses).clamp(min=0))
         epoch = Epoch(number, sum(losses) / len(losses), *validate(state.model, validation))
         first = losses[0] if number == 1 else first
-        warn(sanity.check_losses(epoch, first=first, steps=steps, last=number == params.train.epochs))
+        distributed.warn(sanity.check_losses(epoch, first=first, steps=steps, last=number == params.train.epochs))
         state.record(epoch, keep_best=params.train.patience is not None)
         if distributed.rank() == 0:
             state.save(CHECKPOINT_FILE, fingerprint=fingerprint)
@@ -190,12 +185,6 @@ def train(state: TrainState, loss_function: nn.Module, training: Split, validati
         )
     if state.best is not None:
         state.model.load_state_dict(state.best)
-
-
-def warn(sentences: Iterable[str]) -> None:
-    """Print warnings on standard error."""
-    for sentence in sentences:
-        distributed.say(f"warning: {sentence}", sys.stderr)
 
 
 def main() -> None:
@@ -210,9 +199,8 @@ def main() -> None:
     params = params.suit(info, images=count)
     if params.train != asked:
         distributed.say(
-            f"{params.train.epochs} epochs in batches of {params.train.batch_size}, not {asked.epochs} in batches of "
-            f"{asked.batch_size}: {count:,} training images would make fewer than {asked.min_steps:,} steps "
-            "(`train.min_steps`)"
+            f"{params.train.epochs} epochs in batches of {params.train.batch_size}, because {count:,} training images "
+            f"make too few steps in {asked.epochs} epochs in batches of {asked.batch_size} (`train.min_steps`)"
         )
     distributed.check_batch_size(min(params.train.batch_size, len(training.labels)))
     device = distributed.get_device(params.train.device)

@@ -1,7 +1,5 @@
 """On a GPU, steps that are recorded and replayed do what they do one by one; there is none where CI runs."""
 
-from functools import partial
-
 import pytest
 import torch
 from torch import nn
@@ -52,11 +50,11 @@ def train(
     sampler = LossWeightedSampler(IMAGES, power=0.5, device=torch.device("cuda"))
     state = TrainState(model, weights, scheduler, sampler, torch.Generator("cuda").manual_seed(0))
     loss_function = nn.CrossEntropyLoss()
-    as_it_is = (partial(train_epoch, model, loss_function, weights, scheduler, sampler), warp)
-    learn, augment = cuda_graph.record(train_epoch, warp, state, loss_function) if record else as_it_is
+    learn, augment = cuda_graph.record(train_epoch, warp, state) if record else (train_epoch, warp)
     for _ in range(EPOCHS):
         rows = sampler.draw(state.generator)
-        losses = learn(batches(training, rows, batch_size=BATCH, generator=state.generator, augment=augment))
+        shown = batches(training, rows, batch_size=BATCH, generator=state.generator, augment=augment)
+        losses = learn(model, loss_function, weights, scheduler, sampler, shown)
     return model.state_dict(), losses, float(weights.param_groups[0]["lr"])
 
 

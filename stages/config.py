@@ -117,7 +117,7 @@ def read_mapping(path: Path, sections: Iterable[str], *, text: str | None = None
 
 def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
     """Turn a pydantic error into a sentence with the key, its value and what is allowed."""
-    key, allowed = _locate(error["loc"], wanted)
+    key, allowed, annotation = _locate(error["loc"], wanted)
     if error["type"] == "extra_forbidden":
         return _unknown(key, error["input"], allowed)
     if error["type"] == "missing":
@@ -129,7 +129,7 @@ def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
         return f"`{key}.kind` is missing: write it, as in recipes/ or in the committed {PARAMS_FILE}"
     template = ALLOWED.get(error["type"])
     sentence = template.format_map(context) if template else error["msg"].removeprefix("Value error, ")
-    return f"`{key}` is {error['input']!r}; {sentence}"
+    return f"`{key}` is {error['input']!r}; {sentence}{', or null' if NoneType in get_args(annotation) else ''}"
 
 
 # What is allowed, by pydantic's name of the error.
@@ -166,8 +166,8 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
     return f"did you mean `{near[0]}`? " if near else ""
 
 
-def _locate(location: tuple[int | str, ...], wanted: type[Section]) -> tuple[str, list[str]]:
-    """Return a key as the file has it, and the keys allowed beside it."""
+def _locate(location: tuple[int | str, ...], wanted: type[Section]) -> tuple[str, list[str], object]:
+    """Return a key as the file has it, the keys allowed beside it, and its type."""
     names, section, allowed = [], wanted, list(wanted.model_fields)
     for part in location:
         members = [member for member in get_args(section) if member is not NoneType] or [section]
@@ -181,7 +181,7 @@ def _locate(location: tuple[int | str, ...], wanted: type[Section]) -> tuple[str
             allowed = list(section.model_fields)
             field = section.model_fields.get(str(part))
             section = field.annotation if field else None  # type: ignore[assignment]
-    return ".".join(names), allowed
+    return ".".join(names), allowed, section
 
 
 def _kind(member: object) -> object:

@@ -68,6 +68,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         unfinished.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk names no file
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 

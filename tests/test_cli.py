@@ -100,6 +100,8 @@ def test_a_folder_stands_for_the_pictures_in_it_and_below(tmp_path: Path, capsys
     enlarged(ONE).save(tmp_path / "more/b.PNG")
     enlarged(ZERO).save(tmp_path / "a.png")
     (tmp_path / "notes.txt").write_text("no picture")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")  # nobody writes into it
     assert run("predict", "--json", tmp_path) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(answer["file"], answer["label"]) for answer in answers] == [

@@ -25,6 +25,7 @@ from tests.conftest import edit_params
         ({"train__batch_size": 0}, ["`train.batch_size` is 0", "greater than 0"]),
         ({"train__batch_size": 64.5}, ["`train.batch_size` is 64.5", "whole number"]),
         ({"train__epochs": True}, ["`train.epochs` is True", "whole number"]),
+        ({"train__patience": "x"}, ["`train.patience` is 'x'", "a whole number, or null"]),
         ({"data__validation": 0}, ["`data.validation` is 0", "greater than 0"]),
         ({"data__validation": 1.5}, ["`data.validation` is 1.5", "whole number of images, or a share of them below 1"]),
         ({"data__validation": float("inf")}, ["`data.validation` is inf", "finite"]),

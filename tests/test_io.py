@@ -28,6 +28,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(tmp_path: Pat
     done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "File too large" in done.stderr
+    assert str(path) in done.stderr
     assert "Traceback" not in done.stderr
     assert [*tmp_path.iterdir()] == [path]
     assert path.read_bytes() == b"old"

@@ -75,3 +75,14 @@ def test_colour_and_pictures_that_are_not_square_are_left_to_onnxruntime(
 def test_a_network_with_other_layers_is_left_to_onnxruntime(tmp_path: Path) -> None:
     model = write_convolutional_model(tmp_path / "model")
     assert run(model, np.zeros((1, 28, 28), np.uint8), tmp_path) is None
+
+
+def test_a_site_without_a_model_is_not_built_and_the_folder_is_named(tmp_path: Path) -> None:
+    try:
+        command = [find_command("node"), str(ROOT / "examples/web/build.js"), str(tmp_path / "site"), str(tmp_path)]
+    except RuntimeMissingError as error:
+        pytest.skip(str(error))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = f"{tmp_path / 'model.onnx'} is missing: name a folder that holds a model.onnx and its model.json\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    assert not [*tmp_path.iterdir()]

@@ -17,6 +17,11 @@ const SCRIPTS =
 const RUNTIME = ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"]; // for the processor, without threads
 
 const [target = join(HERE, "dist"), model = PACKAGE] = process.argv.slice(2);
+for (const name of ["model.onnx", "model.json"]) {
+  if (existsSync(join(model, name))) continue;
+  console.error(`${join(model, name)} is missing: name a folder that holds a model.onnx and its model.json`);
+  process.exit(1);
+}
 const dense = isDense(readFileSync(join(model, "model.onnx")), read(model, "model.json"));
 
 // What the page may load: its own files, and WebAssembly where the model needs it.

@@ -133,7 +133,9 @@ def _pictures_below(folder: str) -> list[Path]:
         found.append(Path(error.filename))
 
     for place, _, names in os.walk(folder, onerror=refuse):
-        found += [Path(place, name) for name in names if Path(name).suffix.lower() in SUFFIXES]
+        pictures = (Path(place, name) for name in names if Path(name).suffix.lower() in SUFFIXES)
+        # not a pipe, which would be waited for; `Path.is_file` raises where it may not look
+        found += [path for path in pictures if os.path.isfile(path) or not os.path.exists(path)]  # noqa: PTH110, PTH113
     return sorted(found)
 
 

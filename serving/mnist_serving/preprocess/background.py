@@ -27,6 +27,7 @@ QUARTERS = 4  # of a grey level: the unit of what stands out from the page
 SURFACE_SIDE = 60  # longer side of the copy that the surface is fitted to, in pixels
 WHITE = 255
 HAT_SHARE = 10  # half the top hat's window, as a part of the longer side: strokes are narrower than the window
+TERMS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))  # powers of x and of y in a surface's six terms
 PAGE_SHARE, PAGE_SPREAD = 0.35, 2.5  # page: within 2.5 times the residual of the best 35 %
 
 
@@ -40,16 +41,19 @@ def page_surface(picture: Grey, page: Mask) -> list[float]:
     step = min(ceil_div(max(picture.shape), SURFACE_SIDE), *picture.shape)
     small = block_mean(picture, step).astype(np.float64)
     inside = page[step // 2 :: step, step // 2 :: step][: small.shape[0], : small.shape[1]]
-    rows, columns = np.nonzero(inside if inside.any() else np.ones_like(inside))
-    level = small[rows, columns]
-    y, x = (2.0 * rows + 1) * step - picture.shape[0], (2.0 * columns + 1) * step - picture.shape[1]
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
+    inside = inside if inside.any() else np.ones_like(inside)
+    sides = zip(small.shape, picture.shape, strict=True)
+    y, x = ((2.0 * np.arange(count) + 1) * step - length for count, length in sides)
+    down, across = (np.vander(side, 5, increasing=True).T.copy() for side in (y, x))  # powers
     rim = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
-    surface = [float(quantile(rim if page.all() else level, 0.5)), 0.0, 0.0, 0.0, 0.0, 0.0]
-    for count in (1, 3, 3, 3, 6, 6, 6):
-        residual = np.abs(level - _surface_at(surface, y, x))
-        kept = residual <= PAGE_SPREAD * quantile(residual, PAGE_SHARE) + 1
-        surface = _least_squares(terms[:count, kept], level[kept])
+    surface = [float(quantile(rim if page.all() else small[inside], 0.5)), 0.0, 0.0, 0.0, 0.0, 0.0]
+    for degree in (0, 1, 1, 1, 2, 2, 2):
+        residual = np.abs(small - _surface_at(surface, y[:, None], x))
+        near = residual <= PAGE_SPREAD * quantile(residual[inside], PAGE_SHARE) + 1
+        kept = (inside & near).astype(np.float64)
+        moments = _moments(kept, down[: 2 * degree + 1], across[: 2 * degree + 1])
+        levels = _moments(kept * small, down[: degree + 1], across[: degree + 1])
+        surface = _least_squares(moments, levels, [term for term in TERMS if sum(term) <= degree])
     return surface
 
 
@@ -59,12 +63,20 @@ def _surface_at(c: list[float], y: Floats, x: Floats) -> Floats:
     return values
 
 
-def _least_squares(terms: Floats, level: Floats) -> list[float]:
-    """Solve the normal equations by Gaussian elimination, in one fixed order of operations."""
+def _moments(weights: Floats, down: Floats, across: Floats) -> list[list[float]]:
+    """Return the sums of weight * x**i * y**j over all pixels, from the powers of y and of x, a row for each.
+
+    Not by `@`, for which BLAS would start its threads. The sums are of whole numbers, exact in any order.
+    """
+    sums: list[list[float]] = np.einsum("jh,ih->ij", down, np.einsum("hw,iw->ih", weights, across)).tolist()
+    return sums
+
+
+def _least_squares(moments: list[list[float]], levels: list[list[float]], terms: list[tuple[int, int]]) -> list[float]:
+    """Solve a surface's normal equations by Gaussian elimination, in one fixed order of operations."""
     count = len(terms)
-    # Not `@`: BLAS would start its threads. The sums are of whole numbers, exact in any order.
-    matrix: list[list[float]] = np.einsum("in,jn->ij", terms, terms).tolist()
-    right: list[float] = np.einsum("in,n->i", terms, level).tolist()
+    matrix = [[moments[i + k][j + m] for k, m in terms] for i, j in terms]
+    right = [levels[i][j] for i, j in terms]
     floor = [1e-9 * matrix[i][i] for i in range(count)]
     for i, j in itertools.combinations(range(count), 2):
         ratio = matrix[j][i] / matrix[i][i] if matrix[i][i] > floor[i] else 0.0

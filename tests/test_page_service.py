@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mnist_serving.http.pages import SCRIPTS, STATIC, drawing_page
 from PIL import Image
 
 from benchmarks.browser import find_browser, post_from
+from benchmarks.screenshot import take
+from tests.conftest import ROOT
 from tests.drawing_page import ANSWERED, GUESS, NOTICE, RESTING, address, bring, draw, guess, show
 from tests.http_server import Server, eventually, running_server
 from tests.other_models import COLOURS, write_colour_model
@@ -205,3 +208,13 @@ def test_the_page_works_where_the_application_is_mounted_under_a_path(browser: B
         assert guess(browser) == "3"
         links = browser.run("return [...document.querySelectorAll('#links a')].map((link) => link.href)")
         assert links == [f"{address(server)}/my%20digits/{name}" for name in ("model", "docs")]
+
+
+@pytest.mark.usefixtures("browser")  # where there is none, this is skipped
+def test_the_picture_in_the_readme_shows_the_page_as_it_is(tmp_path: Path) -> None:
+    assert take(tmp_path / "page.png") == "7"
+    with Image.open(tmp_path / "page.png") as now, Image.open(ROOT / "docs/page.png") as kept:
+        assert now.size == kept.size
+        levels = [np.asarray(picture.convert("L"), np.int64) for picture in (now, kept)]
+    differ = (np.abs(levels[0] - levels[1]) > 32).mean()
+    assert differ < 0.05, "run `python -m benchmarks.screenshot`"

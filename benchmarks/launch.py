@@ -82,7 +82,7 @@ def deno() -> list[str]:
 
 
 RUNTIMES: Mapping[str, Program] = {
-    "onnxruntime, the newest": partial(in_python, "onnxruntime", None),
+    "onnxruntime, the pinned one": partial(in_python, "onnxruntime", None),
     "onnxruntime, the oldest for this Python": partial(in_python, "onnxruntime", environments.OLDEST_ONNXRUNTIME),
     "ONNX's reference evaluator": partial(in_python, "reference", None),
     "OpenCV 5 dnn, Python": partial(in_python, "opencv", environments.OPENCV_5),

@@ -4,31 +4,34 @@ import ast
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from mnist_serving import Classifier
-from PIL import Image
 
 from tests.conftest import ROOT
 from tests.http_server import Server
 
 PAGE = (ROOT / "docs/service.md").read_text(encoding="utf-8")
 (PROGRAM,) = re.findall(r"^```python\n(import json.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+(MAKING,) = re.findall(r"^```bash\n(python examples/pictures.py.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 LINES = [line for line in PAGE.replace(" \\\n ", "").splitlines() if line.startswith("curl ")]
-ZERO = Classifier().contract.golden.images[2, 0]
+SEVEN = Classifier().contract.golden.images[1, 0]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The files that the lines send: a zero, as a picture, as JSON and as bytes."""
-    Image.fromarray(255 - np.kron(ZERO, np.ones((8, 8), np.uint8))).save(tmp_path / "digit.png")
-    (tmp_path / "image.json").write_text(json.dumps({"image": ZERO.ravel().tolist()}))
-    (tmp_path / "digit.gray").write_bytes(ZERO.tobytes())
-    return tmp_path
+    """The files that the lines send, made as the page says: a seven, as a picture, as bytes and as JSON."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=lambda *_: {"web", "node"})
+    description = tmp_path / "serving/mnist_serving/model.json"
+    description.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "serving/mnist_serving/model.json", description)
+    subprocess.run(["bash", "-euc", MAKING], cwd=tmp_path, check=True)
+    assert (tmp_path / "build/pictures/digit.gray").read_bytes() == SEVEN.tobytes()
+    return tmp_path / "build/pictures"
 
 
 def test_the_page_shows_all_four_ways() -> None:
@@ -40,7 +43,7 @@ def test_a_curl_line_of_the_page_is_answered(server: Server, folder: Path, line:
     command = shlex.split(line.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}"))
     done = subprocess.run([*command, "-sS", "--fail"], cwd=folder, capture_output=True, check=True)
     if "/predict" in line:
-        assert json.loads(done.stdout)["predictions"][0]["label"] == "0"
+        assert json.loads(done.stdout)["predictions"][0]["label"] == "7"
     elif "/infer" in line:
         reply = (folder / "reply").read_bytes()
         assert re.search(rb'"name":\s*"logits"', reply)
@@ -52,13 +55,13 @@ def test_the_program_with_requests_gets_the_same_answers(server: Server, folder:
     program = PROGRAM.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
     of_file, of_pixels, ready, inferred = map(ast.literal_eval, done.stdout.splitlines())
-    assert [reply["predictions"][0]["label"] for reply in (of_file, of_pixels)] == ["0", "0"]
+    assert [reply["predictions"][0]["label"] for reply in (of_file, of_pixels)] == ["7", "7"]
     assert ready == {"live": True, "ready": True}
     assert b'"logits"' in inferred
 
 
 def test_the_answer_has_the_keys_that_the_page_shows(server: Server) -> None:
-    body = json.dumps({"image": ZERO.ravel().tolist()}).encode()
+    body = json.dumps({"image": SEVEN.ravel().tolist()}).encode()
     (prediction,) = server.call("POST", "/predict", body, Content_Type="application/json").json()["predictions"]
     assert list(prediction) == re.findall(r'"(\w+)":', PAGE[PAGE.index('{"predictions": [{') + 18 :].splitlines()[0])
 

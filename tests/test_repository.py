@@ -26,14 +26,8 @@ def blocks(language: str, page: str = README) -> list[str]:
 
 
 def listed_files() -> set[str]:
-    """Every file that git tracks, or would; without git, nothing."""
-    done = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Every file that git tracks; without git, nothing."""
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     return {name for name in done.stdout.splitlines() if (ROOT / name).exists()}
 
 

@@ -18,7 +18,7 @@ from benchmarks.runtimes import BATCH_SIZES, MODEL, Answers, Pixels, Scores, ask
 from stages.config import read_sections
 from tests.conftest import ROOT
 
-ALWAYS_HERE = ("onnxruntime, the newest", "ONNX's reference evaluator")
+ALWAYS_HERE = ("onnxruntime, the pinned one", "ONNX's reference evaluator")
 IMAGES = draw_images(200)
 TOLERANCE = read_sections((ROOT / "params.yaml").read_text(encoding="utf-8"))["export"]["tolerance"]
 
@@ -51,11 +51,11 @@ def test_the_table_has_a_row_for_each_runtime_and_the_exit_code_tells_of_a_diffe
         raise RuntimeFailedError("it broke")
 
     def shifted(model: Path, pixels: Path, sizes: Sequence[int]) -> bytes:
-        version, _, numbers = RUNTIMES["onnxruntime, the newest"](model, pixels, sizes).partition(b"\n")
+        version, _, numbers = RUNTIMES["onnxruntime, the pinned one"](model, pixels, sizes).partition(b"\n")
         return version + b"\n" + (np.frombuffer(numbers, "<f4") + np.float32(0.01)).tobytes()
 
     programs: dict[str, Program] = {"gone": gone, "broken": broken, "shifted": shifted}
-    newest = "onnxruntime, the newest"
+    newest = "onnxruntime, the pinned one"
     monkeypatch.setattr(runtimes, "RUNTIMES", {newest: RUNTIMES[newest], other: programs[other]})
     monkeypatch.setattr(runtimes, "IMAGES", tmp_path / "there is none")
     monkeypatch.setattr(sys, "argv", ["runtimes"])
@@ -63,7 +63,9 @@ def test_the_table_has_a_row_for_each_runtime_and_the_exit_code_tells_of_a_diffe
         runtimes.main()
     assert stopped.value.code == code
     table = capsys.readouterr().out
-    assert re.search(r"^\| onnxruntime, the newest \| [\d.]+ \| 1, 2, 7, 64 \| .*e-0\d \| 0 \|$", table, re.MULTILINE)
+    assert re.search(
+        r"^\| onnxruntime, the pinned one \| [\d.]+ \| 1, 2, 7, 64 \| .*e-0\d \| 0 \|$", table, re.MULTILINE
+    )
     assert (f"| {other} | not run: " in table) == (other != "shifted")
     assert len({row.count("|") for row in table.splitlines() if row.startswith("|")}) == 1
     assert "over 1,000 made-up images, each" in table
@@ -88,7 +90,7 @@ def test_a_file_that_is_not_a_model_is_refused_in_the_runtimes_own_words(tmp_pat
     model = tmp_path / "model.onnx"
     model.write_bytes(MODEL.read_bytes()[:1000])
     with pytest.raises(RuntimeFailedError, match=r"INVALID_PROTOBUF"):
-        ask(RUNTIMES["onnxruntime, the newest"], model, IMAGES)
+        ask(RUNTIMES["onnxruntime, the pinned one"], model, IMAGES)
 
 
 def test_an_answer_of_the_wrong_length_is_refused() -> None:

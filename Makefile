@@ -19,7 +19,7 @@ repro: $(VENV)/installed  ## rebuild everything: data, model, verdict, ONNX file
 	@echo "The model: serving/mnist_serving/model.onnx    What it got wrong: reports/mistakes.png"
 
 recipe: $(VENV)/installed  ## fill boxes 1 to 4 of params.yaml: make recipe NAME=tutorial, quick, accurate or cnn
-	@python -m stages.recipe $(NAME)
+	@python -m stages.recipe "$(NAME)"
 
 new: $(VENV)/installed  ## start a project of your own: make new DEST=../my-project NAME=my-project
 	@python -m stages.new "$(DEST)" "$(NAME)"

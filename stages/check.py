@@ -1,21 +1,23 @@
-"""Check all of `params.yaml`, and that the model in box 2 can be exported.
+"""Check all of `params.yaml`, that this machine has what it asks for, and that the model in box 2 can be exported.
 
     python -m stages.check [DATASET]
 
-With the name of a data set it first writes that into the file, as `data.dataset`.
+With the name of a data set it checks the file with that as `data.dataset`, and writes it there if all is well.
 """
 
 import json
 import re
 import sys
+from pathlib import Path
 
 import torch
 
-from stages import train
+from stages import distributed, train
 from stages.abstain.calibrate import Calibrate
 from stages.abstain.detector import Detector
 from stages.config import PARAMS_FILE, load_params, read_sections
 from stages.data import Shape
+from stages.datasets.listing import list_pictures
 from stages.download import Download, check_name
 from stages.evaluate import Evaluate
 from stages.export import check_exportable
@@ -38,8 +40,8 @@ class Params(train.Params):
     export: Export
 
 
-def choose(dataset: str) -> None:
-    """Write the name of a data set into the file, and leave everything else in it as it is.
+def choose(dataset: str) -> str:
+    """Return the text of the file with the name of a data set in it, and everything else as it is.
 
     Raises:
         StageError: the data set is unknown, or the file has no line for it.
@@ -51,7 +53,7 @@ def choose(dataset: str) -> None:
     text, changed = re.subn(r"(?m)^(  dataset: +)\S+", rf"\g<1>{dataset}", text, count=1)
     if not changed:
         raise StageError(f"{PARAMS_FILE} has no line `  dataset: NAME` to write {dataset} into: write it there by hand")
-    atomic_write(PARAMS_FILE, text.encode())
+    return text
 
 
 def say_what_is_replaced(dataset: str) -> str:
@@ -64,6 +66,17 @@ def say_what_is_replaced(dataset: str) -> str:
         f"\n{MODEL_FILE}, trained on MNIST, will be replaced by the model of {dataset}; "
         "`git checkout . && dvc checkout` restores what was committed"
     )
+
+
+def check_machine(params: Params) -> None:
+    """Raise a StageError where this machine lacks the device, the cores or the folder that the file asks for."""
+    distributed.get_device(params.train.device)
+    distributed.check_processes(params.train.processes)
+    folder = Path(params.download.folder.path)
+    if params.data.dataset == "folder":
+        list_pictures(folder)
+    elif not folder.exists():  # DVC watches it, whatever the data set
+        raise StageError(f"{folder} is missing (`download.folder.path`): make an empty folder there")
 
 
 def expected_shape(params: Params) -> tuple[Shape, bool]:
@@ -96,11 +109,13 @@ def check_model(params: Params) -> None:
 
 def main(dataset: str = "") -> None:
     """Check params.yaml: print one line, or one line for each mistake, and what a training will replace."""
-    if dataset:
-        choose(dataset)
-    params = load_params(Params)
+    text = choose(dataset) if dataset else None
+    params = load_params(Params, text=text)
     check_name(params.data.dataset)
+    check_machine(params)
     check_model(params)
+    if text:
+        atomic_write(PARAMS_FILE, text.encode())
     print(
         f"{PARAMS_FILE} is valid: the model is {params.model.kind}, the data set {params.data.dataset}"
         f"{say_what_is_replaced(params.data.dataset)}"
@@ -108,4 +123,4 @@ def main(dataset: str = "") -> None:
 
 
 if __name__ == "__main__":
-    run(main, dataset="write this data set into the file first")
+    run(main, dataset="a data set to write into the file")

@@ -66,9 +66,11 @@ def load_json(path: Path, wanted: type[Wanted]) -> Wanted:
     """
     try:
         return wanted.model_validate_json(path.read_bytes(), strict=False)
+    except FileNotFoundError as error:
+        raise StageError(f"{path} is missing: run `dvc repro`") from error
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise StageError(f"{path} is missing or damaged ({reason}): delete it and run `dvc repro`") from error
+        raise StageError(f"{path} is damaged ({reason}): delete it and run `dvc repro`") from error
 
 
 def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -120,6 +122,8 @@ def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
     key, allowed, annotation = _locate(error["loc"], wanted)
     if error["type"] == "extra_forbidden":
         return _unknown(key, error["input"], allowed)
+    if error["type"] == "missing" and not isinstance(error["loc"][-1], str):
+        return f"`{key.rpartition('.')[0]}` has too few entries"
     if error["type"] == "missing":
         return f"`{key}` is missing: write it, as in recipes/ or in the committed {PARAMS_FILE}"
     context = error.get("ctx", {})
@@ -129,7 +133,8 @@ def _explain(error: ErrorDetails, wanted: type[Section]) -> str:
         return f"`{key}.kind` is missing: write it, as in recipes/ or in the committed {PARAMS_FILE}"
     template = ALLOWED.get(error["type"])
     sentence = template.format_map(context) if template else error["msg"].removeprefix("Value error, ")
-    return f"`{key}` is {error['input']!r}; {sentence}{', or null' if NoneType in get_args(annotation) else ''}"
+    value = "empty" if error["input"] is None else repr(error["input"])
+    return f"`{key}` is {value}; {sentence}{', or null' if NoneType in get_args(annotation) else ''}"
 
 
 # What is allowed, by pydantic's name of the error.

@@ -72,17 +72,21 @@ def check_batch_size(size: int) -> None:
         raise StageError(f"{world_size()} processes cannot share a batch of {size}: params.yaml, `train.batch_size`")
 
 
+def check_processes(count: int) -> None:
+    """Raise a StageError for more than two of a core, which would fill the memory before they say anything."""
+    most = 2 * (os.cpu_count() or 1)
+    if count > most:
+        raise StageError(f"params.yaml: `train.processes` is {count}; on this machine it must be {most} or less")
+
+
 def launch(module: str, processes: int) -> None:
     """Run a module in several processes and wait for all of them.
 
     Raises:
-        StageError: there are more than two for each core, which would fill the memory before they say anything; or one
-            of them failed, and the others are stopped.
+        StageError: there are too many, or one of them failed, and the others are stopped.
 
     """
-    most = 2 * (os.cpu_count() or 1)
-    if processes > most:
-        raise StageError(f"params.yaml: `train.processes` is {processes}; on this machine it must be {most} or less")
+    check_processes(processes)
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the error below says it in one line
     command = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", str(processes), "-m", module]
     try:

@@ -191,13 +191,13 @@ def test_changed_weights_are_noticed_by_the_golden_examples(copied: Path) -> Non
     onnx.save(model, copied)
     with pytest.raises(
         ModelError,
-        match=r"altered, last by mnist-serving: its golden .* off by .*Classifier\(path, verify=\"labels\"\)",
+        match=r"altered .*names mnist-serving as its .*: its golden .* off by .*Classifier\(path, verify=\"labels\"\)",
     ):
         Classifier(copied)
     assert Classifier(copied, verify="labels").predict(GOLDEN.images).labels[:3] == ["1", "7", "0"]
     weights.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weights), weights.name))
     onnx.save(model, copied)
-    with pytest.raises(ModelError, match=r"are off by [\d.]+; download it again$"):
+    with pytest.raises(ModelError, match=r"are off by [\d.]+; get the original again$"):
         Classifier(copied, verify="labels")
     with pytest.raises(ValueError, match="verify must be one of logits, labels, not 'none'"):
         Classifier(copied, verify="none")  # type: ignore[arg-type]

@@ -46,7 +46,8 @@ from tests.conftest import edit_params
         ({"train__device": "gpu"}, ["`train.device` is 'gpu'", "'cpu', 'cuda', 'mps' or 'auto'"]),
         ({"train": 3}, ["`train` is 3", "keys and values"]),
         ({"objective__loss": {}}, ["`objective.loss.kind` is missing: write it"]),
-        ({"model": None}, ["`model` is None", "keys and values"]),
+        ({"model": None}, ["`model` is empty", "keys and values"]),
+        ({"objective__betas": [0.9]}, ["`objective.betas` has too few entries"]),
         ({"objective__loss": "cross_entropy"}, ["`objective.loss` is 'cross_entropy'", "keys and values"]),
         ({"download__folder__test": 1.0}, ["`download.folder.test` is 1.0", "less than 1"]),
         ({"download__uci_digits__test": 1.0}, ["`download.uci_digits.test` is 1.0", "less than 1"]),
@@ -128,8 +129,7 @@ def test_naming_a_data_set_changes_one_word_of_the_file(project: Path) -> None:
 def test_a_data_set_is_named_however_the_old_one_stands_there(project: Path, line: str) -> None:
     path = project / "params.yaml"
     path.write_text(path.read_text().replace("  dataset: mnist", line))
-    check.choose("kmnist")
-    assert load_params(Params).data.dataset == "kmnist"
+    assert load_params(Params, text=check.choose("kmnist")).data.dataset == "kmnist"
 
 
 def test_a_file_without_a_line_for_the_data_set_is_not_taken_for_changed(project: Path) -> None:
@@ -172,6 +172,8 @@ def test_the_model_is_checked_on_the_shape_of_the_data_set_where_that_is_known(
     dataset, size, channels = data
     edit_params(project, data__dataset=dataset, download__folder__size=size, download__folder__channels=channels)
     edit_params(project, model={"kind": "linear"})
+    (project / "pictures/cat").mkdir(parents=True)
+    (project / "pictures/cat/1.png").touch()
     monkeypatch.setattr(Linear, "build", lambda *_: TakesLargeColours())
     if outcome.startswith("^"):
         with pytest.raises(StageError, match=outcome):
@@ -182,3 +184,23 @@ def test_the_model_is_checked_on_the_shape_of_the_data_set_where_that_is_known(
     assert printed.err.startswith(outcome)
     assert printed.err.count("\n") == bool(outcome)
     assert "params.yaml is valid" in printed.out
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"train__device": "cuda"}, "`train.device` is 'cuda', but torch finds no GPU"),
+        ({"train__processes": 1000}, "`train.processes` is 1000; on this machine it must be"),
+        ({"data__dataset": "folder"}, "elsewhere is not a folder: put your pictures there"),
+        ({}, r"^elsewhere is missing \(`download.folder.path`\): make an empty folder there"),
+    ],
+)
+def test_what_this_machine_lacks_is_said_before_anything_is_trained_or_written(
+    project: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], said: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    edit_params(project, download__folder__path="elsewhere", **change)
+    before = (project / "params.yaml").read_bytes()
+    with pytest.raises(StageError, match=said):
+        check.main("kmnist" if not change else "")
+    assert (project / "params.yaml").read_bytes() == before

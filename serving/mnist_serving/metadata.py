@@ -138,11 +138,12 @@ def check_golden(
     if difference <= GOLDEN_TOLERANCE or (verify == "labels" and same.all()):
         return
     writer = session.get_modelmeta().producer_name or "an unnamed program"
-    remedy = "download it again"
+    remedy = "get the original again"
     if verify == "logits" and same.all():
         remedy += ', or, if it was quantized or converted on purpose, load it with Classifier(path, verify="labels")'
     raise ModelError(
-        f"{name} has been altered, last by {writer}: its golden examples are off by {difference:.3g}; {remedy}"
+        f"{name} was altered after it was made (it names {writer} as its producer): its golden examples are off by "
+        f"{difference:.3g}; {remedy}"
     )
 
 

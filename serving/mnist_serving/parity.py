@@ -197,7 +197,10 @@ def add_parity_arguments(parser: argparse.ArgumentParser) -> None:
 
 def positive(text: str) -> float:
     """Parse a number above zero."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
     return value

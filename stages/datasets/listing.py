@@ -58,6 +58,8 @@ def _list_labels(folder: Path) -> tuple[list[Path], list[Path]]:
         pictures += of_label
         left_out += sorted({*_files(entry)}.difference(of_label))
     if not pictures:
+        if any(path.suffix.lower() in SUFFIXES for path in _visible(folder)):
+            raise StageError(f"the pictures are right in {folder}: put each into its label's folder, {folder}/<label>/")
         untracked = "; an experiment sees only what is tracked: `dvc add pictures/*/`, or `git add pictures`"
         raise StageError(
             f"{folder} holds no pictures: put them into {folder}/<label>/, as {FORMATS}"

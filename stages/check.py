@@ -59,7 +59,10 @@ def choose(dataset: str) -> str:
 def say_what_is_replaced(dataset: str) -> str:
     """Return a line for whoever is about to train on another data set than the model in the package, or nothing."""
     beside = MODEL_FILE.with_suffix(".json")
-    packaged = json.loads(beside.read_text(encoding="utf-8"))["dataset"] if beside.is_file() else ""
+    try:
+        packaged = json.loads(beside.read_text(encoding="utf-8"))["dataset"]
+    except (OSError, ValueError, KeyError, TypeError):  # it is missing, or damaged: nothing worth keeping
+        return ""
     if packaged != "MNIST" or dataset == "mnist":
         return ""
     return (

@@ -110,7 +110,7 @@ def read_mapping(path: Path, sections: Iterable[str], *, text: str | None = None
         raise StageError(f"{path} is missing: run this in the root of the repository") from error
     except MarkedYAMLError as error:
         raise StageError(f"{path} is not valid YAML, line {error.problem_mark.line + 1}: {error.problem}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:  # such as text that is not UTF-8, or 2001-99-99
         raise StageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise StageError(f"{path} must hold the sections {', '.join(sections)}")

@@ -66,10 +66,13 @@ def get_device(name: str) -> torch.device:
     return torch.device(kind, rank() % torch.cuda.device_count()) if kind == "cuda" else torch.device(kind)
 
 
-def check_batch_size(size: int) -> None:
-    """Raise a StageError where a batch has fewer images than there are processes."""
-    if size < world_size():
-        raise StageError(f"{world_size()} processes cannot share a batch of {size}: params.yaml, `train.batch_size`")
+def check_batch_size(size: int, images: int) -> None:
+    """Raise a StageError where processes get none of a batch, or nothing is left of an epoch."""
+    largest = min(size, images)
+    if largest < world_size():
+        raise StageError(f"{world_size()} processes cannot share a batch of {largest}: params.yaml, `train.batch_size`")
+    if largest // world_size() == 1 < size // world_size():  # as `batches` leaves out
+        raise StageError(f"too few training images, {images}: add some, or lower `data.validation` in params.yaml")
 
 
 def check_processes(count: int) -> None:

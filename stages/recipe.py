@@ -59,7 +59,8 @@ def fill(text: str, name: str) -> str:
 def _tidy(text: str) -> str:
     """Restore what writing loses: the blank line that went with a removed key, and two spaces before a comment."""
     spaced = re.sub(r"\n+((?:#.*\n)*[a-z_]+:)", r"\n\n\1", text)
-    return re.sub(r"(?m)(?<=\S) +(?=# )", "  ", spaced)
+    value = r"""(?:[^"'#\n]|"[^"\n]*"|'[^'\n]*')*(?<=\S)"""  # in quotes, a # begins no comment
+    return re.sub(rf"(?m)^({value}) +(?=# )", r"\1  ", spaced)
 
 
 def _merge(section: MutableMapping[str, Any], values: MutableMapping[str, Any]) -> None:

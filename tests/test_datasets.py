@@ -149,7 +149,9 @@ def test_every_fault_of_a_folder_is_reported_with_its_path(tmp_path: Path) -> No
     with pytest.raises(StageError, match="holds no pictures"):
         load()
     (tmp_path / "pictures/1.png").touch()
-    with pytest.raises(StageError, match=r"right in .*pictures: put each into its label's folder, .*pictures/<label>/$"):
+    with pytest.raises(
+        StageError, match=r"right in .*pictures: put each into its label's folder, .*pictures/<label>/$"
+    ):
         load()
     (tmp_path / "pictures/1.png").unlink()
     draw_pictures(tmp_path / "pictures", 3)

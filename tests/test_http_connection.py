@@ -19,6 +19,8 @@ from tests.http_service import GREY, make_service
 BODY = json.dumps({"images": [[0] * 784] * 400}).encode()
 REQUEST = b"POST /predict?seen=true HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY)
 
+PICTURE = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 3\r\n\r\npng"
+
 
 async def soon(condition: Callable[[], object]) -> None:
     """Let the loop turn until a condition holds."""
@@ -115,3 +117,45 @@ def test_of_a_form_that_is_being_read_then_no_other_picture_is_read(monkeypatch:
 
     assert [answer.status for answer in asyncio.run(end())] == [503]
     assert read == [b"0"]
+
+
+async def abort_two_clients(state: ServerState, begun: threading.Event, finish: threading.Event) -> None:
+    """Send a picture from each of two clients; when the first is worked on, both break their connections."""
+    loop = asyncio.get_running_loop()
+    pairs = [socket.socketpair() for _ in range(2)]
+    for count, (ours, theirs) in enumerate(pairs, start=1):
+        await loop.connect_accepted_socket(lambda: Connection(state), ours)
+        await loop.sock_sendall(theirs, PICTURE)
+        await soon(lambda wanted=count: state.app.in_flight == wanted)  # type: ignore[misc]
+    await asyncio.to_thread(begun.wait)
+    for connection in list(state.connections):
+        connection.transport.abort()
+    await soon(lambda: not state.connections)
+    assert state.app.in_flight == 1  # the picture that is worked on
+    finish.set()
+    await asyncio.to_thread(state.threads.shutdown, wait=True)
+    await soon(lambda: state.app.in_flight == 0)
+    for _, theirs in pairs:
+        theirs.close()
+
+
+def test_a_picture_whose_client_has_gone_is_not_read_and_counts_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, finish = threading.Event(), threading.Event()
+    service = make_service()
+    asked: list[Request] = []
+
+    def work(request: Request) -> Response:
+        asked.append(request)
+        begun.set()
+        finish.wait()
+        return Response(200, b"")
+
+    monkeypatch.setattr(service, "answer", work)
+
+    async def end() -> None:
+        await abort_two_clients(ServerState(service, asyncio.get_running_loop()), begun, finish)
+
+    asyncio.run(asyncio.wait_for(end(), 60))
+    assert [request.client_gone for request in asked] == [True]
+    asked[0].client_gone = True
+    assert make_service().answer(asked[0]).status == 408  # type: ignore[union-attr]

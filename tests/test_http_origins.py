@@ -36,6 +36,11 @@ def test_a_page_may_also_read_the_error_of_a_request_whose_head_could_not_be_rea
     assert reply.headers["Access-Control-Allow-Origin"] == named
 
 
+def test_a_page_that_asks_for_a_path_that_is_not_here_reads_that() -> None:
+    reply = ask(make_service(origins=("*",)), "/nowhere", headers=ASKS, method="OPTIONS")
+    assert (reply.status, reply.headers["Access-Control-Allow-Origin"]) == (404, "*")
+
+
 def test_a_page_of_another_origin_is_told_nothing() -> None:
     for service in (make_service(), make_service(origins=("https://b.example",))):
         for reply in (ask(service, "/predict", headers=ASKS, method="OPTIONS"), ask(service, "/v2", headers=ORIGIN)):

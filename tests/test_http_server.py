@@ -169,6 +169,7 @@ def test_a_valid_request_id_is_returned(server: Server) -> None:
         HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
         HEAD + b"Transfer-Encoding: gzip\r\n\r\nabc",
+        HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     ],
 )
 def test_what_is_not_http_1_1_is_a_400(server: Server, raw: bytes) -> None:

@@ -183,3 +183,16 @@ def test_whoever_trains_on_own_pictures_is_told_what_that_replaces(project: Path
     assert "will be replaced by the model of folder; `git checkout . && dvc checkout`" in (
         check.say_what_is_replaced("folder")
     )
+    for damaged in ("{}", "[]", '{"da', ""):  # what a rebuild repairs
+        (project / MODEL_FILE).with_suffix(".json").write_text(damaged)
+        assert check.say_what_is_replaced("folder") == ""
+
+
+def test_a_single_training_image_is_refused_before_the_training(project: Path) -> None:
+    draw_shapes(project / "pictures", 2)
+    edit_params(project, data__dataset="folder")
+    download.main()
+    count = len(load_split(TRAIN_FILE, load_dataset_info()).labels)
+    edit_params(project, data__validation=count - 1)
+    with pytest.raises(StageError, match=r"too few training images, 1: add some, or lower `data.validation`"):
+        train.main()

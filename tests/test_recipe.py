@@ -91,6 +91,11 @@ def test_a_recipe_with_a_section_that_is_not_a_box_is_refused(project: Path) -> 
         fill((project / "params.yaml").read_text(), "mine")
 
 
+def test_two_blanks_before_a_hash_go_only_before_comments() -> None:
+    text = TEXT.replace("    path: pictures", "    path: 'my # pictures'")
+    assert "    path: 'my # pictures'  # <label>/*" in fill(text, "cnn")
+
+
 def test_a_name_with_hyphens_and_dots_is_replaced_whole(project: Path) -> None:
     (project / "recipes/my-recipe.2.yaml").write_text("train: {epochs: 3}\n")
     for name in ("my-recipe.2", "quick"):
@@ -120,6 +125,7 @@ def test_a_damaged_recipe_is_refused_in_one_line(project: Path, text: str, words
     ("old", "new", "words"),
     [
         ("hidden: [128]", "hidden: [", "is not valid YAML, line"),
+        ("hidden: [128]", "hidden: 2001-99-99", "is not valid YAML: month must be in 1..12"),
         ("\nobjective:", "\nobjectives:", "did you mean `objective`?"),
         ("\nexport:", "\n1: 2\nexport:", "unknown key `1` (value 2)"),
         (TEXT[TEXT.index("\ntrain:") : TEXT.index("\ndetector:")], "\ntrain: 3\n", "`train` is 3; write keys and"),

@@ -158,10 +158,13 @@ def explain_file(path: str | Path, said: str, folder: Path, taken: set[str]) -> 
     `taken` holds the names of the sheets so far, to which this one's is added: no sheet replaces one of them.
     """
     from .images import read_grey
+    from .preprocess.canonicalize import check
     from .preprocess.explain import sheet
 
     try:
-        picture = sheet(read_grey(read_file(path)), said)
+        grey = read_grey(read_file(path))
+        check(grey)
+        picture = sheet(grey, said)
     except (FileError, ValueError):
         return
     folder.mkdir(parents=True, exist_ok=True)

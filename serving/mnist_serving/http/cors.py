@@ -16,8 +16,8 @@ class Cors:
         self.on = bool(origins)
 
     def preflight(self, request: Request, methods: list[str]) -> Response | None:
-        """Return the reply to a browser whose OPTIONS asks whether it may send a request; None if it asks nothing."""
-        if ASKED not in request.headers or not self._allowed(request):
+        """Return the reply to a browser that asks whether it may send a request; None if there is nothing to ask."""
+        if ASKED not in request.headers or not methods or not self._allowed(request):
             return None
         headers = {
             "Access-Control-Allow-Methods": ", ".join(methods),

@@ -15,7 +15,19 @@ from mnist_serving.errors import MnistServingError
 
 from .limits import Limits
 from .logs import configure_logs
-from .settings import COUNT, PIXELS, PORT, SECONDS, Parser, Repeated, origins, proxies, root_path, take_environment
+from .settings import (
+    COUNT,
+    PIXELS,
+    PORT,
+    SECONDS,
+    WAIT,
+    Parser,
+    Repeated,
+    origins,
+    proxies,
+    root_path,
+    take_environment,
+)
 
 if TYPE_CHECKING:
     from .prometheus import Rows
@@ -77,10 +89,10 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         ("--max-in-flight", "in_flight", COUNT, "requests with a body being received or worked on"),
         ("--max-large-in-flight", "large_in_flight", COUNT, "of these, with a body larger than --max-body"),
         ("--max-connections", "connections", COUNT, "open connections"),
-        ("--request-timeout", "request_seconds", SECONDS, "for a request to arrive or a reply to be read"),
-        ("--idle-timeout", "idle_seconds", SECONDS, "that a connection may stay open between requests"),
+        ("--request-timeout", "request_seconds", WAIT, "for a request to arrive or a reply to be read"),
+        ("--idle-timeout", "idle_seconds", WAIT, "that a connection may stay open between requests"),
     ):
-        unit = "SECONDS" if kind is SECONDS else "N"
+        unit = "SECONDS" if kind is WAIT else "N"
         group.add_argument(flag, dest=name, type=kind, default=getattr(defaults, name), metavar=unit, help=text)
 
 

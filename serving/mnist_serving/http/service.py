@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import quote
 
 import numpy as np
@@ -241,13 +242,13 @@ class Service:
         contract = self._loaded().contract
         seen = read_flag(request.query, "seen")
         if read_flag(request.query, "number"):
-            return number_job(request, self.limits, contract, self._check_given_up, seen=seen)
-        images = read_images(request, self.limits, contract, self._check_given_up)
+            return number_job(request, self.limits, contract, partial(self._check_wanted, request), seen=seen)
+        images = read_images(request, self.limits, contract, partial(self._check_wanted, request))
         return _job(request, images, seen=seen, inked=contract.centred)
 
     def _predict_instances(self, request: Request) -> Job:
         contract = self._loaded().contract
-        images = read_instances(request, self.limits, contract, self._check_given_up)
+        images = read_instances(request, self.limits, contract, partial(self._check_wanted, request))
         return _job(request, images, seen=False, inked=contract.centred)
 
     def _infer(self, request: Request) -> Job:
@@ -274,9 +275,11 @@ class Service:
         if self.closing:
             raise _shutting_down()
 
-    def _check_given_up(self) -> None:
+    def _check_wanted(self, request: Request) -> None:
         if self._given_up:
             raise _shutting_down()
+        if request.client_gone:
+            raise HttpError(408, "the client has closed the connection")
 
 
 def _shutting_down() -> HttpError:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
@@ -36,10 +36,12 @@ class ServerState:
         """Set the `Date` of the replies."""
         self.date = formatdate(usegmt=True)
 
-    def answer_in_thread(self, request: Request, take: Callable[[Any], None]) -> None:
+    def answer_in_thread(self, request: Request, take: Callable[[Any], None]) -> Future[Any]:
         """Answer a request without holding up the others; `take` is called in the loop unless it is cancelled."""
-        work = self.loop.run_in_executor(self.threads, self.app.answer, request)
-        work.add_done_callback(lambda done: None if done.cancelled() else take(done.result()))
+        work = self.threads.submit(self.app.answer, request)
+        in_loop = asyncio.wrap_future(work, loop=self.loop)
+        in_loop.add_done_callback(lambda done: None if done.cancelled() else take(done.result()))
+        return work
 
 
 class Connection(asyncio.Protocol):
@@ -60,6 +62,8 @@ class Connection(asyncio.Protocol):
         self.deadline = 0.0
         self._queue: deque[tuple[Request, bool]] = deque()  # complete requests, and whether more may follow
         self._busy = False  # a request is being worked on
+        self._request: Request | None = None  # the last that went to the thread
+        self._work: Future[Any] | None = None  # its answer there
         self._closing = False  # nothing more is answered; what still arrives is dropped
         self._half_closed = False  # the client sends no more
         self._write_blocked = False  # the client does not read its replies
@@ -81,9 +85,13 @@ class Connection(asyncio.Protocol):
             self._refuse(too_many(self.limits.connections, "connections"))
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Forget the client; a request that is being worked on stays counted until it is done."""
+        """Forget the client and what waits for its turn; what is being worked on stays counted until it is done."""
         self._closing = True
         self._queue.clear()
+        if self._request and self._work:
+            self._request.client_gone = True
+            if self._work.cancel():  # it has not begun
+                self._busy = False
         if not self._busy:
             self._release()
         self.state.connections.discard(self)
@@ -186,7 +194,8 @@ class Connection(asyncio.Protocol):
             request, keep = self._queue.popleft()
             if self.app.is_slow(request):
                 self._busy = True
-                self.state.answer_in_thread(request, partial(self._take, request, keep))
+                self._request = request
+                self._work = self.state.answer_in_thread(request, partial(self._take, request, keep))
             else:
                 self._act(request, keep, self.app.answer(request))
         if not (self._queue or self._busy or self._write_blocked or self._closing):

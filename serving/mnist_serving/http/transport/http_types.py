@@ -45,6 +45,7 @@ class Request:
         client: the address at the other end of the connection; empty for a Unix socket.
         request_id: the client's `X-Request-Id` or a new one; the application sets it.
         route: which of its routes the application took; it names the request in the metrics.
+        client_gone: set by a transport whose client has closed the connection: nobody waits for the reply.
 
     """
 
@@ -59,6 +60,7 @@ class Request:
     client: str = ""
     request_id: str = ""
     route: str = "other"
+    client_gone: bool = False
 
     @property
     def has_body(self) -> bool:

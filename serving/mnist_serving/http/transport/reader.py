@@ -140,7 +140,7 @@ class RequestReader:
         path, query = _split_target(self._url)
         self._request = Request(method, path, headers, started=time.perf_counter(), query=query)
         version = self._parser.get_http_version()
-        _check_version_and_host(version, headers)
+        _check_head(version, headers)
         if version == "1.0":
             headers.pop(b"expect", None)  # RFC 9110, 10.1.1: such a client knows no 100 Continue
         self._body_limit = self._receiver.body_limit(self._request)
@@ -188,14 +188,17 @@ class RequestReader:
             self._receiver.large_body_begun()
 
 
-def _check_version_and_host(version: str, headers: dict[bytes, bytes]) -> None:
-    """Refuse other versions of HTTP, and a missing or repeated `Host` (RFC 9112, 3.2)."""
+def _check_head(version: str, headers: dict[bytes, bytes]) -> None:
+    """Refuse other versions of HTTP, a missing or repeated `Host` (RFC 9112, 3.2), and bodies coded twice (6.1)."""
     if version not in VERSIONS:
         raise HttpError(400, f"HTTP/{version} is not supported; use HTTP/1.1")
     if b"host" not in headers and version != "1.0":
         raise HttpError(400, "the Host header is missing")
     if b", " in headers.get(b"host", b""):
         raise HttpError(400, "the request has more than one Host header")
+    coding = headers.get(b"transfer-encoding", b"chunked").decode("latin-1").strip()
+    if coding.lower() != "chunked":
+        raise HttpError(400, f"Transfer-Encoding {coding[:60]!r} is not supported; use chunked")
 
 
 def _split_target(url: bytes) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Says which class each picture belongs to, as the service answers: one request, by the Open Inference Protocol.
+"""Says which class each picture belongs to, as the service answers by the Open Inference Protocol.
 
     python classify.py URL PICTURE...
 
@@ -18,6 +18,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 MODEL = "mnist"
+AT_ONCE = 500  # pictures in a request; the service takes 1,024
 Images = npt.NDArray[np.uint8]
 
 
@@ -73,7 +74,12 @@ def main() -> None:
         with triton.InferenceServerClient(arguments.address) as client:
             (image,) = client.get_model_metadata(MODEL)["inputs"]
             pictures = read_all(arguments.pictures, image["shape"][1:])
-            answers = classify(client, np.stack([pixels for _, pixels in pictures])) if pictures else []
+            images = [pixels for _, pixels in pictures]
+            answers = [
+                answer
+                for start in range(0, len(images), AT_ONCE)
+                for answer in classify(client, np.stack(images[start : start + AT_ONCE]))
+            ]
     except (InferenceServerException, OSError) as error:
         sys.exit(f"classify.py: {arguments.address}: {error}; does `mnist-serving serve` listen there?")
     for (path, _), answer in zip(pictures, answers, strict=True):

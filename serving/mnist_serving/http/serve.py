@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import importlib.util
 import logging
+import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -98,6 +99,8 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
 
 def run_serve(arguments: argparse.Namespace) -> int:
     """Serve until a signal arrives; return the exit code. Whatever cannot be used is logged."""
+    if os.name == "nt":
+        raise MnistServingError("`serve` needs Linux or macOS")
     # Imported here and below, so that the other commands start without it.
     from .listening import listening
 

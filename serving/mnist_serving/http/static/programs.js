@@ -1,6 +1,7 @@
 // "Use this from your program": the very drawing as commands and programs to copy.
 
 import { MNIST, find, make } from "./dom.js";
+import { makeCanvas } from "./sheet.js";
 
 const LONGEST = 100_000; // letters of a picture in a command: Linux takes 131,072 as one argument
 
@@ -42,7 +43,7 @@ export class Programs {
   write() {
     if (!find("programs").open || !this.shown) return;
     find("copied").textContent = "";
-    const shown = { ...this.shown, picture: encode(this.shown.drawing) };
+    const shown = { ...this.shown, picture: encode(this.shown) };
     for (const [text, write] of this.texts) {
       text.parentElement.hidden = write === writeOnnx && !shown.seen; // which reads one digit
       text.textContent = text.parentElement.hidden ? "" : write(shown);
@@ -61,10 +62,14 @@ async function copy(element) {
   find("copied").textContent = "Copied.";
 }
 
-/** Return the drawing as a data URL; of one too long for a command what the model saw, which gets the same answer. */
-function encode(drawing) {
+/** Return the drawing as a data URL; if that is too long, what the model saw, or a number at half its size. */
+function encode({ drawing, seen }) {
   const whole = drawing.toDataURL();
-  return whole.length > LONGEST ? find("seen").toDataURL() : whole;
+  if (whole.length <= LONGEST) return whole;
+  if (seen) return find("seen").toDataURL();
+  const half = makeCanvas(drawing.width / 2, drawing.height / 2);
+  half.getContext("2d").drawImage(drawing, 0, 0, half.width, half.height);
+  return encode({ drawing: half });
 }
 
 function writeCurl({ predict, picture }) {

@@ -1,7 +1,6 @@
 """The server: listens, has the application loaded, watches deadlines, and finishes its requests before it ends."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -129,5 +128,4 @@ def _end_on_signals(loop: asyncio.AbstractEventLoop, stopped: "asyncio.Future[st
         stopped.set_result(signal.Signals(number).name)
 
     for number in stop_signals():
-        with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C interrupts, which ends the loop
-            loop.add_signal_handler(number, stop, number)
+        loop.add_signal_handler(number, stop, number)

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import at_least_1
 from benchmarks.servers import LoadRequest
 from tests.balancers import Balanced, balanced
 from tests.http_server import BODY
@@ -107,7 +108,7 @@ def measure(setup: Setup) -> list[int]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Requests that are lost while replicas are replaced or killed.")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--rounds", type=at_least_1, default=3, help="default: %(default)s")
     rounds = parser.parse_args().rounds
     if os.getuid() != 0 or not all(map(shutil.which, ("haproxy", "nginx", "wrk"))):
         sys.exit("run it as root (nginx writes below /var/lib) after apt-get install haproxy nginx-light wrk")

@@ -24,6 +24,7 @@ import psutil
 from mnist_serving import canonicalize
 from PIL import Image
 
+from benchmarks import at_least_1
 from benchmarks.peer_environments import environment
 from stages.data import load_dataset_info, load_split
 from stages.io import DATASET_FILE, TRAIN_FILE
@@ -112,8 +113,8 @@ def row(count: int, programs: Sequence[Sequence[str | Path]], source: Path) -> s
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Processor time of batches.")
-    parser.add_argument("--shards", type=int, nargs="+", default=[7, 70, 210, 700], help="default: %(default)s")
-    parser.add_argument("--pictures", type=int, default=1000, help="default: %(default)s")
+    parser.add_argument("--shards", type=at_least_1, nargs="+", default=[7, 70, 210, 700], help="default: %(default)s")
+    parser.add_argument("--pictures", type=at_least_1, default=1000, help="default: %(default)s")
     arguments = parser.parse_args()
     adopt_orphans()
     images = load_split(ROOT / TRAIN_FILE, load_dataset_info(ROOT / DATASET_FILE)).images.numpy()

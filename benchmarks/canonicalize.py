@@ -24,6 +24,7 @@ from mnist_serving.preprocess.canonicalize import PictureError, canonicalize
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks import at_least_1
 from benchmarks.degrade import KINDS, Picture, degrade
 from stages.config import read_sections
 from stages.data import load_dataset_info, load_split, train_val_split
@@ -50,7 +51,7 @@ class Row(NamedTuple):
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="How well canonicalised pictures are read, by kind, and how fast.")
-    parser.add_argument("--count", type=int, default=2000, help="images of each kind; default: %(default)s")
+    parser.add_argument("--count", type=at_least_1, default=2000, help="images of each kind; default: %(default)s")
     parser.add_argument("--validation", action="store_true", help="the images to choose on, not the test images")
     parser.add_argument("--model", type=Path, default=ROOT / MODEL_FILE, help="default: the one in the package")
     options = parser.parse_args()

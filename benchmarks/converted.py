@@ -25,6 +25,7 @@ from mnist_serving.preprocess.canonicalize import PictureError
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks import at_least_1
 from benchmarks.degrade import KINDS, degrade
 from stages.abstain.ood_images import refused_shares
 from stages.data import DatasetInfo, load_dataset_info, load_split
@@ -97,7 +98,7 @@ def draw_others(count: int, info: DatasetInfo) -> tuple[Pixels, int]:
 def main() -> None:
     """Convert, measure and print."""
     parser = argparse.ArgumentParser(description="What converting the model costs.")
-    parser.add_argument("--count", type=int, default=200, help="pictures of each kind; default: %(default)s")
+    parser.add_argument("--count", type=at_least_1, default=200, help="pictures of each kind; default: %(default)s")
     count = parser.parse_args().count
     info = load_dataset_info(ROOT / DATASET_FILE)
     test = load_split(ROOT / TEST_FILE, info)

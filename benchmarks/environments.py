@@ -7,6 +7,7 @@ Makes those that are missing, once, under `.venv-runtimes/` and in the `node_mod
 it, needs the network.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -143,6 +144,7 @@ def make_missing(environment: PythonEnvironment | NodeEnvironment) -> bool:
 
 def main() -> None:
     """Make what is missing, several at a time: most of it is downloading."""
+    argparse.ArgumentParser(description="Install the other runtimes, each into an environment of its own.").parse_args()
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         sys.exit(not all([*pool.map(make_missing, ALL)]))
 

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http import HTTPStatus
 
+from benchmarks import at_least_1
 from benchmarks.servers import contenders, infer_binary, infer_json, running
 
 PATIENCE = 30  # seconds for a reply and the close
@@ -147,7 +148,7 @@ def complaint(answer: bytes) -> str:
 def main() -> None:
     """Send the cases, count the statuses."""
     parser = argparse.ArgumentParser(description="Send damaged requests.")
-    parser.add_argument("--cases", type=int, default=5000, help="default: %(default)s")
+    parser.add_argument("--cases", type=at_least_1, default=5000, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)  # noqa: S311 (not a secret)

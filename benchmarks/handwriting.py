@@ -47,10 +47,26 @@ class Reading(NamedTuple):
 
 
 def read_folder(folder: Path) -> list[Reading]:
-    """Ask the packaged model about every picture that `labels.csv` lists."""
-    with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
+    """Ask the packaged model about every picture that `labels.csv` lists.
+
+    Raises:
+        FileError: the list is missing, or names a file that is not there or a label that the model does not know.
+
+    """
+    table = folder / "labels.csv"
+    if not table.is_file():
+        raise FileError(f"{table} is missing: list the pictures there, with the columns file and label")
+    with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     classifier = Classifier()
+    labels = (*classifier.contract.labels, *OTHERS)
+    for row in rows:
+        if not row.get("file") or not row.get("label"):
+            raise FileError(f"{table} must have the columns file and label, parted by commas; a row has {row}")
+        if not (folder / row["file"]).is_file():
+            raise FileError(f"{table} names {row['file']}, which is missing")
+        if row["label"] not in labels:
+            raise FileError(f"{table} has the label {row['label']!r} for {row['file']}; allowed: {', '.join(labels)}")
     readings = []
     for row in tqdm(rows, desc="pictures", disable=None, leave=False):
         path = folder / row["file"]
@@ -120,8 +136,8 @@ def main() -> None:
     options = parser.parse_args()
     try:
         readings = read_folder(options.folder)
-    except (OSError, KeyError) as error:
-        sys.exit(f"handwriting: error: {options.folder}/labels.csv needs the columns file and label: {error}")
+    except (FileError, OSError, ValueError) as error:
+        sys.exit(f"handwriting: error: {error}")
     if not any(reading.label not in OTHERS for reading in readings):
         sys.exit(f"handwriting: error: {options.folder}/labels.csv lists no digits")
     print(report(readings))

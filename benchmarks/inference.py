@@ -22,6 +22,8 @@ from mnist_serving.classifier import PACKAGED_MODEL, open_session
 from mnist_serving.metadata import OUTPUTS
 from tqdm import trange
 
+from benchmarks import at_least_1
+
 PACKAGE = Path(__file__).parents[1] / "serving"
 
 
@@ -42,7 +44,9 @@ def start(code: str) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="What the package costs on top of onnxruntime.")
-    parser.add_argument("--rounds", type=int, default=15, help="how often each is measured; default: %(default)s")
+    parser.add_argument(
+        "--rounds", type=at_least_1, default=15, help="how often each is measured; default: %(default)s"
+    )
     rounds = parser.parse_args().rounds
     session = open_session(PACKAGED_MODEL.read_bytes(), name=str(PACKAGED_MODEL))
     classifier = Classifier()

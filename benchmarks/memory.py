@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from benchmarks import at_least_1
 from benchmarks.same_bytes import SMALL
 from benchmarks.training import ROOT, prepare, run, use_recipe
 from stages.data import Split, load_dataset_info, load_split, save_split
@@ -29,7 +30,7 @@ def repeat(folder: Path, times: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="How much memory each stage takes at a multiple of MNIST.")
-    parser.add_argument("--times", type=int, default=10, help="default: %(default)s")
+    parser.add_argument("--times", type=at_least_1, default=10, help="default: %(default)s")
     times = parser.parse_args().times
     yaml = YAML()
     commands = yaml.load(ROOT / "dvc.yaml")["stages"]

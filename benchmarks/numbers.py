@@ -31,6 +31,7 @@ from numpy.random import Generator
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks import at_least_1
 from benchmarks.canonicalize import load_images
 from stages.drawn.digits import write
 from stages.drawn.pages import UNIT, draw_strokes
@@ -208,7 +209,9 @@ def _share(count: int, total: int) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="How well whole numbers are read.")
-    parser.add_argument("--count", type=int, default=200, help="numbers of each length and way; default: %(default)s")
+    parser.add_argument(
+        "--count", type=at_least_1, default=200, help="numbers of each length and way; default: %(default)s"
+    )
     parser.add_argument("--folder", type=Path, help="pictures with a labels.csv (file,label) instead of composed ones")
     options = parser.parse_args()
     try:

@@ -3,6 +3,7 @@
 Each is made once, under `build/environments`, and reused as long as its requirements stay the same.
 """
 
+import argparse
 import hashlib
 import json
 import shutil
@@ -86,8 +87,13 @@ def versions(python: Path) -> dict[str, str]:
 
 def main() -> None:
     """Make the environments named on the command line, or all of them; exit with 1 if one could not be made."""
+    parser = argparse.ArgumentParser(description="Install other servers, clients and engines, each on its own.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(REQUIREMENTS)}; all if none is given")
+    names = parser.parse_args().names or [*REQUIREMENTS]
+    if unknown := [name for name in names if name not in REQUIREMENTS]:
+        parser.error(f"there is no {', '.join(unknown)}; allowed: {', '.join(REQUIREMENTS)}")
     failed = False
-    for name in sys.argv[1:] or REQUIREMENTS:
+    for name in names:
         try:
             print(name, versions(environment(name)).get(name, ""), flush=True)
         except subprocess.CalledProcessError:  # pip has said why

@@ -25,6 +25,7 @@ from onnx.reference import ReferenceEvaluator
 from safetensors.numpy import load_file
 from tqdm import tqdm
 
+from benchmarks import at_least_1
 from benchmarks.environments import ROOT
 from benchmarks.launch import RUNTIMES, Program, RuntimeFailedError, RuntimeMissingError
 from stages.config import read_sections
@@ -133,7 +134,9 @@ def main() -> None:
     """Run everything, print the table."""
     parser = argparse.ArgumentParser(description="The model in every runtime: the same answers?")
     parser.add_argument("--model", type=Path, default=MODEL, help="default: the one in the package")
-    parser.add_argument("--images", type=int, default=10_000, help="at most so many test images; default: %(default)s")
+    parser.add_argument(
+        "--images", type=at_least_1, default=10_000, help="of the test set, at most; default: %(default)s"
+    )
     arguments = parser.parse_args()
 
     sets = {"made-up": (drawn := draw_images(1000), *work_out(arguments.model, drawn))}

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from benchmarks import at_least_1
 from stages.config import PARAMS_FILE
 from stages.io import StageError, atomic_write
 from stages.recipe import fill
@@ -109,8 +110,8 @@ def main() -> None:
     """Run the experiments and print their results."""
     parser = argparse.ArgumentParser(description="The same recipe from several seeds: mean and spread.")
     parser.add_argument("--recipe", help="default: the boxes as params.yaml has them")
-    parser.add_argument("--seeds", type=int, default=5, help="how many; default: %(default)s")
-    parser.add_argument("--jobs", type=int, default=2, help="how many at a time; default: %(default)s")
+    parser.add_argument("--seeds", type=at_least_1, default=5, help="how many; default: %(default)s")
+    parser.add_argument("--jobs", type=at_least_1, default=2, help="how many at a time; default: %(default)s")
     arguments = parser.parse_args()
     try:
         names = queue(arguments.recipe, arguments.seeds)

@@ -21,6 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import at_least_1
 from benchmarks.peer_environments import environment, versions
 from benchmarks.servers import Contender, LoadRequest, check_answer, contenders, cpu_seconds, memory, running
 
@@ -163,7 +164,9 @@ def main() -> None:
     """Measure, print, and write the table if asked."""
     parser = argparse.ArgumentParser(description="Compare servers.")
     parser.add_argument("--seconds", type=float, default=5, help="of each run; default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="how many; the medians are printed; default: %(default)s")
+    parser.add_argument(
+        "--rounds", type=at_least_1, default=3, help="of which medians are printed; default: %(default)s"
+    )
     parser.add_argument("--only", nargs="*", help="servers whose names begin like this")
     parser.add_argument("--report", type=Path, help="write the table to this file")
     arguments = parser.parse_args()
@@ -171,6 +174,8 @@ def main() -> None:
     if missing:
         sys.exit(f"{' and '.join(missing)} must be installed: apt-get install wrk util-linux")
     chosen = [c for c in contenders() if not arguments.only or c.name.startswith(tuple(arguments.only))]
+    if not chosen:
+        parser.error(f"--only: no server's name begins so; there are {'; '.join(c.name for c in contenders())}")
     rounds: dict[str, list[Round]] = {contender.name: [] for contender in chosen}
     for number in range(arguments.rounds):  # all servers in each round, so that a slow minute affects them all
         for contender in chosen:

@@ -17,6 +17,7 @@ import time
 
 import psutil
 
+from benchmarks import at_least_1
 from benchmarks.servers import LoadRequest, contenders, infer_binary, infer_json, running
 
 WARM = 10_000  # requests before memory is first read
@@ -70,7 +71,7 @@ def open_files(process: psutil.Process) -> int:
 def main() -> None:
     """Put the server under load, measure now and then, print the verdict."""
     parser = argparse.ArgumentParser(description="Soak the server.")
-    parser.add_argument("--requests", type=int, default=1_000_000, help="default: %(default)s")
+    parser.add_argument("--requests", type=at_least_1, default=1_000_000, help="default: %(default)s")
     wanted = parser.parse_args().requests
     ours = next(contender for contender in contenders() if contender.name == "ours, /predict")
     with running(ours, core=0) as (port, started, _):

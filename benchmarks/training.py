@@ -28,10 +28,11 @@ from typing import NamedTuple
 import torch
 from tqdm import trange
 
+from benchmarks import at_least_1
 from stages import ARITHMETIC
 from stages.config import read_sections
 from stages.datasets.mirrors import fetch_from_first
-from stages.recipe import fill
+from stages.recipe import fill, recipe_names
 
 ROOT = Path(__file__).parents[1]
 WHOLE = ("tutorial", "accurate")  # the recipes that all stages run with
@@ -131,8 +132,14 @@ def report(rows: dict[str, list[Run]]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="How fast the pipeline trains, against the tutorial's own program.")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is run; default: %(default)s")
-    parser.add_argument("--recipes", nargs="+", default=["tutorial", "quick", "accurate"], help="default: %(default)s")
+    parser.add_argument("--rounds", type=at_least_1, default=3, help="how often each is run; default: %(default)s")
+    parser.add_argument(
+        "--recipes",
+        nargs="+",
+        choices=recipe_names(),
+        default=["tutorial", "quick", "accurate"],
+        help="default: %(default)s",
+    )
     arguments = parser.parse_args()
     python = [sys.executable, "-m"]
     with tempfile.TemporaryDirectory() as temporary:

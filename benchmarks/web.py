@@ -21,6 +21,7 @@ from contextlib import contextmanager
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks import at_least_1
 from benchmarks.environments import WEB
 from benchmarks.launch import RuntimeMissingError, find_command
 from tests.handwriting import write_digit
@@ -52,7 +53,7 @@ return measure();
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="From a stroke to its guess, on the static site.")
-    parser.add_argument("--drawings", type=int, default=100, help="how many; default: %(default)s")
+    parser.add_argument("--drawings", type=at_least_1, default=100, help="how many; default: %(default)s")
     options = parser.parse_args()
     if reason := missing():
         sys.exit(reason)

@@ -13,6 +13,8 @@ from mnist_serving import Classifier
 from mnist_serving.cli import main
 from PIL import Image, ImageDraw
 
+from tests.other_models import write_colour_model
+
 DIGITS = Classifier().contract.golden.images[:, 0]
 ONE, ZERO = DIGITS[0], DIGITS[2]
 
@@ -267,6 +269,23 @@ def test_explain_writes_a_sheet_for_each_of_several_files_of_one_name(tmp_path: 
     assert run("predict", "--explain", tmp_path / "why", *files) == 0
     names = sorted(path.name for path in (tmp_path / "why").iterdir())
     assert names == ["1.PNG-3.png", "1.png-2-2.png", "1.png-2.png", "1.png.png"]
+
+
+def test_explain_is_refused_where_it_would_show_what_was_not_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enlarged(ONE).save(tmp_path / "one.png")
+    model = write_colour_model(tmp_path / "colours.onnx")
+    for other in (("--number",), ("--model", model)):
+        assert run("predict", "--explain", tmp_path / "why", *other, tmp_path / "one.png") == 1
+        assert "--explain shows how one centred digit is read" in capsys.readouterr().err
+    assert not (tmp_path / "why").exists()
+
+
+def test_explain_of_a_strip_that_is_refused_writes_nothing(tmp_path: Path) -> None:
+    Image.new("L", (20_000, 8), 255).save(tmp_path / "strip.png")
+    assert run("predict", "--explain", tmp_path / "why", tmp_path / "strip.png") == 1
+    assert not (tmp_path / "why").exists()
 
 
 def test_explain_shortens_names_that_a_sheet_could_not_have(tmp_path: Path) -> None:

@@ -47,12 +47,24 @@ def test_a_sheet_is_written_for_each_misread_picture(folder: Path, tmp_path: Pat
     assert [path.name for path in (tmp_path / "sheets").rglob("*.png")] == ["seven.png.png"]
 
 
-@pytest.mark.parametrize("text", [None, "picture,digit\na.png,1\n", "file,label\n"])
-def test_a_folder_without_usable_labels_is_reported_in_one_line(tmp_path: Path, text: str | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "labels.csv is missing: list the pictures there"),
+        ("picture,digit\na.png,1\n", "must have the columns file and label"),
+        ("file;label\na.png;1\n", "must have the columns file and label, parted by commas"),
+        ("file,label\n", "lists no digits"),
+        ("file,label\nb.png,1\n", "names b.png, which is missing"),
+        ("file,label\na.png,cat\n", "has the label 'cat' for a.png; allowed: 0, 1, 2,"),
+    ],
+)
+def test_a_folder_without_usable_labels_is_reported_in_one_line(tmp_path: Path, text: str | None, words: str) -> None:
+    draw_seven(tmp_path / "a.png")
     if text is not None:
         (tmp_path / "labels.csv").write_text(text)
     command = [sys.executable, "-m", "benchmarks.handwriting", "--folder", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("handwriting: error: ")
+    assert words in done.stderr
     assert done.stderr.count("\n") == 1

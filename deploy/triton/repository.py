@@ -9,6 +9,7 @@ numpy and onnxruntime that its Python has: for servers without the other backend
 import argparse
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--backend", choices=("onnxruntime", "python"), default="onnxruntime")
     arguments = parser.parse_args()
-    print(write(arguments.folder, arguments.backend))
+    try:
+        print(write(arguments.folder, arguments.backend))
+    except OSError as error:
+        sys.exit(f"repository.py: {arguments.folder} cannot be written to: {error.strerror or error}")
 
 
 if __name__ == "__main__":

@@ -84,6 +84,8 @@ def build_parser() -> argparse.ArgumentParser:
 def run_predict(arguments: argparse.Namespace) -> int:
     """Answer file by file, in their order; report those that cannot be read on standard error."""
     classifier = Classifier(arguments.model)
+    if arguments.explain and (arguments.number or not classifier.contract.centred):
+        raise FileError("--explain shows how one centred digit is read: leave it out with --number and other models")
     ask = partial(answer_file, classifier, number=arguments.number)
     files = list(_list_files(arguments.files))
     answers = map(ask, files) if STDIN in files else in_order(ask, files)  # which no other process has

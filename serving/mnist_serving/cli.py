@@ -61,8 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--explain",
         type=Path,
         metavar="DIR",
-        help="also write how each picture was read, stage by stage: one PNG a file, named after it; of several files "
-        "of one name the second gets -2, as in 1.png-2.png",
+        help="also write how each picture was read, stage by stage: one PNG for each file, named after it; if "
+        "several share a name, the second gets -2, as in 1.png-2.png",
     )
     predict.set_defaults(run=run_predict)
 

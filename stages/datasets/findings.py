@@ -41,12 +41,12 @@ def find_faults(train: Split, test: Split, *, paths: Sequence[Path], labels: Seq
     yield from _say_copies(groups, everything.labels.tolist(), paths, training=len(train.labels))
     most = max(alike.values(), key=len)
     if len(most) > max(2, MANY_ALIKE * len(paths)):
-        yield f"{len(most):,} of {len(paths):,} are alike, pixel by pixel, as {paths[most[0]]}: are they blank?"
+        yield f"{len(most):,} of {len(paths):,} are the same, pixel by pixel, as {paths[most[0]]}: are they blank?"
     for label, count in zip(labels, train.labels.bincount().tolist(), strict=True):
         if count < FEW:
             yield (
-                f"training pictures of {label}: {count}; add some, or do not trust that answer; "
-                f"{FEW} are few, 100 are a beginning"
+                f"training pictures of {label}: {count}; add some, {FEW} at least and better 100, "
+                "or do not trust that answer"
             )
 
 

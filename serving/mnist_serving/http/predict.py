@@ -199,7 +199,7 @@ class _Reader:
                 raise HttpError(413, f"the body has more than {most:,} pictures; --max-parts allows more")
             return self._pictures.read(decode_base64(values, name=name), name=f"{name}: ")
         if not self._pictures.pixels:
-            raise HttpError(400, f"{name} must be a picture file in base64: with `number=true` pictures are read alone")
+            raise HttpError(400, f"{name} must be a picture file in base64: `number=true` reads nothing else")
         short = shape[1:] if shape[0] == 1 else shape
         if type(values) is not list or len(values) not in (math.prod(shape), short[0], shape[0]):
             raise HttpError(400, f"{name} must be {_forms(shape, short)}")

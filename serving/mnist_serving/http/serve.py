@@ -70,8 +70,8 @@ def add_serve_command(commands: "argparse._SubParsersAction[Parser]") -> None:
     add("--workers", type=COUNT, default=1, metavar="N", help="how many processes; each uses one core")
     add("--access-log", action="store_true", help="log one line a request")
     add("--log-json", action="store_true", help="log one JSON object a line")
-    add("--linger", type=SECONDS, default=0.5, metavar="SECONDS", help="to accept connections after SIGTERM")
-    add("--grace", type=SECONDS, default=10.0, metavar="SECONDS", help="from SIGTERM to the end, at most")
+    add("--linger", type=SECONDS, default=0.5, metavar="SECONDS", help="how long to accept connections after SIGTERM")
+    add("--grace", type=SECONDS, default=10.0, metavar="SECONDS", help="how long SIGTERM may take to end it, at most")
     _add_limits(parser.add_argument_group("limits"))
     take_environment(parser)
     parser.set_defaults(run=run_serve)
@@ -88,7 +88,7 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         ("--max-chunks", "chunks", COUNT, "chunks in a chunked body"),
         ("--max-pixels", "pixels", PIXELS, "pixels in a picture file"),
         ("--max-in-flight", "in_flight", COUNT, "requests with a body being received or worked on"),
-        ("--max-large-in-flight", "large_in_flight", COUNT, "of these, with a body larger than --max-body"),
+        ("--max-large-in-flight", "large_in_flight", COUNT, "of those, how many may be larger than --max-body"),
         ("--max-connections", "connections", COUNT, "open connections"),
         ("--request-timeout", "request_seconds", WAIT, "for a request to arrive or a reply to be read"),
         ("--idle-timeout", "idle_seconds", WAIT, "that a connection may stay open between requests"),

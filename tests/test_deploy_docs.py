@@ -96,7 +96,7 @@ def test_every_command_of_the_page_is_typed_by_a_test_or_the_page_says_that_none
 def default_of(flag: str) -> float:
     """Return the default of a flag of `serve`, as its help shows it."""
     shown = subprocess.run(["mnist-serving", "serve", "--help"], capture_output=True, text=True, check=True).stdout
-    (default,) = re.findall(rf"^  --{flag} .*?default: ([\d.]+)", shown, flags=re.MULTILINE | re.DOTALL)
+    (default,) = re.findall(rf"^  --{flag} .*?default:\s+([\d.]+)", shown, flags=re.MULTILINE | re.DOTALL)
     return float(default)
 
 

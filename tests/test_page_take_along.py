@@ -180,7 +180,7 @@ def download(page: Browser, folder: Path, count: int) -> Path:
     page.wait("document.getElementById('download').textContent === arguments[0]", f"Download {words}")
     page.click("#download")
     archive = folder / "pictures.tar"
-    eventually(archive.is_file, "the download")
+    eventually(lambda: archive.is_file() and archive.stat().st_size, "the download")  # it begins empty
     return archive
 
 

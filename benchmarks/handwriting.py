@@ -46,11 +46,11 @@ class Reading(NamedTuple):
         return self.guess == self.label
 
 
-def read_folder(folder: Path) -> list[Reading]:
-    """Ask the packaged model about every picture that `labels.csv` lists.
+def read_labels(folder: Path, labels: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows of `labels.csv`.
 
     Raises:
-        FileError: the list is missing, or names a file that is not there or a label that the model does not know.
+        FileError: it is missing, or names a file that is not there or a label that is not one of `labels`.
 
     """
     table = folder / "labels.csv"
@@ -58,8 +58,6 @@ def read_folder(folder: Path) -> list[Reading]:
         raise FileError(f"{table} is missing: list the pictures there, with the columns file and label")
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    classifier = Classifier()
-    labels = (*classifier.contract.labels, *OTHERS)
     for row in rows:
         if not row.get("file") or not row.get("label"):
             raise FileError(f"{table} must have the columns file and label, parted by commas; a row has {row}")
@@ -67,7 +65,14 @@ def read_folder(folder: Path) -> list[Reading]:
             raise FileError(f"{table} names {row['file']}, which is missing")
         if row["label"] not in labels:
             raise FileError(f"{table} has the label {row['label']!r} for {row['file']}; allowed: {', '.join(labels)}")
+    return rows
+
+
+def read_folder(folder: Path) -> list[Reading]:
+    """Ask the packaged model about every picture that `labels.csv` lists; raise as `read_labels` does."""
+    classifier = Classifier()
     readings = []
+    rows = read_labels(folder, (*classifier.contract.labels, *OTHERS))
     for row in tqdm(rows, desc="pictures", disable=None, leave=False):
         path = folder / row["file"]
         about = (path, row["label"], row.get("kind") or "", row.get("source") or "")

@@ -75,10 +75,10 @@ class Recorded:
 def record(
     train_epoch: Callable[..., Tensor], augment: Augment, state: TrainState
 ) -> tuple[Callable[..., Tensor], Callable[[Tensor, torch.Generator], Tensor]]:
-    """Return what does as `train_epoch` and `augment` do in a training on one GPU, each step and each batch a replay.
+    """Return `train_epoch` and `augment`, recorded for this training if it runs on one GPU in one process.
 
-    Elsewhere, and where several processes train together, they stay as they are. On the GPU, the optimizer's learning
-    rate becomes a tensor, which a replay reads; a number would stay what it was.
+    Each step and each batch is then a replay. The optimizer's learning rate becomes a tensor, which a replay reads; a
+    number would stay what it was.
     """
     device = state.generator.device
     if device.type != "cuda" or distributed.launched():

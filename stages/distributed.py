@@ -66,12 +66,12 @@ def get_device(name: str) -> torch.device:
     return torch.device(kind, rank() % torch.cuda.device_count()) if kind == "cuda" else torch.device(kind)
 
 
-def check_batch_size(size: int, images: int) -> None:
-    """Raise a StageError where processes get none of a batch, or nothing is left of an epoch."""
+def check_batches(size: int, images: int) -> None:
+    """Raise a StageError where a process gets nothing of a batch, or an epoch has no batch."""
     largest = min(size, images)
     if largest < world_size():
         raise StageError(f"{world_size()} processes cannot share a batch of {largest}: params.yaml, `train.batch_size`")
-    if largest // world_size() == 1 < size // world_size():  # as `batches` leaves out
+    if largest // world_size() == 1 < size // world_size():  # `batches` leaves it out
         raise StageError(f"too few training images, {images}: add some, or lower `data.validation` in params.yaml")
 
 

@@ -202,7 +202,7 @@ def main() -> None:
             f"{params.train.epochs} epochs in batches of {params.train.batch_size}, because {count:,} training images "
             f"make too few steps in {asked.epochs} epochs in batches of {asked.batch_size} (`train.min_steps`)"
         )
-    distributed.check_batch_size(params.train.batch_size, count)
+    distributed.check_batches(params.train.batch_size, count)
     device = distributed.get_device(params.train.device)
     state = build_state(params, training, info=info, device=device)
     loss_function = params.objective.loss.build().to(device)

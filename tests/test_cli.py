@@ -276,9 +276,12 @@ def test_explain_is_refused_where_it_would_show_what_was_not_done(
 ) -> None:
     enlarged(ONE).save(tmp_path / "one.png")
     model = write_colour_model(tmp_path / "colours.onnx")
-    for other in (("--number",), ("--model", model)):
-        assert run("predict", "--explain", tmp_path / "why", *other, tmp_path / "one.png") == 1
-        assert "--explain shows how one centred digit is read" in capsys.readouterr().err
+    for other, code, said in (
+        (("--number",), 2, "--number: not allowed with argument --explain"),
+        (("--model", model), 1, "--explain shows how a centred digit is read: leave it out"),
+    ):
+        assert run("predict", "--explain", tmp_path / "why", *other, tmp_path / "one.png") == code
+        assert said in capsys.readouterr().err
     assert not (tmp_path / "why").exists()
 
 

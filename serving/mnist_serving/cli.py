@@ -50,14 +50,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="a PNG, JPEG, WebP, GIF, BMP, TIFF or, with pillow-heif, HEIC; a folder stands for all such files in it "
         "and below, - for standard input",
     )
-    predict.add_argument(
+    way = predict.add_mutually_exclusive_group()
+    way.add_argument(
         "--number",
         action="store_true",
         help="with a model of digits, read several in a row, such as 1984; with --json each digit has its box, "
         "[left, top, right, bottom] in pixels. One digit that is not sure makes the number not sure",
     )
     predict.add_argument("--json", action="store_true", help="print one line of JSON per file")
-    predict.add_argument(
+    way.add_argument(
         "--explain",
         type=Path,
         metavar="DIR",
@@ -84,8 +85,8 @@ def build_parser() -> argparse.ArgumentParser:
 def run_predict(arguments: argparse.Namespace) -> int:
     """Answer file by file, in their order; report those that cannot be read on standard error."""
     classifier = Classifier(arguments.model)
-    if arguments.explain and (arguments.number or not classifier.contract.centred):
-        raise FileError("--explain shows how one centred digit is read: leave it out with --number and other models")
+    if arguments.explain and not classifier.contract.centred:
+        raise FileError("--explain shows how a centred digit is read: leave it out with a model of other pictures")
     ask = partial(answer_file, classifier, number=arguments.number)
     files = list(_list_files(arguments.files))
     answers = map(ask, files) if STDIN in files else in_order(ask, files)  # which no other process has
@@ -160,13 +161,10 @@ def explain_file(path: str | Path, said: str, folder: Path, taken: set[str]) -> 
     `taken` holds the names of the sheets so far, to which this one's is added: no sheet replaces one of them.
     """
     from .images import read_grey
-    from .preprocess.canonicalize import check
     from .preprocess.explain import sheet
 
     try:
-        grey = read_grey(read_file(path))
-        check(grey)
-        picture = sheet(grey, said)
+        picture = sheet(read_grey(read_file(path)), said)
     except (FileError, ValueError):
         return
     folder.mkdir(parents=True, exist_ok=True)

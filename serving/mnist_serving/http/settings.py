@@ -102,7 +102,7 @@ PORT = partial(_number, int, 0, 65_535)
 COUNT = partial(_number, int, 1, 2**31)
 PIXELS = partial(_number, int, 1, 178_956_970)  # Pillow opens no larger picture
 SECONDS = partial(_number, float, 0, 86_400)
-WAIT = partial(_number, float, 0.1, 86_400)  # seconds for a client, who needs some
+WAIT = partial(_number, float, 0.1, 86_400)  # seconds; a client needs some to send anything
 
 
 def _yes_or_no(text: str) -> bool:

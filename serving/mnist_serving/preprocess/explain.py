@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from .background import QUARTERS
-from .canonicalize import PictureError, canonicalize, coarse_copy
+from .canonicalize import PictureError, canonicalize, check, coarse_copy
 from .lines import straight_lines, without
 from .locate import find_ink, smooth_page
 from .ndimage import Grey, box
@@ -15,7 +15,13 @@ TILE, CAPTION = 224, 16  # pixels a side of each stage's picture; the height of 
 
 
 def stages(grey: Grey) -> dict[str, Grey]:
-    """Return the stages by name, uint8 of any size: as far as they go where the picture is refused."""
+    """Return the stages by name, uint8 of any size: as far as they go where the picture is refused.
+
+    Raises:
+        PictureError: it is none, or so long that nothing can be looked for.
+
+    """
+    check(grey)
     coarse = coarse_copy(grey)
     view = smooth_page(coarse)
     found = find_ink(coarse)
